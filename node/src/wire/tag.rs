@@ -1,0 +1,130 @@
+//! The one table of message numbers. A number is given once and never again; a retired one stays listed.
+//! A number we do not know survives as itself, so that a newer peer can be refused by name and not by accident.
+
+use std::fmt;
+
+/// The number that says what a frame holds.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Tag(pub u16);
+
+macro_rules! tags {
+    ($($(#[$doc:meta])* $name:ident = $number:literal;)*) => {
+        impl Tag {
+            $($(#[$doc])* pub const $name: Tag = Tag($number);)*
+
+            /// Every tag this version knows, with its name.
+            pub const KNOWN: &'static [(Tag, &'static str)] = &[$((Tag($number), stringify!($name))),*];
+        }
+    };
+}
+
+tags! {
+    // Any stream.
+    /// The request is refused, or failed on the answering side: a [`Fault`](super::Fault). Ends the stream.
+    FAULT = 1;
+
+    // Requests: the first frame of a stream.
+    /// Run a job: [`SubmitJob`](super::SubmitJob).
+    SUBMIT = 16;
+    /// Ask for a [`NodeInfo`](super::NodeInfo).
+    INFO = 17;
+    /// Exchange vouches: [`Members`](super::Members).
+    MEMBERS = 18;
+    /// Ask for an environment's artifact: [`FetchArtifact`](super::FetchArtifact).
+    FETCH_ARTIFACT = 19;
+    /// The sender is leaving: no payload, no answer.
+    GOODBYE = 20;
+    /// Prove a ticket: [`JoinHello`](super::JoinHello). Only on the joining protocol.
+    JOIN = 21;
+
+    // Requests only the machine's owner may make (same key as the node).
+    /// Make an invitation: [`Invite`](super::Invite).
+    OWNER_INVITE = 32;
+    /// Use an invitation: [`Join`](super::Join).
+    OWNER_JOIN = 33;
+    /// Look for a peer at an address: [`AddPeer`](super::AddPeer).
+    OWNER_ADD_PEER = 34;
+    /// List peers; no payload.
+    OWNER_PEERS = 35;
+    /// Stop the node; no payload.
+    OWNER_SHUTDOWN = 36;
+    /// Forget a peer: [`RemovePeer`](super::RemovePeer).
+    OWNER_REMOVE_PEER = 37;
+
+    // The walk of a job, from the side that runs it.
+    /// The job has an id: [`Accepted`](super::Accepted).
+    ACCEPTED = 64;
+    /// The blobs that are missing here: [`Need`](super::Need).
+    NEED = 65;
+    /// What is happening before the guest starts: [`Stage`](super::Stage).
+    STAGE = 66;
+    /// The guest has started; no payload.
+    STARTED = 67;
+    /// Bytes of stdout.
+    STDOUT = 68;
+    /// Bytes of stderr.
+    STDERR = 69;
+    /// A file the job made or changed: [`OutputFile`](super::OutputFile); its bytes follow as `DATA` frames.
+    OUTPUT_FILE = 70;
+    /// The job has ended: [`Ended`](super::Ended). The last frame.
+    ENDED = 71;
+
+    // The walk of a job, from the side that submitted it.
+    /// A blob: [`BlobHead`](super::BlobHead); its bytes follow as `DATA` frames.
+    BLOB = 80;
+    /// Every needed blob has been sent; no payload.
+    BLOBS_END = 81;
+    /// Bytes of stdin.
+    STDIN = 82;
+    /// Stdin has ended; no payload.
+    STDIN_END = 83;
+    /// Stop the job; no payload.
+    CANCEL = 84;
+
+    // Bytes of whatever was announced last.
+    /// A piece of a blob, artifact or output file.
+    DATA = 96;
+
+    // Answers.
+    /// [`NodeInfo`](super::NodeInfo).
+    INFO_IS = 112;
+    /// [`Members`](super::Members).
+    MEMBERS_ARE = 113;
+    /// [`ArtifactHead`](super::ArtifactHead); the bytes follow as `DATA` frames.
+    ARTIFACT_IS = 114;
+    /// [`Welcome`](super::Welcome).
+    WELCOME = 115;
+    /// [`Invitation`](super::Invitation).
+    INVITATION_IS = 116;
+    /// [`PeerList`](super::PeerList).
+    PEERS_ARE = 117;
+    /// Done; no payload.
+    DONE = 118;
+    /// The inviter's answer to [`JoinHello`](super::JoinHello): [`JoinChallenge`](super::JoinChallenge).
+    JOIN_CHALLENGE = 119;
+    /// The newcomer's proof: [`JoinProof`](super::JoinProof).
+    JOIN_PROOF = 120;
+}
+
+impl Tag {
+    /// The name of a known tag.
+    #[must_use]
+    pub fn name(self) -> Option<&'static str> {
+        Self::KNOWN.iter().find(|(tag, _)| *tag == self).map(|(_, name)| *name)
+    }
+}
+
+impl fmt::Display for Tag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.name() {
+            Some(name) => f.write_str(name),
+            None => write!(f, "unknown({})", self.0),
+        }
+    }
+}
+
+impl fmt::Debug for Tag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Tag({self})")
+    }
+}

@@ -1,0 +1,113 @@
+//! What a run may use at most. Every limit has a default, every limit is enforced, and each one that bites names itself
+//! in the outcome. A limit is data; the code that enforces it lives beside what it limits.
+
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::time::Duration;
+
+/// The most a run may use. All values are upper bounds; zero means none at all, never unlimited.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    /// Executed instructions, roughly (wasmtime fuel). A busy core burns about 8 G a second.
+    pub fuel: u64,
+    /// Linear memory of all instances together, in bytes.
+    pub memory_bytes: u64,
+    /// Wall time from the start of the guest to its end, in milliseconds.
+    pub wall_ms: u64,
+    /// Bytes written to stdout and stderr together.
+    pub output_bytes: u64,
+    /// Bytes held in the working directory and the temporary directory together, inputs not counted.
+    pub disk_bytes: u64,
+    /// Files and directories held open at once.
+    pub open_files: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            fuel: 10_000_000_000_000,
+            memory_bytes: 1 << 30,
+            wall_ms: 10 * 60 * 1000,
+            output_bytes: 64 << 20,
+            disk_bytes: 1 << 30,
+            open_files: 1024,
+        }
+    }
+}
+
+impl Limits {
+    /// The wall time as a duration.
+    #[must_use]
+    pub const fn wall(&self) -> Duration {
+        Duration::from_millis(self.wall_ms)
+    }
+}
+
+/// Which limit ended a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LimitKind {
+    /// Executed instructions.
+    Fuel,
+    /// Linear memory.
+    Memory,
+    /// Wall time.
+    WallTime,
+    /// Bytes of output.
+    Output,
+    /// Bytes on disk.
+    Disk,
+    /// Open files.
+    OpenFiles,
+}
+
+impl LimitKind {
+    /// The flag of `potluck run` that raises this limit, if there is one.
+    #[must_use]
+    pub const fn flag(self) -> Option<&'static str> {
+        match self {
+            Self::Fuel => Some("--fuel"),
+            Self::Memory => Some("--memory"),
+            Self::WallTime => Some("--timeout"),
+            Self::Output => Some("--output"),
+            Self::Disk => Some("--disk"),
+            Self::OpenFiles => None,
+        }
+    }
+}
+
+impl fmt::Display for LimitKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Fuel => "fuel",
+            Self::Memory => "memory",
+            Self::WallTime => "wall time",
+            Self::Output => "output",
+            Self::Disk => "disk",
+            Self::OpenFiles => "open files",
+        })
+    }
+}
+
+/// A limit that bit: which, how much was used or asked for, and how much was allowed.
+/// Units are those of the field in [`Limits`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LimitHit {
+    /// Which limit.
+    pub kind: LimitKind,
+    /// What was used, or would have been with the request that was refused.
+    pub used: u64,
+    /// What was allowed.
+    pub allowed: u64,
+}
+
+impl fmt::Display for LimitHit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let unit = match self.kind {
+            LimitKind::Fuel | LimitKind::OpenFiles => "",
+            LimitKind::WallTime => " ms",
+            LimitKind::Memory | LimitKind::Output | LimitKind::Disk => " bytes",
+        };
+        write!(f, "{} limit: used {}{unit} of {}{unit}", self.kind, self.used, self.allowed)
+    }
+}
