@@ -13,6 +13,10 @@ pub mod config;
 
 pub mod wire;
 
+pub mod store;
+
+pub mod trust;
+
 pub mod dispatch;
 
 pub mod net;

@@ -1,3 +1,7 @@
 //! Reaching other nodes: TLS with pinned keys, QUIC, links, beacons. Nothing here decides whom to trust or dial.
 
 pub mod link;
+
+pub mod tls;
+
+pub mod quic;
