@@ -20,3 +20,5 @@ pub mod trust;
 pub mod dispatch;
 
 pub mod net;
+
+pub mod state;
