@@ -64,3 +64,35 @@ pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 pub const DIAL_STAGGER: Duration = Duration::from_millis(100);
 /// How long a request between nodes may take to be answered (not a job).
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The IPv4 group of beacons: organisation-local scope, so routers keep it inside a site (RFC 2365).
+pub const BEACON_GROUP_V4: std::net::Ipv4Addr = std::net::Ipv4Addr::new(239, 255, 74, 20);
+/// The IPv6 group of beacons: link-local scope.
+pub const BEACON_GROUP_V6: std::net::Ipv6Addr = std::net::Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0x706f, 0x746c);
+/// When beacons follow each other at the start and after the network changed.
+pub const BEACON_BURST: [Duration; 3] = [Duration::ZERO, Duration::from_millis(200), Duration::from_millis(600)];
+/// The shortest pause between beacons afterwards; up to as much again is added by chance, so that nodes do not beat in
+/// step.
+pub const BEACON_INTERVAL: Duration = Duration::from_millis(2500);
+/// How often the interfaces are looked at again.
+pub const INTERFACE_SCAN_INTERVAL: Duration = Duration::from_secs(3);
+/// Interfaces that beacons use; a machine with hundreds of container bridges sends on the first of them.
+pub const INTERFACES_MAX: usize = 64;
+/// The shortest pause between two answers to one peer's queries: an answer is as long as its query.
+pub const BEACON_ANSWER_PAUSE: Duration = Duration::from_millis(50);
+/// How often a peer is asked for its load.
+pub const INFO_INTERVAL: Duration = Duration::from_secs(2);
+/// How often the node looks at its clock.
+pub const TICK: Duration = Duration::from_millis(100);
+/// The first pause after a failed dial; doubled for each failure that follows.
+pub const DIAL_BACKOFF_MIN: Duration = Duration::from_millis(500);
+/// The longest pause between dials: how late a peer is found when its beacons do not reach us.
+pub const DIAL_BACKOFF_MAX: Duration = Duration::from_secs(30);
+/// How long the node with the greater id lets the other dial first when both have just seen each other.
+pub const DIAL_COURTESY: Duration = Duration::from_millis(250);
+/// Dials under way at once.
+pub const DIALS_MAX: usize = 64;
+/// How long running streams may go on after the node was asked to stop.
+pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(3);
+/// Events waiting for the driver; senders wait when it is full.
+pub const EVENTS_MAX: usize = 1024;

@@ -22,3 +22,13 @@ pub mod dispatch;
 pub mod net;
 
 pub mod state;
+
+pub mod host;
+
+pub mod joining;
+
+mod driver;
+
+pub mod node;
+
+pub use node::Node;

@@ -5,3 +5,15 @@ pub mod link;
 pub mod tls;
 
 pub mod quic;
+
+pub mod beacon;
+
+pub mod interfaces;
+
+pub mod multicast;
+
+pub(crate) mod discovery;
+
+pub mod discover;
+
+pub use discover::{dial, discover};

@@ -1,3 +1,5 @@
-//! Decisions: facts go in, a choice comes out. No async, no clock, no randomness, no input or output.
+//! Decisions, pure: an event and the time go in, effects come out. No async, no clock, no randomness, no I/O.
+
+pub mod peers;
 
 pub mod placement;

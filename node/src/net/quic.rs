@@ -230,6 +230,24 @@ impl QuicEndpoint {
         joining(connection, inviter).ok_or(DialError::Ended)
     }
 
+    /// Dials with a protocol of the test's choosing.
+    #[cfg(test)]
+    pub(crate) async fn dial_protocol(
+        &self,
+        peer: NodeId,
+        alpn: &[u8],
+        addresses: &[SocketAddr],
+    ) -> Result<(), DialError> {
+        self.connect(Expected::Exactly(peer), alpn, addresses).await.map(|_| ())
+    }
+
+    /// Lets the endpoint speak and hear only through another socket: to everyone else it is dead.
+    #[cfg(test)]
+    pub(crate) fn silence(&self, void: UdpSocket) {
+        self.endpoint.set_server_config(None);
+        self.endpoint.rebind(void).expect("a bound socket can be taken over");
+    }
+
     /// Closes everything and returns when the other sides had a chance to hear of it.
     pub async fn shutdown(&self) {
         self.endpoint.close(CloseCode::LEAVING.0.into(), b"");

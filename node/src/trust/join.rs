@@ -222,6 +222,6 @@ mod tests {
         let secret = TicketSecret([6; 32]);
         let hex = |proof: [u8; 32]| data_encoding::HEXLOWER.encode(&proof);
         assert_eq!(hex(transcript().inviter_proof(&secret)), "7e277abda503caeb8fd409d0e9319cd24bac8e15d4cd1d84abde1ce63d579555");
-        assert_eq!(hex(transcript().newcomer_proof(&secret)), "GOLDEN_NEWCOMER");
+        assert_eq!(hex(transcript().newcomer_proof(&secret)), "3510dd8f52d787622b298db16232396808f5e75259ceb6a2cf2813b92e967d4d");
     }
 }
