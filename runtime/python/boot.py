@@ -33,6 +33,7 @@ PATCHED = {
     "asyncio": "asyncio_loop",
     "concurrent.futures.process": "processes",
     "http.client": "network",
+    "matplotlib": "matplotlib_fonts",
     "multiprocessing.context": "processes",
     "multiprocessing.pool": "processes",
     "multiprocessing.process": "processes",

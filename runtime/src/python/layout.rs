@@ -25,6 +25,8 @@ const GUEST_FILES: &[(&str, &str)] = &[
     ("boot.py", include_str!("../../python/boot.py")),
     ("asyncio_loop.py", include_str!("../../python/asyncio_loop.py")),
     ("locks.py", include_str!("../../python/locks.py")),
+    ("matplotlib_fonts.py", include_str!("../../python/matplotlib_fonts.py")),
+    ("fontlist-v3.11.0.json", include_str!("../../python/fontlist-v3.11.0.json")),
     ("network.py", include_str!("../../python/network.py")),
     ("processes.py", include_str!("../../python/processes.py")),
     ("progress.py", include_str!("../../python/progress.py")),
