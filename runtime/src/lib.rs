@@ -8,9 +8,18 @@ mod digest;
 mod job;
 mod limits;
 mod outcome;
+mod watch;
+mod script;
+mod python;
 
 pub use digest::{Digest, DigestParseError};
 pub use job::{GuestPath, GuestPathError, InputFile, Mount, Program, RunRequest};
 pub use job::{GUEST_PATH_DEPTH_MAX, GUEST_PATH_LEN_MAX};
 pub use limits::{LimitHit, LimitKind, Limits};
 pub use outcome::{Outcome, Report};
+pub use python::{
+    Artifact, ArtifactWriter, EnvironmentError, EnvironmentSpec, EnvironmentStatus, Environments, MissingPackage,
+    PYTHON, Package, check_imports,
+};
+pub use script::{ScriptBoot, ScriptPlan};
+pub use watch::{SilentWatch, Stage, Watch};

@@ -1,0 +1,128 @@
+"""Runs a job's script as `python3 script.py args` would, inside the sandboxed interpreter.
+
+The host starts the interpreter with `-c` and one expression that runs this file with `__name__` set to
+`_potluck`; `sys.argv` is then `["-c", entry, name, *args]`: the script's absolute path, the name the user typed,
+and the user's arguments. Always true: nothing of this file is visible in the script's `__main__`, in `sys.path` or
+in the traceback of an uncaught exception.
+
+This file is compiled at every start, so it holds only what every script needs. What some need (refusals, patches,
+reports of exceptions) is in late.py, and is read when it is first needed.
+"""
+
+import _thread
+import os
+import sys
+
+HOME = "/usr/local/lib/"
+
+# Which patch file changes which module, right after that module's own code has run.
+PATCHED = {
+    "asyncio": "asyncio_loop",
+    "concurrent.futures.process": "processes",
+    "http.client": "network",
+    "matplotlib": "matplotlib_fonts",
+    "multiprocessing.context": "processes",
+    "multiprocessing.pool": "processes",
+    "multiprocessing.process": "processes",
+    "queue": "locks",
+    "socket": "network",
+    "subprocess": "processes",
+    "threading": "locks",
+    "tqdm.std": "progress",
+    "traceback": "tracebacks",
+    "urllib.request": "network",
+}
+
+# Standard modules whose compiled half is not in this interpreter.
+ABSENT = {"_ssl", "_multiprocessing", "_posixsubprocess", "_tkinter", "_curses", "termios", "readline"}
+
+
+class _Finder:
+    """First on `sys.meta_path`; answers only for the modules named above."""
+
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        if name in PATCHED or name in ABSENT:
+            return _late("find_spec")(_Finder, PATCHED.get(name), name, path, target)
+        return None
+
+
+_late_scope = {"__name__": "_potluck_late"}
+
+
+def _late(name):
+    if name not in _late_scope:
+        path = _late_scope["__file__"] = os.path.join(os.path.dirname(__file__), "late.py")
+        with open(path, "rb") as file:
+            exec(compile(file.read(), path, "exec", dont_inherit=True), _late_scope)
+    return _late_scope[name]
+
+
+def _no_thread(*args, **kwargs):
+    raise RuntimeError("can't start new thread: " + _late("NO_THREADS"))
+
+
+def _os_attribute(name):
+    if name == "register_at_fork":  # asked for by many modules that do not need it
+        raise AttributeError(name)
+    raise _late("os_attribute_error")(name)
+
+
+def _finish(main):
+    """What an interpreter does at its end and a script can see: exit functions, then the script's own objects are
+    destroyed (which closes its files), then the streams are flushed. The rest of the memory dies with the worker."""
+    import atexit
+    import gc
+
+    atexit._run_exitfuncs()
+    for module in [*sys.modules.values(), main]:
+        path = getattr(module, "__file__", None)
+        if isinstance(path, str) and path[:1] == "/" and not path.startswith(HOME):
+            names = module.__dict__
+            for name in [*sorted(names, key=lambda name: name[:1] != "_")]:
+                if name[:2] != "__":
+                    names[name] = None
+    gc.collect()
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except Exception:
+            pass  # A closed or replaced stream has nothing of ours to lose.
+
+
+def _main():
+    _, entry, name, *args = sys.argv
+    sys.argv = [name, *args]
+    sys.orig_argv = ["python3", name, *args]
+    sys.path.insert(0, os.path.dirname(entry))
+    for start in ("start_new_thread", "start_new", "start_joinable_thread"):
+        setattr(_thread, start, _no_thread)
+    os.__getattr__ = _os_attribute
+    sys.meta_path.insert(0, _Finder)
+    for known in sys.modules.keys() & PATCHED.keys():
+        _late("apply")(PATCHED[known], sys.modules[known])
+    # An interpreter restored from memory must not repeat the random numbers of the one it was saved from.
+    for known in sys.modules.keys() & {"random", "numpy.random"}:
+        sys.modules[known].seed()
+    # A line printed is a line seen, also through a pipe.
+    sys.stdout.reconfigure(line_buffering=True)
+    sys.stderr.reconfigure(line_buffering=True)
+    main = sys.modules["_reactor"]._fresh_main()
+    main.__file__ = entry
+    main.__loader__ = sys.modules["_frozen_importlib_external"].SourceFileLoader("__main__", entry)
+    if os.path.basename(entry) == "__main__.py":
+        main.__package__ = ""
+    status = 0
+    try:
+        with open(entry, "rb") as file:
+            source = file.read()
+        exec(compile(source, entry, "exec", dont_inherit=True), main.__dict__)
+    except BaseException as exc:
+        status = _late("status_of")(exc)
+    _finish(main)
+    if status < 126:
+        os._exit(status)
+    sys.exit(status)  # preview 1 knows no higher status in its own exit call; the interpreter's return value does
+
+
+_main()
