@@ -18,17 +18,19 @@ by_region = (
     sales.groupby("region")
     .agg(orders=("units", "size"), units=("units", "sum"), revenue=("revenue", "sum"))
     .sort_values("revenue", ascending=False)
+    .round(2)
+    .reset_index()
 )
 by_month = sales.groupby(sales["date"].dt.strftime("%Y-%m"))["revenue"].sum()
 best = sales.groupby("product")["revenue"].sum().idxmax()
 
 print(f"{len(sales)} orders from {sales['date'].min():%Y-%m-%d} to {sales['date'].max():%Y-%m-%d}")
 print()
-print(by_region.to_string(float_format="{:.2f}".format))
+print(by_region.to_string(index=False, float_format="{:.2f}".format))
 print()
 for month, revenue in by_month.items():
     print(f"{month}  {revenue:10.2f}  {'#' * round(revenue / 250)}")
 print()
 print(f"best product: {best}")
 
-by_region.round(2).to_csv("by_region.csv")
+by_region.to_csv("by_region.csv", index=False)

@@ -3,7 +3,7 @@
 //! It builds nothing that ships and knows nothing of wasmtime, so that it compiles in seconds; everything it makes
 //! lies under `target/`. Each chore prints the commands it runs on stderr and ends with the first one that fails.
 
-mod ci;
+mod check;
 mod command;
 mod deny;
 mod guests;
@@ -27,7 +27,8 @@ usage: cargo xtask COMMAND
   env       print the variables that the tests read, for eval in a shell
   tidy      check the house rules: crate order, headers, sizes, forbidden words
   deny      check licences, sources and versions of the dependencies (deny.toml)
-  ci        tidy, deny, fmt, clippy, doc and test, with warnings as errors
+  check     fmt, tidy, deny, clippy and doc, with warnings as errors
+  ci        check, then test
   bench     measure warm runs against native Python (arguments go to benches/compare.py)
 ";
 
@@ -54,7 +55,11 @@ fn run(name: &str, arguments: Vec<String>) -> anyhow::Result<ExitCode> {
         "env" => test::print_environment(&workspace)?,
         "tidy" => tidy::check(&workspace)?,
         "deny" => deny::check(&workspace)?,
-        "ci" => ci::check(&workspace)?,
+        "check" => check::run_all(&workspace)?,
+        "ci" => {
+            check::run_all(&workspace)?;
+            test::run_all(&workspace, &[])?;
+        }
         "bench" => measure::run_comparison(&workspace, &arguments)?,
         "help" | "--help" | "-h" => print!("{HELP}"),
         _ => {
