@@ -30,10 +30,10 @@ pub(crate) fn build(workspace: &Workspace) -> Result<()> {
     Ok(())
 }
 
-/// The crates `examples/rust-*`, and the crate of the tests' own guests when there is one.
+/// The crates `examples/rust-*`, and those of the tests' and the benches' own guests.
 fn rust_guests(workspace: &Workspace) -> Result<Vec<PathBuf>> {
     let mut found = entries(&workspace.root().join("examples"))?;
-    found.push(workspace.root().join("tests/guests"));
+    found.extend(["tests/guests", "benches/guests"].map(|folder| workspace.root().join(folder)));
     found.retain(|directory| directory.join("Cargo.toml").is_file());
     Ok(found)
 }

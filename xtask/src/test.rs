@@ -35,18 +35,20 @@ pub(crate) fn run_all(workspace: &Workspace, arguments: &[String]) -> Result<()>
 }
 
 /// Prints the variables as a shell reads them, without making what they name.
-pub(crate) fn print_environment(workspace: &Workspace) -> Result<()> {
-    let wheel = match std::env::var_os("POTLUCK_TEST_WHEEL") {
-        Some(wheel) => Some(PathBuf::from(wheel)),
-        None => wheel_in(&workspace.test_data()),
-    };
-    for (name, value) in variables(workspace, wheel) {
+pub(crate) fn print_environment(workspace: &Workspace) {
+    for (name, value) in variables_at_hand(workspace) {
         println!("export {name}='{}'", value.display());
     }
-    Ok(())
 }
 
-type Variables = Vec<(&'static str, PathBuf)>;
+/// What a test reads from outside: names and values.
+pub(crate) type Variables = Vec<(&'static str, PathBuf)>;
+
+/// The variables with what is there now; the wheel is left out when nobody has fetched it.
+pub(crate) fn variables_at_hand(workspace: &Workspace) -> Variables {
+    let given = std::env::var_os("POTLUCK_TEST_WHEEL").map(PathBuf::from);
+    variables(workspace, given.or_else(|| wheel_in(&workspace.test_data())))
+}
 
 fn prepare(workspace: &Workspace) -> Result<Variables> {
     run_in(workspace, cargo().args(["build", "--release", "--locked", "--workspace"]), &Vec::new())?;
