@@ -25,6 +25,11 @@ const UNARGUED: [&str; 1] = [concat!(".un", "wrap()")];
 const SILENT: [&str; 3] = ["guest-sdk/src/", "runtime/src/", "node/src/"];
 const PRINTING: [&str; 4] = ["println!(", "print!(", "eprintln!(", "eprint!("];
 
+/// Where decisions are pure: what they need of the world comes in as a value.
+const PURE: &str = "node/src/state/";
+const WORLDLY: [&str; 8] =
+    ["tokio", "std::fs", "std::net::Udp", "Instant::now", "SystemTime::now", "getrandom", "tracing", "async fn"];
+
 pub(crate) fn check(file: &SourceFile, breaches: &mut Vec<Breach>) {
     let mut breach = |line: usize, what: String| breaches.push(Breach { file: file.path.clone(), line, what });
     if let Some(missing) = missing_header(file) {
@@ -50,6 +55,11 @@ pub(crate) fn check(file: &SourceFile, breaches: &mut Vec<Breach>) {
         if SILENT.iter().any(|prefix| file.path.starts_with(prefix)) && PRINTING.iter().any(|word| line.contains(word))
         {
             breach(number, "a library does not print: return it or log it".to_owned());
+        }
+        if file.path.starts_with(PURE) {
+            for word in WORLDLY.iter().filter(|word| line.contains(**word)) {
+                breach(number, format!("{word} in a pure decision: take it as an argument"));
+            }
         }
     }
 }
@@ -98,6 +108,13 @@ mod tests {
         let text = "//! A file.\nfn a() { println!(\"b\") }\n";
         assert_eq!(breaches("node/src/a.rs", text), [2]);
         assert_eq!(breaches("cli/src/a.rs", text), [0; 0]);
+    }
+
+    #[test]
+    fn decisions_are_pure() {
+        let text = "//! A file.\nfn a() { b(Instant::now()) }\n";
+        assert_eq!(breaches("node/src/state/a.rs", text), [2]);
+        assert_eq!(breaches("node/src/net/a.rs", text), [0; 0]);
     }
 
     #[test]
