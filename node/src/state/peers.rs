@@ -7,9 +7,7 @@
 //! 3. Of links that two nodes opened to each other at once, the one dialled by the smaller id stays, and only the node
 //!    with the greater id closes one: its own.
 
-use crate::defaults::{
-    ADDRESSES_MAX, DIAL_BACKOFF_MAX, DIAL_BACKOFF_MIN, DIAL_COURTESY, DIALS_MAX, INFO_INTERVAL,
-};
+use crate::defaults::{ADDRESSES_MAX, DIAL_BACKOFF_MAX, DIAL_BACKOFF_MIN, DIAL_COURTESY, DIALS_MAX, INFO_INTERVAL};
 use crate::identity::NodeId;
 use crate::net::link::CloseCode;
 use crate::wire::{NodeInfo, PeerState};
@@ -213,7 +211,9 @@ impl Peers {
         match event {
             Event::Pinned { peer, name, addresses } => self.pinned(peer, name, &addresses, now),
             Event::Unpinned { peer } => self.unpinned(peer, &mut effects),
-            Event::Beacon { peer, boot, sequence, says } => self.beacon(peer, (boot, sequence), says, now, &mut effects),
+            Event::Beacon { peer, boot, sequence, says } => {
+                self.beacon(peer, (boot, sequence), says, now, &mut effects)
+            }
             Event::LinkUp { peer, link, direction, address } => {
                 self.link_up(peer, link, direction, address, now, &mut effects);
             }
@@ -289,14 +289,7 @@ impl Peers {
         }
     }
 
-    fn beacon(
-        &mut self,
-        id: NodeId,
-        number: (u64, u64),
-        says: Sighting,
-        now: Time,
-        effects: &mut Vec<Effect>,
-    ) {
+    fn beacon(&mut self, id: NodeId, number: (u64, u64), says: Sighting, now: Time, effects: &mut Vec<Effect>) {
         let courtesy = self.courtesy(id);
         let Some(peer) = self.peers.get_mut(&id) else { return };
         if number <= peer.beacon {
