@@ -1,1 +1,18 @@
-//! x
+//! A Potluck node: who it is, whom it trusts, how it finds and reaches them, and what it does when they ask.
+//!
+//! This crate knows peers, sockets and the data directory. It knows no flags and no terminal, it never prints, and it
+//! runs guests only through the `runtime` crate.
+
+pub mod defaults;
+
+pub mod identity;
+
+pub mod paths;
+
+pub mod config;
+
+pub mod wire;
+
+pub mod dispatch;
+
+pub mod net;

@@ -1,6 +1,5 @@
 //! Waiting for a condition. There is no other wait in these tests.
 
-use std::thread;
 use std::time::{Duration, Instant};
 
 /// How long a condition may take when the product promises no figure: long enough for a busy machine of two cores, so
@@ -30,7 +29,7 @@ pub fn until_within<T>(limit: Duration, what: &str, mut ask: impl FnMut() -> Opt
             return answer;
         }
         assert!(Instant::now() < end, "waited {limit:?} in vain: {what}");
-        thread::sleep(POLL_EVERY);
+        pause();
     }
 }
 
@@ -41,7 +40,12 @@ pub fn holds_within(limit: Duration, mut condition: impl FnMut() -> bool) -> boo
         if Instant::now() >= end {
             return false;
         }
-        thread::sleep(POLL_EVERY);
+        pause();
     }
     true
+}
+
+#[expect(clippy::disallowed_methods, reason = "the one pause of these tests, between two looks at a condition")]
+fn pause() {
+    std::thread::sleep(POLL_EVERY);
 }

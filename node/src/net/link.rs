@@ -1,0 +1,133 @@
+//! A link: one authenticated connection to a node whose key was proved in the handshake. Requests are streams on it.
+
+use crate::dispatch::Role;
+use crate::identity::NodeId;
+use crate::wire::FrameStream;
+use std::fmt;
+use std::net::SocketAddr;
+
+/// One connection to a proved peer. Clones are the same connection.
+#[derive(Clone)]
+pub struct Link {
+    connection: quinn::Connection,
+    peer: NodeId,
+    role: Role,
+}
+
+/// Why a connection is closed, as it travels in QUIC's application close. Numbers are given once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct CloseCode(pub u32);
+
+impl CloseCode {
+    /// All was said.
+    pub const DONE: Self = Self(0);
+    /// The node is leaving.
+    pub const LEAVING: Self = Self(1);
+    /// The key is not pinned here.
+    pub const NOT_A_PEER: Self = Self(2);
+    /// Another connection of the same two nodes is kept instead.
+    pub const DUPLICATE: Self = Self(3);
+    /// The node has as many connections as it keeps.
+    pub const FULL: Self = Self(4);
+}
+
+/// How a link ended.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Closed {
+    /// This side closed it.
+    #[error("connection was closed here")]
+    Here,
+    /// The other side closed it and said why.
+    #[error("connection was closed by the other side (code {})", .0.0)]
+    There(CloseCode),
+    /// Nothing was heard for longer than a living peer stays silent.
+    #[error("the other side fell silent")]
+    Silent,
+    /// The connection broke in some other way.
+    #[error("connection broke: {0}")]
+    Broken(String),
+}
+
+impl Link {
+    /// A link over a connection whose peer was proved to be `peer`.
+    pub(crate) const fn new(connection: quinn::Connection, peer: NodeId, role: Role) -> Self {
+        Self { connection, peer, role }
+    }
+
+    /// The key the other side proved.
+    #[must_use]
+    pub const fn peer(&self) -> NodeId {
+        self.peer
+    }
+
+    /// What the other side is to this node.
+    #[must_use]
+    pub const fn role(&self) -> Role {
+        self.role
+    }
+
+    /// Where the other side is now.
+    #[must_use]
+    pub fn remote_address(&self) -> SocketAddr {
+        unmapped(self.connection.remote_address())
+    }
+
+    /// Opens a stream for one request. The other side learns of it with the first frame.
+    ///
+    /// # Errors
+    /// [`Closed`] when the link has ended.
+    pub async fn open_stream(&self) -> Result<FrameStream, Closed> {
+        let (writer, reader) = self.connection.open_bi().await.map_err(Closed::from)?;
+        Ok(FrameStream::new(reader, writer))
+    }
+
+    /// The next stream the other side opens.
+    ///
+    /// # Errors
+    /// [`Closed`] when the link has ended.
+    pub async fn accept_stream(&self) -> Result<FrameStream, Closed> {
+        let (writer, reader) = self.connection.accept_bi().await.map_err(Closed::from)?;
+        Ok(FrameStream::new(reader, writer))
+    }
+
+    /// Waits until the link has ended.
+    pub async fn closed(&self) -> Closed {
+        self.connection.closed().await.into()
+    }
+
+    /// How the link ended, if it has.
+    #[must_use]
+    pub fn close_reason(&self) -> Option<Closed> {
+        self.connection.close_reason().map(Closed::from)
+    }
+
+    /// Ends the link at once. What was sent but not yet received may be lost.
+    pub fn close(&self, code: CloseCode) {
+        self.connection.close(code.0.into(), b"");
+    }
+}
+
+impl fmt::Debug for Link {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Link({} at {}, {:?})", self.peer.short(), self.remote_address(), self.role)
+    }
+}
+
+impl From<quinn::ConnectionError> for Closed {
+    fn from(error: quinn::ConnectionError) -> Self {
+        match error {
+            quinn::ConnectionError::LocallyClosed => Self::Here,
+            quinn::ConnectionError::TimedOut => Self::Silent,
+            quinn::ConnectionError::ApplicationClosed(close) => {
+                Self::There(CloseCode(u32::try_from(close.error_code.into_inner()).unwrap_or(u32::MAX)))
+            }
+            other => Self::Broken(other.to_string()),
+        }
+    }
+}
+
+/// An IPv4 address as such, also where a socket for both families shows it inside IPv6.
+#[must_use]
+pub fn unmapped(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
+}
