@@ -33,7 +33,8 @@ impl Home {
     /// When its directories cannot be made.
     #[must_use]
     pub fn new() -> Self {
-        let root = tempfile::Builder::new().prefix("potluck-test-").tempdir().expect("a temporary directory can be made");
+        let root =
+            tempfile::Builder::new().prefix("potluck-test-").tempdir().expect("a temporary directory can be made");
         for name in ["home", "cache", "tmp", "work", "user"] {
             fs::create_dir(root.path().join(name)).expect("a directory can be made in a fresh one");
         }
@@ -163,25 +164,26 @@ impl Home {
         command
     }
 
+    /// What is there of this world beside what it was given: processes, working directories of runs, temporary files.
+    #[must_use]
+    pub fn traces(&self) -> Vec<String> {
+        let processes = processes_of(self.root.path()).into_iter().map(|p| format!("process {}: {}", p.id, p.command));
+        let temporary = left_in(&self.root.path().join("tmp"));
+        let directories = self.scratch_entries().into_iter().chain(temporary).map(|path| path.display().to_string());
+        processes.chain(directories).collect()
+    }
+
     /// Fails when a process, working directory or temporary file of this world is left.
     ///
     /// # Panics
     /// When something is left; processes are killed first.
     pub fn assert_nothing_left(&self) {
-        let temporary = self.root.path().join("tmp");
-        let clean = || {
-            processes_of(self.root.path()).is_empty() && self.scratch_entries().is_empty() && left_in(&temporary).is_empty()
-        };
-        if holds_within(GONE_WITHIN, clean) {
+        if holds_within(GONE_WITHIN, || self.traces().is_empty()) {
             return;
         }
-        let processes = processes_of(self.root.path());
-        processes.iter().for_each(crate::leak::Process::kill);
-        panic!(
-            "left behind: processes {processes:?}, working directories {:?}, temporary files {:?}",
-            self.scratch_entries(),
-            left_in(&temporary)
-        );
+        let left = self.traces();
+        processes_of(self.root.path()).iter().for_each(crate::leak::Process::kill);
+        panic!("left behind: {left:#?}");
     }
 }
 

@@ -29,7 +29,8 @@ pub fn in_lab(test: &str, body: impl FnOnce(&mut Lab)) {
     if !inside && can_unshare() {
         return run_inside(test);
     }
-    let must = inside || std::env::var_os("POTLUCK_TEST_NETNS").is_some() || std::env::var("CI").is_ok_and(|ci| ci == "true");
+    let must =
+        inside || std::env::var_os("POTLUCK_TEST_NETNS").is_some() || std::env::var("CI").is_ok_and(|ci| ci == "true");
     assert!(!must, "no network namespace can be made: {here}");
     eprintln!("SKIPPED: no network namespace can be made here: {here}");
 }
@@ -152,7 +153,9 @@ fn run_inside(test: &str) {
 }
 
 fn can_unshare() -> bool {
-    let probe = Command::new("unshare").args(["--user", "--map-root-user", "--mount", "--net", "--pid", "--fork", "true"]).output();
+    let probe = Command::new("unshare")
+        .args(["--user", "--map-root-user", "--mount", "--net", "--pid", "--fork", "true"])
+        .output();
     probe.is_ok_and(|output| output.status.success())
 }
 
@@ -198,7 +201,8 @@ fn inside(namespace: &str, args: &[&str]) {
 }
 
 fn ip(args: &[&str]) -> Result<String, String> {
-    let output = Command::new("ip").args(args).output().map_err(|e| format!("`ip` cannot be run (install iproute2): {e}"))?;
+    let output =
+        Command::new("ip").args(args).output().map_err(|e| format!("`ip` cannot be run (install iproute2): {e}"))?;
     if output.status.success() {
         return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }

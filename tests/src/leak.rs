@@ -58,9 +58,7 @@ fn names(process: &Path, root: &Path) -> bool {
         fs::read(process.join(file)).is_ok_and(|bytes| bytes.windows(text.len()).any(|window| window == text))
     };
     let leads = |link: PathBuf| fs::read_link(link).is_ok_and(|target| target.starts_with(root));
-    let holds = || {
-        fs::read_dir(process.join("fd")).is_ok_and(|files| files.flatten().any(|file| leads(file.path())))
-    };
+    let holds = || fs::read_dir(process.join("fd")).is_ok_and(|files| files.flatten().any(|file| leads(file.path())));
     within("environ") || within("cmdline") || leads(process.join("cwd")) || holds()
 }
 

@@ -73,7 +73,8 @@ impl<'home> Node<'home> {
         let status = self.home.potluck(["status", "--json"]).finish();
         let json = status.expect(0).json();
         let addresses = json.pointer("/addresses").or_else(|| json.pointer("/me/addresses")).and_then(Value::as_array);
-        let port = addresses.into_iter().flatten().filter_map(Value::as_str).find_map(|a| a.rsplit(':').next()?.parse().ok());
+        let port =
+            addresses.into_iter().flatten().filter_map(Value::as_str).find_map(|a| a.rsplit(':').next()?.parse().ok());
         port.unwrap_or_else(|| panic!("status names no address with a port: {status}"))
     }
 

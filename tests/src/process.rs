@@ -235,7 +235,12 @@ impl Running {
         });
         if !ended {
             self.kill();
-            panic!("{} did not end in time; stdout:\n{}\nstderr:\n{}", self.shown, self.stdout.text(), self.stderr.text());
+            panic!(
+                "{} did not end in time; stdout:\n{}\nstderr:\n{}",
+                self.shown,
+                self.stdout.text(),
+                self.stderr.text()
+            );
         }
         let status = status.expect("an ended child has a status");
         Finished {

@@ -34,7 +34,11 @@ fn a_program_is_compiled_once_and_kept() {
     let made = fs::metadata(&kept[0]).and_then(|m| m.modified()).expect("a file has a time");
     copies(&home);
     assert_eq!(compiled_files(&home), kept);
-    assert_eq!(fs::metadata(&kept[0]).and_then(|m| m.modified()).expect("a file has a time"), made, "it was made again");
+    assert_eq!(
+        fs::metadata(&kept[0]).and_then(|m| m.modified()).expect("a file has a time"),
+        made,
+        "it was made again"
+    );
 }
 
 #[test]

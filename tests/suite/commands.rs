@@ -6,7 +6,20 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
 const COMMANDS: [&str; 14] = [
-    "run", "up", "down", "status", "peers", "invite", "join", "whoami", "setup", "config", "env", "doctor", "completions", "version",
+    "run",
+    "up",
+    "down",
+    "status",
+    "peers",
+    "invite",
+    "join",
+    "whoami",
+    "setup",
+    "config",
+    "env",
+    "doctor",
+    "completions",
+    "version",
 ];
 
 #[test]
@@ -16,7 +29,10 @@ fn every_command_has_help_with_an_example() {
     for command in COMMANDS {
         assert!(overview.contains(command), "`potluck --help` does not name {command}");
         let help = home.potluck([command, "--help"]).finish().expect(0).out();
-        assert!(help.to_lowercase().contains("example") && help.contains(&format!("potluck {command}")), "{command}:\n{help}");
+        assert!(
+            help.to_lowercase().contains("example") && help.contains(&format!("potluck {command}")),
+            "{command}:\n{help}"
+        );
     }
 }
 
@@ -25,8 +41,27 @@ fn the_help_of_run_names_every_option_and_every_exit_code() {
     let home = Home::new();
     let help = home.potluck(["run", "--help"]).finish().expect(0).out();
     for word in [
-        "--on", "--env", "-e", "-f", "--mount", "-o", "--fuel", "--memory", "--timeout", "--disk", "--output", "--stdin", "--json",
-        "--quiet", "124", "125", "126", "127", "130", "134", "137",
+        "--on",
+        "--env",
+        "-e",
+        "-f",
+        "--mount",
+        "-o",
+        "--fuel",
+        "--memory",
+        "--timeout",
+        "--disk",
+        "--output",
+        "--stdin",
+        "--json",
+        "--quiet",
+        "124",
+        "125",
+        "126",
+        "127",
+        "130",
+        "134",
+        "137",
     ] {
         assert!(help.contains(word), "no {word} in:\n{help}");
     }
@@ -61,7 +96,9 @@ fn whoami_makes_an_identity_once_and_keeps_it_private() {
         for entry in fs::read_dir(&folder).expect("it can be read").flatten() {
             if entry.path().is_dir() {
                 open.push(entry.path());
-            } else if fs::read(entry.path()).is_ok_and(|bytes| bytes.len() == 32 || bytes.windows(11).any(|w| w == b"PRIVATE KEY")) {
+            } else if fs::read(entry.path())
+                .is_ok_and(|bytes| bytes.len() == 32 || bytes.windows(11).any(|w| w == b"PRIVATE KEY"))
+            {
                 keys.push(entry.path());
             }
         }

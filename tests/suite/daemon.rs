@@ -55,7 +55,10 @@ fn ctrl_c_and_termination_are_polite_ways_to_leave() {
         let home = Home::new();
         let mut node = Node::start(&home);
         node.process().signal(signal);
-        assert!(holds_within(Duration::from_secs(10), || !node.process().is_running()), "the daemon ignores {signal:?}");
+        assert!(
+            holds_within(Duration::from_secs(10), || !node.process().is_running()),
+            "the daemon ignores {signal:?}"
+        );
         drop(node);
         home.assert_nothing_left();
     }
@@ -104,7 +107,14 @@ fn down_ends_the_jobs_that_run() {
 fn jobs_run_the_same_with_and_without_a_daemon() {
     let home = Home::new();
     home.write("in.txt", "words");
-    let run = || home.run(["-e", "A=1", "-f", "in.txt"]).arg(guest("look")).args(["x", "--read", "in.txt"]).finish().expect(0).out();
+    let run = || {
+        home.run(["-e", "A=1", "-f", "in.txt"])
+            .arg(guest("look"))
+            .args(["x", "--read", "in.txt"])
+            .finish()
+            .expect(0)
+            .out()
+    };
     let without = run();
     let _node = Node::start(&home);
     assert_eq!(run(), without);

@@ -12,9 +12,11 @@ const EDGES: [(&str, &[&str]); 4] = [
     ("node", &["potluck_runtime", "potluck_guest"]),
     ("cli", &["potluck_node", "potluck_runtime"]),
 ];
-const OURS: [&str; 6] = ["potluck_guest", "potluck_runtime", "potluck_node", "potluck_tests", "potluck_benches", "xtask"];
+const OURS: [&str; 6] =
+    ["potluck_guest", "potluck_runtime", "potluck_node", "potluck_tests", "potluck_benches", "xtask"];
 /// What a layer must not know at all.
-const STRANGE: [(&str, &[&str]); 2] = [("runtime", &["quinn", "clap", "rustls", "rcgen"]), ("node", &["clap", "wasmtime", "wasmtime_wasi", "indicatif"])];
+const STRANGE: [(&str, &[&str]); 2] =
+    [("runtime", &["quinn", "clap", "rustls", "rcgen"]), ("node", &["clap", "wasmtime", "wasmtime_wasi", "indicatif"])];
 
 #[test]
 fn crates_depend_strictly_downward() {
@@ -31,7 +33,8 @@ fn no_layer_knows_what_belongs_to_another() {
         let manifest = manifest_names(directory);
         for name in strange {
             assert!(!manifest.contains(*name), "{directory}/Cargo.toml depends on {name}");
-            let users = sources(directory).filter(|(_, text)| text.contains(&format!("{name}::"))).map(|(path, _)| path);
+            let users =
+                sources(directory).filter(|(_, text)| text.contains(&format!("{name}::"))).map(|(path, _)| path);
             assert_eq!(users.collect::<Vec<_>>(), Vec::<String>::new(), "{name} is used");
         }
     }
@@ -44,7 +47,8 @@ fn the_check_would_see_an_edge() {
 }
 
 fn ours_used_by(directory: &str) -> BTreeSet<String> {
-    let mut used: BTreeSet<String> = manifest_names(directory).into_iter().filter(|name| OURS.contains(&name.as_str())).collect();
+    let mut used: BTreeSet<String> =
+        manifest_names(directory).into_iter().filter(|name| OURS.contains(&name.as_str())).collect();
     for (_, text) in sources(directory) {
         used.extend(OURS.iter().filter(|name| text.contains(&format!("{name}::"))).map(|name| (*name).to_owned()));
     }

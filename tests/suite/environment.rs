@@ -149,14 +149,18 @@ fn a_job_without_a_daemon_gets_python_on_a_peer() {
 
 fn has_a_file(directory: &Path) -> bool {
     let entries: Vec<_> = fs::read_dir(directory).into_iter().flatten().flatten().collect();
-    entries.iter().any(|entry| entry.path().is_dir() && has_a_file(&entry.path()) || entry.metadata().is_ok_and(|m| m.len() > 1 << 20))
+    entries.iter().any(|entry| {
+        entry.path().is_dir() && has_a_file(&entry.path()) || entry.metadata().is_ok_and(|m| m.len() > 1 << 20)
+    })
 }
 
 /// Copies the compiled code of one cache into another.
 fn share_compiled_code(from: &Path, to: &Path) {
     let folder = potluck_tests::compiled_code(to);
     fs::create_dir_all(&folder).expect("a directory can be made");
-    for entry in fs::read_dir(potluck_tests::compiled_code(from)).expect("the shared cache holds compiled code").flatten() {
+    for entry in
+        fs::read_dir(potluck_tests::compiled_code(from)).expect("the shared cache holds compiled code").flatten()
+    {
         if entry.path().is_file() {
             fs::copy(entry.path(), folder.join(entry.file_name())).expect("a file can be copied");
         }

@@ -115,7 +115,12 @@ fn an_address_where_nobody_is_or_somebody_else_is_refused_with_a_sentence() {
     let (ann, stranger) = (Home::new().named("ann"), Home::new().named("stranger"));
     let (_node, other) = (Node::start(&ann), Node::start(&stranger));
     let free = std::net::UdpSocket::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a port is free");
-    for address in [free.to_string(), format!("127.0.0.1:{}", other.port()), "nonsense".to_owned(), "no.such.host.invalid:7420".to_owned()] {
+    for address in [
+        free.to_string(),
+        format!("127.0.0.1:{}", other.port()),
+        "nonsense".to_owned(),
+        "no.such.host.invalid:7420".to_owned(),
+    ] {
         let finished = ann.potluck(["peers", "add", &address]).finish();
         assert_ne!(finished.code(), 0, "{finished}");
         finished.says(&[&address]);
@@ -157,7 +162,11 @@ fn a_node_that_does_not_lend_refuses_by_naming_the_rule() {
     pair(&first, &second);
     ann.run(["--on", "bob"]).arg(guest("weave")).arg("1").finish().expect(125).says(&["bob", "lend"]);
     assert_eq!(ann.run([guest("weave")]).arg("1").finish().expect(0).out(), "0\n", "any machine that fits");
-    assert_eq!(bob.run(["--on", "local"]).arg(guest("weave")).arg("1").finish().expect(0).out(), "0\n", "its owner may");
+    assert_eq!(
+        bob.run(["--on", "local"]).arg(guest("weave")).arg("1").finish().expect(0).out(),
+        "0\n",
+        "its owner may"
+    );
 }
 
 #[test]
@@ -165,7 +174,8 @@ fn a_peer_is_named_by_its_name_its_short_id_or_its_id() {
     let (ann, bob) = (Home::new().named("ann"), Home::new().named("bob"));
     let first = Node::start(&ann);
     join(&first, &bob);
-    let id = ann.potluck(["whoami", "--json"]).finish().expect(0).json()["id"].as_str().expect("it has an id").to_owned();
+    let id =
+        ann.potluck(["whoami", "--json"]).finish().expect(0).json()["id"].as_str().expect("it has an id").to_owned();
     for on in ["ann", &id, &id[..8]] {
         assert_eq!(bob.run(["--on", on]).arg(guest("weave")).arg("1").finish().expect(0).out(), "0\n");
     }
@@ -180,7 +190,9 @@ fn the_book_of_peers_outlives_the_daemon() {
     second.down();
     let (_first, _second) = (Node::start(&ann), Node::start(&bob));
     let start = Instant::now();
-    until("both find each other again", || (online_peers(&ann).len() == 1 && online_peers(&bob).len() == 1).then_some(()));
+    until("both find each other again", || {
+        (online_peers(&ann).len() == 1 && online_peers(&bob).len() == 1).then_some(())
+    });
     eprintln!("found again after {:?}", start.elapsed());
 }
 

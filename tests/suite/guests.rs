@@ -48,7 +48,8 @@ pub(crate) fn look() {
     let home = Home::new();
     home.write("in.txt", "words");
     for program in both_forms("look") {
-        let finished = home.run(["-e", "COLOUR=red", "-f", "in.txt"]).arg(&program).args(["a b", "--read", "in.txt"]).finish();
+        let finished =
+            home.run(["-e", "COLOUR=red", "-f", "in.txt"]).arg(&program).args(["a b", "--read", "in.txt"]).finish();
         let out = finished.expect(0).out();
         let name = program.file_name().and_then(|name| name.to_str()).expect("a guest has a name");
         for line in [&format!("arg {name}"), "arg a b", "env COLOUR=red", "file in.txt 5", "read in.txt: words"] {

@@ -125,7 +125,8 @@ fn a_cable_that_is_pulled_in_the_middle_is_125_within_ten_seconds() {
         found_group(&homes);
         let _nodes: Vec<Node<'_>> = homes.iter().map(Node::start).collect();
         until("all see all", || homes.iter().all(|home| online_peers(home).len() == 2).then_some(()));
-        let job = homes[0].run(["--on", "three"]).arg(guest("hog")).arg("sleep").deadline(Duration::from_secs(30)).start();
+        let job =
+            homes[0].run(["--on", "three"]).arg(guest("hog")).arg("sleep").deadline(Duration::from_secs(30)).start();
         job.wait_for_stdout("taking sleep\n");
         lab.unplug("three", "eth0");
         let pulled = std::time::Instant::now();

@@ -10,7 +10,10 @@ fn bites(what: &str, options: &[&str], code: i32, says: &[&str]) {
     for program in both_forms("hog") {
         let finished = home.run(options).arg(&program).arg(what).finish();
         finished.expect(code).says(says);
-        assert!(finished.stdout.starts_with(format!("taking {what}\n").as_bytes()), "output before the end is lost: {finished}");
+        assert!(
+            finished.stdout.starts_with(format!("taking {what}\n").as_bytes()),
+            "output before the end is lost: {finished}"
+        );
     }
 }
 

@@ -3,17 +3,17 @@
 mod sight;
 
 mod guests;
-mod streams;
 mod limits;
 mod outcomes;
 mod refusals;
-mod workspace;
 mod report;
+mod streams;
+mod workspace;
 
+mod examples;
+mod packages;
 mod python;
 mod python_libraries;
-mod packages;
-mod examples;
 
 mod cache;
 mod environment;
@@ -21,11 +21,12 @@ mod environment;
 mod commands;
 mod daemon;
 mod group;
-mod tickets;
-mod strangers;
-mod remote;
 mod hosts;
+mod remote;
+mod strangers;
+mod tickets;
 
 mod edges;
+mod kit;
 
 include!(concat!(env!("OUT_DIR"), "/every_guest_has_a_test.rs"));

@@ -69,7 +69,10 @@ fn a_directory_with_a_main_is_a_program() {
 #[test]
 fn a_script_in_another_directory_keeps_its_name() {
     let home = Home::with_python();
-    home.write("deep/down/script.py", "import sys\nprint(sys.argv[0].endswith('script.py'), __file__.endswith('script.py'))\n");
+    home.write(
+        "deep/down/script.py",
+        "import sys\nprint(sys.argv[0].endswith('script.py'), __file__.endswith('script.py'))\n",
+    );
     assert_eq!(home.run(["deep/down/script.py"]).finish().expect(0).out(), "True True\n");
     let absolute = home.work().join("deep/down/script.py");
     assert_eq!(home.run([absolute]).finish().expect(0).out(), "True True\n");
@@ -94,7 +97,8 @@ fn an_input_that_has_ended_is_an_eof_error() {
 #[test]
 fn bytes_on_stdin_are_read_as_bytes() {
     let home = Home::with_python();
-    let lines = ["import sys", "data = sys.stdin.buffer.read()", "sys.stdout.buffer.write(bytes(255 - b for b in data))"];
+    let lines =
+        ["import sys", "data = sys.stdin.buffer.read()", "sys.stdout.buffer.write(bytes(255 - b for b in data))"];
     let script = write_script(&home, "script.py", &lines);
     let bytes: Vec<u8> = (0..=255).collect();
     let finished = home.run([&script]).input(bytes.clone()).finish();
@@ -249,7 +253,10 @@ fn a_refusal_is_an_exception_that_a_script_can_catch() {
 #[test]
 fn variables_of_the_job_are_its_environment() {
     let home = Home::with_python();
-    home.write("script.py", "import os\nprint(os.environ['COLOUR'], 'SECRET' in os.environ, os.path.expanduser('~'))\n");
+    home.write(
+        "script.py",
+        "import os\nprint(os.environ['COLOUR'], 'SECRET' in os.environ, os.path.expanduser('~'))\n",
+    );
     let finished = home.run(["-e", "COLOUR=red", "script.py"]).env("SECRET", "x").finish();
     assert_eq!(finished.expect(0).out(), "red False /tmp\n");
 }

@@ -72,7 +72,8 @@ fn bad_programs_are_refused_there_as_here() {
     with_lender(|_, home| {
         home.write("text.wasm", "no module at all");
         home.run(["--on", "attic", "text.wasm"]).finish().expect(126).says(&["text.wasm"]);
-        let text = r#"(module (import "robot" "move_arm" (func)) (memory (export "memory") 1) (func (export "_start")))"#;
+        let text =
+            r#"(module (import "robot" "move_arm" (func)) (memory (export "memory") 1) (func (export "_start")))"#;
         let program = crate::sight::module(home, "robot.wasm", text);
         home.run(["--on", "attic", &program]).finish().expect(126).says(&["move_arm"]);
         home.run(["--on", "attic", "absent.wasm"]).finish().expect(127).says(&["absent.wasm"]);
@@ -158,7 +159,8 @@ fn a_peer_that_is_not_there_is_125_with_its_name() {
 fn what_a_peer_has_already_need_not_travel_again() {
     with_lender(|lender, home| {
         home.write("big.bin", vec![7u8; 32 << 20]);
-        let run = || home.run(["--json", "--on", "attic", "-f", "big.bin"]).arg(guest("look")).finish().expect(0).json();
+        let run =
+            || home.run(["--json", "--on", "attic", "-f", "big.bin"]).arg(guest("look")).finish().expect(0).json();
         let first = run();
         let second = run();
         assert_eq!(first["stdout"], second["stdout"]);

@@ -115,7 +115,8 @@ fn an_own_ticket() {
 #[test]
 fn an_invitation_outlives_the_daemon_that_made_it() {
     let ann = Home::new().named("ann");
-    let port = std::net::UdpSocket::bind("0.0.0.0:0").and_then(|socket| socket.local_addr()).expect("a port is free").port();
+    let port =
+        std::net::UdpSocket::bind("0.0.0.0:0").and_then(|socket| socket.local_addr()).expect("a port is free").port();
     ann.potluck(["config", "set", "port", &port.to_string()]).finish().expect(0);
     let node = Node::start(&ann);
     let ticket = node.invite();
@@ -134,7 +135,8 @@ fn a_terminal_is_shown_a_qr_code_and_a_pipe_is_not() {
     let binary = potluck_tests::binary();
     let shell = format!("{} invite", binary.display());
     let mut command = ann.command("script".as_ref());
-    let shown = command.args(["-qec", &shell, "/dev/null"]).stdin(Stdio::null()).output().expect("script(1) can be run");
+    let shown =
+        command.args(["-qec", &shell, "/dev/null"]).stdin(Stdio::null()).output().expect("script(1) can be run");
     let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
     let blocks = shown.chars().filter(|c| matches!(c, '█' | '▀' | '▄')).count();
     assert!(blocks > 200, "no QR code: {shown}");

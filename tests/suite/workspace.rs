@@ -40,7 +40,8 @@ fn arguments_arrive_as_they_are() {
 #[test]
 fn nothing_of_the_callers_environment_is_seen() {
     let home = Home::new();
-    let finished = home.run(["-e", "A=1", "-e", "B=x=y", "-e", "C="]).arg(guest("look")).env("SECRET", "s3cret").finish();
+    let finished =
+        home.run(["-e", "A=1", "-e", "B=x=y", "-e", "C="]).arg(guest("look")).env("SECRET", "s3cret").finish();
     let out = finished.expect(0).out();
     let mut variables = lines_with(&out, "env ");
     variables.retain(|variable| !variable.starts_with("HOME=") && !variable.starts_with("TMPDIR="));
@@ -93,7 +94,14 @@ fn nothing_outside_the_working_directory_is_reachable() {
     let home = Home::new();
     let secret = home.write("secret.txt", "s3cret");
     let secret = secret.to_str().expect("the path is text");
-    let escapes = ["/etc/passwd", "/etc/hostname", "../secret.txt", "../../../../../../../../etc/passwd", "/proc/self/environ", secret];
+    let escapes = [
+        "/etc/passwd",
+        "/etc/hostname",
+        "../secret.txt",
+        "../../../../../../../../etc/passwd",
+        "/proc/self/environ",
+        secret,
+    ];
     let reads: Vec<&str> = escapes.iter().flat_map(|path| ["--read", path]).collect();
     let finished = home.run([guest("look")]).args(&reads).finish();
     let out = finished.expect(0).out();
@@ -124,11 +132,8 @@ fn what_was_made_or_changed_comes_back_and_nothing_else() {
     let inputs = ["-f", "keep.txt", "-f", "change.txt", "-f", "drop.txt", "-o", "new/out"];
     home.run(inputs).arg(guest("edit")).finish().expect(0);
     let back = files_of(&home.work().join("new/out"));
-    let expected = [
-        ("change.txt", "cccccccccc"),
-        ("deep/er/made.txt", "made deep down"),
-        ("made.txt", "made beside keep.txt"),
-    ];
+    let expected =
+        [("change.txt", "cccccccccc"), ("deep/er/made.txt", "made deep down"), ("made.txt", "made beside keep.txt")];
     assert_eq!(back, expected.map(|(name, text)| (name.to_owned(), text.to_owned())).into());
     assert_eq!(fs::read_to_string(home.work().join("change.txt")).expect("it is still there"), "change.txt");
 }
