@@ -68,5 +68,5 @@ fn present(variable: &str, otherwise: &Path) -> PathBuf {
 /// Where a cache directory holds compiled code.
 #[must_use]
 pub fn compiled_code(cache: &Path) -> PathBuf {
-    cache.join("compiled")
+    cache.join("code")
 }

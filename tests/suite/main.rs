@@ -26,7 +26,6 @@ mod remote;
 mod strangers;
 mod tickets;
 
-mod edges;
 mod kit;
 
 include!(concat!(env!("OUT_DIR"), "/every_guest_has_a_test.rs"));
