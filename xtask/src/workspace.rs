@@ -11,9 +11,11 @@ pub(crate) struct Workspace {
 }
 
 impl Workspace {
-    /// The tree is known from the time of compiling; `CARGO_TARGET_DIR` moves the target directory as it does for cargo.
+    /// Cargo says which tree it runs for; a bare start of the binary means the tree it was compiled from.
+    /// `CARGO_TARGET_DIR` moves the target directory as it does for cargo.
     pub(crate) fn find() -> Result<Self> {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("xtask lies in no workspace")?.to_owned();
+        let here = std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
+        let root = Path::new(&here).parent().context("xtask lies in no workspace")?.to_owned();
         let target = match std::env::var_os("CARGO_TARGET_DIR") {
             Some(target) => std::path::absolute(target).context("cannot resolve CARGO_TARGET_DIR")?,
             None => root.join("target"),

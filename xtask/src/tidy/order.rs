@@ -41,7 +41,7 @@ const RULES: [Rule; 7] = [
     Rule { folder: "xtask", below: &[], strange: &["wasmtime", "tokio", "clap"] },
     Rule {
         folder: "tests",
-        below: &["potluck-guest", "potluck-runtime", "potluck-node", "potluck"],
+        below: &["potluck-guest", "potluck-runtime", "potluck-node", "potluck", "potluck-tests"],
         strange: &["anyhow"],
     },
     Rule { folder: "benches", below: &["potluck-guest", "potluck-runtime", "potluck-node", "potluck"], strange: &[] },

@@ -25,6 +25,11 @@ const UNARGUED: [&str; 1] = [concat!(".un", "wrap()")];
 const SILENT: [&str; 3] = ["guest-sdk/src/", "runtime/src/", "node/src/"];
 const PRINTING: [&str; 4] = ["println!(", "print!(", "eprintln!(", "eprint!("];
 
+/// Where decisions are pure: what they need of the world comes in as a value.
+const PURE: &str = "node/src/state/";
+const WORLDLY: [&str; 8] =
+    ["tokio", "std::fs", "std::net::Udp", "Instant::now", "SystemTime::now", "getrandom", "tracing", "async fn"];
+
 pub(crate) fn check(file: &SourceFile, breaches: &mut Vec<Breach>) {
     let mut breach = |line: usize, what: String| breaches.push(Breach { file: file.path.clone(), line, what });
     if let Some(missing) = missing_header(file) {
@@ -51,11 +56,19 @@ pub(crate) fn check(file: &SourceFile, breaches: &mut Vec<Breach>) {
         {
             breach(number, "a library does not print: return it or log it".to_owned());
         }
+        if file.path.starts_with(PURE) {
+            for word in WORLDLY.iter().filter(|word| line.contains(**word)) {
+                breach(number, format!("{word} in a pure decision: take it as an argument"));
+            }
+        }
     }
 }
 
-/// Each file says first what it is.
+/// Each file says first what it is. The tests of `x.rs` in `x/tests.rs` say it by their name.
 fn missing_header(file: &SourceFile) -> Option<&'static str> {
+    if file.path.ends_with("/tests.rs") {
+        return None;
+    }
     let first = file.text.trim_start().lines().find(|line| !line.starts_with("#!/")).unwrap_or_default();
     let (opens_well, missing) = match file.path.rsplit('.').next() {
         Some("rs") => (first.starts_with("//! "), "no //! header that says what the file is"),
@@ -81,6 +94,7 @@ mod tests {
     fn a_file_without_a_header_is_a_breach() {
         assert_eq!(breaches("cli/src/a.rs", "use std::fs;\n"), [1]);
         assert_eq!(breaches("cli/src/a.rs", "//! Reads files.\nuse std::fs;\n"), [0; 0]);
+        assert_eq!(breaches("cli/src/a/tests.rs", "use super::*;\n"), [0; 0]);
         assert_eq!(breaches("examples/a.py", "#!/usr/bin/env python3\n\"\"\"Says hello.\"\"\"\n"), [0; 0]);
     }
 
@@ -98,6 +112,13 @@ mod tests {
         let text = "//! A file.\nfn a() { println!(\"b\") }\n";
         assert_eq!(breaches("node/src/a.rs", text), [2]);
         assert_eq!(breaches("cli/src/a.rs", text), [0; 0]);
+    }
+
+    #[test]
+    fn decisions_are_pure() {
+        let text = "//! A file.\nfn a() { b(Instant::now()) }\n";
+        assert_eq!(breaches("node/src/state/a.rs", text), [2]);
+        assert_eq!(breaches("node/src/net/a.rs", text), [0; 0]);
     }
 
     #[test]
