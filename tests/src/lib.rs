@@ -11,6 +11,7 @@ mod process;
 mod wait;
 
 mod artifacts;
+mod forge;
 mod lab;
 mod leak;
 mod png;
@@ -18,6 +19,7 @@ mod python;
 mod stranger;
 
 pub use artifacts::{binary, compiled_code, example, guest, wheel, workspace};
+pub use forge::{TicketPart, forge};
 pub use home::{Home, write_script};
 pub use lab::{Lab, in_lab};
 pub use leak::{Process, processes_of};

@@ -118,7 +118,7 @@ fn native_code_is_never_taken_from_outside() {
 fn a_peer_nobody_knows() {
     let home = Home::new();
     let finished = home.run(["--on", "nobody"]).arg(guest("cat")).finish();
-    finished.expect(125).says(&["nobody", "potluck peers"]);
+    finished.expect(125).says(&["nobody", "potluck join"]);
     assert_eq!(finished.out(), "");
 }
 

@@ -1,6 +1,6 @@
 //! A ticket is good once, for a while, and only as it was written.
 
-use potluck_tests::{Home, Node, join, online_peers, until};
+use potluck_tests::{Home, Node, TicketPart, forge, join, online_peers, until};
 use std::process::Stdio;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -32,6 +32,8 @@ fn an_expired_ticket() {
         (now > expires).then_some(())
     });
     refused(&ann, &ticket, &["expired"]);
+    // The inviter goes by its own book, not by what the ticket says.
+    refused(&ann, &forge(&ticket, TicketPart::Expiry), &["ticket"]);
 }
 
 #[test]
@@ -79,6 +81,18 @@ fn a_ticket_that_was_changed() {
         forged[position] = if forged[position] == b'a' { b'b' } else { b'a' };
         let forged = String::from_utf8(forged).expect("a ticket is plain text");
         refused(&ann, &forged, &["ticket"]);
+    }
+    let bob = Home::new();
+    bob.potluck(["join", &ticket]).finish().expect(0);
+}
+
+#[test]
+fn a_ticket_that_is_whole_but_forged() {
+    let ann = Home::new().named("ann");
+    let node = Node::start(&ann);
+    let ticket = node.invite();
+    for part in [TicketPart::Id, TicketPart::Secret, TicketPart::Inviter] {
+        refused(&ann, &forge(&ticket, part), &[]);
     }
     let bob = Home::new();
     bob.potluck(["join", &ticket]).finish().expect(0);
