@@ -106,16 +106,8 @@ pub enum ConfigError {
 
 impl Settings {
     /// Every key, in the order they are listed.
-    pub const KEYS: &'static [&'static str] = &[
-        "name",
-        "port",
-        "discovery",
-        "discovery_port",
-        "lend",
-        "jobs_max",
-        "job_memory_bytes_max",
-        "cache_bytes_max",
-    ];
+    pub const KEYS: &'static [&'static str] =
+        &["name", "port", "discovery", "discovery_port", "lend", "jobs_max", "job_memory_bytes_max", "cache_bytes_max"];
 
     /// The settings of `path`; none when there is no such file.
     ///
@@ -162,8 +154,7 @@ impl Settings {
     /// [`ConfigError::UnknownKey`] or [`ConfigError::BadValue`].
     pub fn set(&mut self, key: &str, text: &str) -> Result<(), ConfigError> {
         Self::known(key)?;
-        let refuse =
-            |why: String| ConfigError::BadValue { key: key.to_owned(), value: text.to_owned(), why };
+        let refuse = |why: String| ConfigError::BadValue { key: key.to_owned(), value: text.to_owned(), why };
         let mut table = toml::Table::try_from(&*self).map_err(|error| refuse(error.to_string()))?;
         if text.is_empty() {
             table.remove(key);

@@ -151,7 +151,7 @@ impl Identity {
             return Ok(identity);
         }
         create(dir, &path)?;
-        Self::load(&path)?.ok_or_else(|| IdentityError::Damaged { path })
+        Self::load(&path)?.ok_or(IdentityError::Damaged { path })
     }
 
     /// A new identity that is kept nowhere.

@@ -185,7 +185,11 @@ pub fn running(paths: &Paths) -> Option<RunningNode> {
     }
 }
 
-fn start_discovery(core: &Arc<Core>, port: u16, known: watch::Receiver<Vec<std::net::IpAddr>>) -> Option<JoinHandle<()>> {
+fn start_discovery(
+    core: &Arc<Core>,
+    port: u16,
+    known: watch::Receiver<Vec<std::net::IpAddr>>,
+) -> Option<JoinHandle<()>> {
     match Discovery::open(Arc::clone(core), port, known) {
         Ok(discovery) => Some(tokio::spawn(discovery.run())),
         Err(error) => {

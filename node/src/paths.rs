@@ -65,16 +65,13 @@ impl Paths {
     fn from_variables(variable: impl Fn(&str) -> Option<OsString>) -> Result<Self, NoHome> {
         let absolute = |name: &str| variable(name).map(PathBuf::from).filter(|path| path.is_absolute());
         let xdg = |name: &str, below_home: &str| {
-            absolute(name)
-                .or_else(|| absolute("HOME").map(|home| home.join(below_home)))
-                .map(|dir| dir.join("potluck"))
+            absolute(name).or_else(|| absolute("HOME").map(|home| home.join(below_home))).map(|dir| dir.join("potluck"))
         };
         let (config_dir, data_dir) = match absolute("POTLUCK_HOME") {
             Some(home) => (home.clone(), home.join("data")),
-            None => (
-                xdg("XDG_CONFIG_HOME", ".config").ok_or(NoHome)?,
-                xdg("XDG_DATA_HOME", ".local/share").ok_or(NoHome)?,
-            ),
+            None => {
+                (xdg("XDG_CONFIG_HOME", ".config").ok_or(NoHome)?, xdg("XDG_DATA_HOME", ".local/share").ok_or(NoHome)?)
+            }
         };
         let cache_dir = absolute("POTLUCK_CACHE_DIR")
             .or_else(|| xdg("XDG_CACHE_HOME", ".cache"))

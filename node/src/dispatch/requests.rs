@@ -10,8 +10,8 @@ use crate::state::peers::{Event, LinkId};
 use crate::trust::invitations::InviteError;
 use crate::trust::join::Newcomer;
 use crate::wire::{
-    AddPeer, DecodeError, Fault, FaultCode, Frame, FrameError, FrameStream, Invitation, Invite, Join, Members, PeerList,
-    RemovePeer, Tag,
+    AddPeer, DecodeError, Fault, FaultCode, Frame, FrameError, FrameStream, Invitation, Invite, Join, Members,
+    PeerList, RemovePeer, Tag,
 };
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -132,7 +132,10 @@ mod tests {
             "fc1c",                                                             // port 7420
         );
         assert_eq!(data_encoding::HEXLOWER.encode(&bytes[..SIGNED_LEN]), golden);
-        assert_eq!(blake3::hash(&bytes).to_hex().as_str(), "df431342f618cc1fef2c322d201ac9033a9128f914ee73251e89eb211b769570");
+        assert_eq!(
+            blake3::hash(&bytes).to_hex().as_str(),
+            "df431342f618cc1fef2c322d201ac9033a9128f914ee73251e89eb211b769570"
+        );
     }
 
     #[test]

@@ -24,11 +24,7 @@ pub fn list() -> Vec<Interface> {
         .filter(|interface| {
             !matches!(interface.oper_status, if_addrs::IfOperStatus::Down | if_addrs::IfOperStatus::LowerLayerDown)
         })
-        .map(|interface| Interface {
-            ip: interface.ip(),
-            index: interface.index.unwrap_or(0),
-            name: interface.name,
-        })
+        .map(|interface| Interface { ip: interface.ip(), index: interface.index.unwrap_or(0), name: interface.name })
         .collect();
     interfaces.sort();
     interfaces.truncate(INTERFACES_MAX);

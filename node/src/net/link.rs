@@ -1,8 +1,8 @@
 //! A link: one authenticated connection to a node whose key was proved in the handshake. Requests are streams on it.
 
 use crate::config::tame_name;
-pub use crate::dispatch::Role;
 use crate::defaults::REQUEST_TIMEOUT;
+pub use crate::dispatch::Role;
 use crate::identity::NodeId;
 use crate::net::quic::is_crypto;
 use crate::wire::{Frame, FrameError, FrameStream, NodeInfo, Tag};

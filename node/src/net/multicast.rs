@@ -68,8 +68,9 @@ impl Listener {
 
     fn join_one(&self, interface: &Interface) -> io::Result<()> {
         match (interface.ip, &self.v4, &self.v6) {
-            (IpAddr::V4(ip), Some(socket), _) => SockRef::from(socket)
-                .join_multicast_v4_n(&BEACON_GROUP_V4, &InterfaceIndexOrAddress::Address(ip)),
+            (IpAddr::V4(ip), Some(socket), _) => {
+                SockRef::from(socket).join_multicast_v4_n(&BEACON_GROUP_V4, &InterfaceIndexOrAddress::Address(ip))
+            }
             (IpAddr::V6(ip), _, Some(socket)) if !ip.is_loopback() => {
                 SockRef::from(socket).join_multicast_v6(&BEACON_GROUP_V6, interface.index)
             }

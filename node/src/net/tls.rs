@@ -59,8 +59,8 @@ impl Credentials {
     /// [`TlsError`].
     pub fn new(identity: &Identity) -> Result<Self, TlsError> {
         let key = PrivatePkcs8KeyDer::from(identity.to_pkcs8().ok_or(TlsError::Key)?);
-        let pair = rcgen::KeyPair::from_pkcs8_der_and_sign_algo(&key, &rcgen::PKCS_ED25519)
-            .map_err(TlsError::Certificate)?;
+        let pair =
+            rcgen::KeyPair::from_pkcs8_der_and_sign_algo(&key, &rcgen::PKCS_ED25519).map_err(TlsError::Certificate)?;
         let certificate = rcgen::CertificateParams::new(vec![SERVER_NAME.to_owned()])
             .and_then(|params| params.self_signed(&pair))
             .map_err(TlsError::Certificate)?;

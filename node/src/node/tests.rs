@@ -4,6 +4,7 @@ use super::*;
 use crate::config::{PortChoice, Settings};
 use crate::dispatch::{Caller, Role};
 use crate::joining::{join_alone, unix_now};
+use crate::net::link::RequestError;
 use crate::net::link::{Closed, Link};
 use crate::net::quic::{DialError, DialFailure};
 use crate::net::tls::Expected;
@@ -12,7 +13,6 @@ use crate::trust::ticket::Ticket;
 use crate::wire::{
     AddPeer, Fault, FaultCode, Frame, FrameError, FrameStream, Invitation, Invite, Join, PeerList, RemovePeer, Tag,
 };
-use crate::net::link::RequestError;
 use std::future::Future;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Instant;
@@ -185,10 +185,11 @@ async fn a_submission_reaches_the_service_with_its_caller_and_a_peer_may_not_ask
     let (ann, bob) = pair().await;
     let book = BookStore::in_dir(&ann.paths.data_dir).read().unwrap();
     let (_endpoint, link) = dial(&ann.identity, &book, bob.id(), &[bob.address()]).await.unwrap();
-    for (request, code, text) in
-        [(Tag::SUBMIT, FaultCode::BUSY, "Peer ann SUBMIT"), (Tag::OWNER_PEERS, FaultCode::NOT_ALLOWED, "owner"),
-         (Tag(999), FaultCode::UNSUPPORTED, "unknown(999)")]
-    {
+    for (request, code, text) in [
+        (Tag::SUBMIT, FaultCode::BUSY, "Peer ann SUBMIT"),
+        (Tag::OWNER_PEERS, FaultCode::NOT_ALLOWED, "owner"),
+        (Tag(999), FaultCode::UNSUPPORTED, "unknown(999)"),
+    ] {
         let mut stream = link.open_stream().await.unwrap();
         stream.writer.send_empty(request).await.unwrap();
         let answer = stream.reader.expect(Tag::DONE).await;
@@ -287,8 +288,7 @@ async fn a_machine_with_another_key_is_not_taken_for_the_peer() {
     let (ann, bob) = pair().await;
     let book = BookStore::in_dir(&ann.paths.data_dir).read().unwrap();
     let wrong = Identity::generate().unwrap().id();
-    let Err(crate::net::discover::ReachError::Dial(error)) =
-        dial(&ann.identity, &book, wrong, &[bob.address()]).await
+    let Err(crate::net::discover::ReachError::Dial(error)) = dial(&ann.identity, &book, wrong, &[bob.address()]).await
     else {
         panic!("a wrong key was accepted")
     };

@@ -5,9 +5,7 @@
 use crate::identity::NodeId;
 use crate::trust::invitations::TicketRefusal;
 use crate::trust::ticket::{Ticket, TicketSecret};
-use crate::wire::{
-    Fault, FaultCode, FrameError, FrameStream, JoinChallenge, JoinHello, JoinProof, Tag, Welcome,
-};
+use crate::wire::{Fault, FaultCode, FrameError, FrameStream, JoinChallenge, JoinHello, JoinProof, Tag, Welcome};
 use std::net::SocketAddr;
 use subtle::ConstantTimeEq;
 
@@ -221,7 +219,13 @@ mod tests {
     fn the_bytes_of_the_proofs_are_these() {
         let secret = TicketSecret([6; 32]);
         let hex = |proof: [u8; 32]| data_encoding::HEXLOWER.encode(&proof);
-        assert_eq!(hex(transcript().inviter_proof(&secret)), "7e277abda503caeb8fd409d0e9319cd24bac8e15d4cd1d84abde1ce63d579555");
-        assert_eq!(hex(transcript().newcomer_proof(&secret)), "3510dd8f52d787622b298db16232396808f5e75259ceb6a2cf2813b92e967d4d");
+        assert_eq!(
+            hex(transcript().inviter_proof(&secret)),
+            "7e277abda503caeb8fd409d0e9319cd24bac8e15d4cd1d84abde1ce63d579555"
+        );
+        assert_eq!(
+            hex(transcript().newcomer_proof(&secret)),
+            "3510dd8f52d787622b298db16232396808f5e75259ceb6a2cf2813b92e967d4d"
+        );
     }
 }

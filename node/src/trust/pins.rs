@@ -35,11 +35,7 @@ impl Pins {
     /// What the holder of `key` is to this node; `None` for a stranger.
     #[must_use]
     pub fn role(&self, key: &NodeId) -> Option<Role> {
-        if *key == self.me {
-            Some(Role::Owner)
-        } else {
-            self.is_pinned(key).then_some(Role::Peer)
-        }
+        if *key == self.me { Some(Role::Owner) } else { self.is_pinned(key).then_some(Role::Peer) }
     }
 
     /// Whether strangers may finish a handshake, to use a ticket.

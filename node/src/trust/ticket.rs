@@ -186,14 +186,14 @@ mod tests {
     #[test]
     fn the_bytes_of_a_ticket_are_these() {
         let golden = concat!(
-            "01",                                                                   // version
-            "0102030405060708",                                                     // id
-            "0909090909090909090909090909090909090909090909090909090909090909",     // inviter
-            "0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a",     // secret
-            "00d2496b00000000",                                                     // expires
-            "02",                                                                   // addresses
-            "04c0000207fc1c",                                                       // 192.0.2.7:7420
-            "0620010db8000000000000000000000007fc1c",                               // [2001:db8::7]:7420
+            "01",                                                               // version
+            "0102030405060708",                                                 // id
+            "0909090909090909090909090909090909090909090909090909090909090909", // inviter
+            "0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a", // secret
+            "00d2496b00000000",                                                 // expires
+            "02",                                                               // addresses
+            "04c0000207fc1c",                                                   // 192.0.2.7:7420
+            "0620010db8000000000000000000000007fc1c",                           // [2001:db8::7]:7420
         );
         let bytes = ticket().to_bytes();
         let (body, sum) = bytes.split_at(bytes.len() - CHECKSUM_LEN);

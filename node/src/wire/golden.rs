@@ -36,7 +36,12 @@ fn submit() -> SubmitJob {
         env: vec![("LANG".into(), "C".into())],
         files: vec![file()],
         directories: vec![path("out")],
-        mounts: vec![JobMount { guest: "/data".into(), files: vec![], directories: vec![], local: Some("/srv".into()) }],
+        mounts: vec![JobMount {
+            guest: "/data".into(),
+            files: vec![],
+            directories: vec![],
+            local: Some("/srv".into()),
+        }],
         limits: Limits::default(),
         stdin: true,
         outputs: false,
@@ -110,12 +115,7 @@ fn sample(tag: Tag) -> Bytes {
         Tag::SUBMIT => message(&submit()),
         Tag::MEMBERS | Tag::MEMBERS_ARE => message(&members()),
         Tag::FETCH_ARTIFACT => message(&FetchArtifact { sha256: [7; 32] }),
-        Tag::JOIN => message(&JoinHello {
-            ticket: [8; 8],
-            name: "den".into(),
-            nonce: [9; 32],
-            addresses: addresses(),
-        }),
+        Tag::JOIN => message(&JoinHello { ticket: [8; 8], name: "den".into(), nonce: [9; 32], addresses: addresses() }),
         Tag::OWNER_INVITE => message(&Invite { ttl_s: 3600 }),
         Tag::OWNER_JOIN => message(&Join { ticket: "potluck1abc".into() }),
         Tag::OWNER_ADD_PEER => message(&AddPeer { address: "attic:7420".into() }),
@@ -123,9 +123,7 @@ fn sample(tag: Tag) -> Bytes {
         Tag::ACCEPTED => message(&Accepted { job: JobId([2; 16]), node: id(3), name: "attic".into() }),
         Tag::NEED => message(&Need { digests: vec![digest] }),
         Tag::STAGE => message(&Stage::Fetching { what: "python".into(), done: 1, total: Some(2) }),
-        Tag::OUTPUT_FILE => {
-            message(&OutputFile { path: path("out/plot.png"), digest, size: 9, executable: false })
-        }
+        Tag::OUTPUT_FILE => message(&OutputFile { path: path("out/plot.png"), digest, size: 9, executable: false }),
         Tag::ENDED => message(&ended()),
         Tag::BLOB => message(&BlobHead { digest, size: 300 }),
         Tag::INFO_IS => message(&info()),
@@ -213,7 +211,8 @@ fn a_field_of_a_later_version_is_skipped_and_bytes_at_random_are_refused_without
         let _ = decode::<PeerList>(&bytes);
     }
     // Lengths that promise gigabytes cost nothing.
-    for lie in [&b"\x81\xa7vouches\xdd\xff\xff\xff\xff"[..], &b"\xdf\xff\xff\xff\xff"[..], &b"\xc6\xff\xff\xff\xff"[..]] {
+    for lie in [&b"\x81\xa7vouches\xdd\xff\xff\xff\xff"[..], &b"\xdf\xff\xff\xff\xff"[..], &b"\xc6\xff\xff\xff\xff"[..]]
+    {
         assert!(decode::<Members>(lie).is_err());
     }
 }
