@@ -78,8 +78,8 @@ def _finish(main):
     for module in [*sys.modules.values(), main]:
         path = getattr(module, "__file__", None)
         if isinstance(path, str) and path[:1] == "/" and not path.startswith(HOME):
-            names = module.__dict__
-            for name in [*sorted(names, key=lambda name: name[:1] != "_")]:
+            names = getattr(module, "__dict__", {})
+            for name in sorted([name for name in names if type(name) is str], key=lambda name: name[:1] != "_"):
                 if name[:2] != "__":
                     names[name] = None
     gc.collect()
