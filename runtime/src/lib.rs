@@ -8,9 +8,34 @@ mod digest;
 mod job;
 mod limits;
 mod outcome;
+mod script;
+mod watch;
+mod runtime;
+mod prepare;
+mod run;
+mod outputs;
+mod workspace;
+mod cache;
+mod protocol;
+mod worker_process;
+mod worker;
+mod engine;
+mod python;
 
 pub use digest::{Digest, DigestParseError};
+pub use engine::ENGINE_VERSION;
 pub use job::{GuestPath, GuestPathError, InputFile, Mount, Program, RunRequest};
 pub use job::{GUEST_PATH_DEPTH_MAX, GUEST_PATH_LEN_MAX};
 pub use limits::{LimitHit, LimitKind, Limits};
 pub use outcome::{Outcome, Report};
+pub use outputs::{OUTPUT_FILES_MAX, OutputEntry, OutputError, OutputListing, Outputs};
+pub use prepare::{PrepareError, Prepared};
+pub use python::{
+    Artifact, ArtifactWriter, EnvironmentError, EnvironmentSpec, EnvironmentStatus, Environments, MissingPackage,
+    PYTHON, Package, check_imports,
+};
+pub use run::{Canceller, OutputStream, Run, RunEvent, RunEvents, RunStdin};
+pub use runtime::{OpenError, Runtime, RuntimeConfig, StartError, WorkerCommand};
+pub use script::{ScriptBoot, ScriptPlan};
+pub use watch::{SilentWatch, Stage, Watch};
+pub use worker::worker_main;

@@ -1,0 +1,60 @@
+//! How wasmtime is set up. Compiling and running use the same settings, and wasmtime refuses code made under others.
+
+use crate::protocol::Purpose;
+use std::hash::{Hash, Hasher};
+use wasmtime::{Config, Engine, OptLevel};
+
+/// The version of the engine, as peers and people see it. A test keeps it equal to the one in the lock file.
+pub const ENGINE_VERSION: &str = "48.0.8";
+/// Stack of a guest's native frames. CPython needs most of it for deep recursion.
+const GUEST_STACK_BYTES: usize = 4 << 20;
+/// Stack of guest and host frames together; mapped, touched only as far as used.
+const ASYNC_STACK_BYTES: usize = 8 << 20;
+/// The largest memory image laid out densely for an interpreter, which starts copy-on-write from it. For other programs
+/// wasmtime's own bound holds, or a small file could ask for a huge image.
+const INTERPRETER_IMAGE_BYTES_MAX: u64 = 256 << 20;
+/// Changes whenever what our linkers provide changes, as cached code counts as checked against them.
+const HOST_CONTRACT: u32 = 1;
+
+/// An engine for compiling or running.
+pub(crate) fn engine(purpose: Purpose) -> wasmtime::Result<Engine> {
+    let mut config = Config::new();
+    config
+        .consume_fuel(true)
+        .wasm_exceptions(true)
+        .max_wasm_stack(GUEST_STACK_BYTES)
+        .async_stack_size(ASYNC_STACK_BYTES)
+        .cranelift_opt_level(OptLevel::Speed)
+        // Backtraces name functions without it; it would double the size of large programs.
+        .generate_address_map(false)
+        // Only native debuggers read it, and registering it costs time at each start.
+        .native_unwind_info(false);
+    if purpose == Purpose::Interpreter {
+        config.memory_guaranteed_dense_image_size(INTERPRETER_IMAGE_BYTES_MAX);
+    }
+    Engine::new(&config)
+}
+
+/// Two engines with the same fingerprint can use each other's code.
+pub(crate) fn fingerprint(engine: &Engine, purpose: Purpose) -> u64 {
+    let mut hasher = Stable(blake3::Hasher::new());
+    engine.precompile_compatibility_hash().hash(&mut hasher);
+    HOST_CONTRACT.hash(&mut hasher);
+    (purpose == Purpose::Interpreter).hash(&mut hasher);
+    ENGINE_VERSION.hash(&mut hasher);
+    hasher.finish()
+}
+
+/// A hasher whose result is the same in every process (the standard one's is not promised to be).
+struct Stable(blake3::Hasher);
+
+impl Hasher for Stable {
+    fn finish(&self) -> u64 {
+        let digest = self.0.finalize();
+        digest.as_bytes().first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes))
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+}

@@ -1,0 +1,240 @@
+//! What the node's process and its worker say to each other: frames over the worker's stdin and stdout. A frame is a tag
+//! byte, a length (`u32`, little-endian) and that many bytes. Both ends are the same executable, so the messages carry no
+//! version. Everything a worker says is one ordered stream: output keeps its order, and a reader that waits holds the
+//! guest back.
+
+use crate::limits::Limits;
+use crate::outcome::Report;
+use crate::script::ScriptBoot;
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+use serde::{Deserialize, Serialize};
+use std::io;
+use std::path::PathBuf;
+use tokio::io::{AsyncRead, AsyncReadExt};
+
+/// The most bytes in one frame; bounds what a reader holds.
+pub(crate) const FRAME_LEN_MAX: usize = 4 << 20;
+/// The most payload put in a frame of a stream.
+pub(crate) const CHUNK_LEN_MAX: usize = 256 << 10;
+/// The length of a frame's head.
+pub(crate) const HEAD_LEN: usize = 5;
+/// How much is asked of the operating system at once, and how large the pipes are made.
+pub(crate) const PIPE_LEN: usize = 1 << 20;
+
+/// What a frame holds.
+pub(crate) mod tag {
+    /// To the worker, first: a [`super::Spec`].
+    pub(crate) const SPEC: u8 = 1;
+    /// To the worker: bytes of stdin.
+    pub(crate) const STDIN: u8 = 2;
+    /// To the worker: stdin ends.
+    pub(crate) const STDIN_END: u8 = 3;
+    /// From the worker: the native code is loaded, the guest starts.
+    pub(crate) const READY: u8 = 16;
+    /// From the worker: bytes of the guest's stdout.
+    pub(crate) const STDOUT: u8 = 17;
+    /// From the worker: bytes of the guest's stderr.
+    pub(crate) const STDERR: u8 = 18;
+    /// From the worker, last: a [`super::Answer`].
+    pub(crate) const ANSWER: u8 = 19;
+}
+
+/// What a worker is started for; it does this one thing and ends.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum Spec {
+    Compile(CompileSpec),
+    Run(Box<RunSpec>),
+}
+
+/// Inspect a program and make native code of it.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct CompileSpec {
+    pub(crate) source: PathBuf,
+    pub(crate) purpose: Purpose,
+    /// Where the code goes; removed again if the parent dies.
+    pub(crate) output: PathBuf,
+    /// Where it goes instead if `output` cannot be written.
+    pub(crate) fallback: Option<PathBuf>,
+}
+
+/// What a program is compiled for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Purpose {
+    /// To be run by itself.
+    Command,
+    /// To run scripts; trusted to be large (pinned by digest).
+    Interpreter,
+}
+
+/// What native code was made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum CodeKind {
+    Module,
+    Component,
+}
+
+/// Run compiled code.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct RunSpec {
+    pub(crate) code: PathBuf,
+    pub(crate) kind: CodeKind,
+    pub(crate) boot: Boot,
+    pub(crate) argv: Vec<String>,
+    pub(crate) env: Vec<(String, String)>,
+    pub(crate) preopens: Vec<Preopen>,
+    /// Removed if the parent dies.
+    pub(crate) scratch: PathBuf,
+    pub(crate) limits: Limits,
+}
+
+/// How the guest is entered.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum Boot {
+    /// `_start`, or `wasi:cli/run` of a component.
+    Command,
+    /// An export of an interpreter.
+    Script(ScriptBoot),
+}
+
+/// A directory the guest has from the start.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Preopen {
+    pub(crate) host: PathBuf,
+    pub(crate) guest: String,
+    pub(crate) access: Access,
+}
+
+/// What a guest may do in a directory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Access {
+    ReadOnly,
+    /// Counted against the disk limit.
+    ReadWrite,
+}
+
+/// The worker's last word.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum Answer {
+    Report(Report),
+    Compiled(Compiled),
+    Refused(Refusal),
+    /// The native code cannot be loaded: damaged, or made by another build.
+    CodeUnusable(String),
+    /// The worker itself could not do its work.
+    Failed(String),
+}
+
+/// Native code was made.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Compiled {
+    pub(crate) kind: CodeKind,
+    pub(crate) len: u64,
+    pub(crate) digest: crate::digest::Digest,
+    /// Why it lies at the fallback and not where it should, if so.
+    pub(crate) displaced: Option<String>,
+}
+
+/// Why a program cannot be run, found before compiling or by compiling.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum Refusal {
+    Unreadable(String),
+    NotAProgram(String),
+    MissingImport { import: String, hint: String },
+    NoEntryPoint(String),
+    Compile(String),
+    Store(String),
+}
+
+/// Encodes a message as the payload of a frame.
+pub(crate) fn encode<T: Serialize>(message: &T) -> io::Result<Vec<u8>> {
+    rmp_serde::to_vec_named(message).map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))
+}
+
+/// Decodes the payload of a frame.
+pub(crate) fn decode<'de, T: Deserialize<'de>>(payload: &'de [u8]) -> io::Result<T> {
+    rmp_serde::from_slice(payload).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+}
+
+/// The head of a frame with `len` bytes of payload.
+pub(crate) fn head(tag: u8, len: usize) -> io::Result<[u8; HEAD_LEN]> {
+    if len > FRAME_LEN_MAX {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("message of {len} bytes is too long")));
+    }
+    let len = u32::try_from(len).map_err(io::Error::other)?.to_le_bytes();
+    Ok([tag, len[0], len[1], len[2], len[3]])
+}
+
+/// A whole frame.
+pub(crate) fn frame(tag: u8, payload: &[u8]) -> io::Result<Vec<u8>> {
+    let mut frame = Vec::with_capacity(HEAD_LEN + payload.len());
+    frame.put_slice(&head(tag, payload.len())?);
+    frame.put_slice(payload);
+    Ok(frame)
+}
+
+/// Cuts a byte stream into frames.
+pub(crate) struct FrameReader<R> {
+    inner: R,
+    buffer: BytesMut,
+}
+
+impl<R: AsyncRead + Unpin> FrameReader<R> {
+    pub(crate) fn new(inner: R) -> Self {
+        Self { inner, buffer: BytesMut::new() }
+    }
+
+    /// The next frame; `None` when the other end is gone. Dropping the future loses nothing.
+    pub(crate) async fn next(&mut self) -> io::Result<Option<(u8, Bytes)>> {
+        loop {
+            if let Some(frame) = self.take()? {
+                return Ok(Some(frame));
+            }
+            if self.buffer.capacity() - self.buffer.len() < CHUNK_LEN_MAX {
+                self.buffer.reserve(PIPE_LEN);
+            }
+            if self.inner.read_buf(&mut self.buffer).await? == 0 {
+                return Ok(None);
+            }
+        }
+    }
+
+    fn take(&mut self) -> io::Result<Option<(u8, Bytes)>> {
+        let Some(&[tag, a, b, c, d]) = self.buffer.first_chunk::<HEAD_LEN>() else { return Ok(None) };
+        let len = u32::from_le_bytes([a, b, c, d]) as usize;
+        if len > FRAME_LEN_MAX {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, format!("frame of {len} bytes")));
+        }
+        if self.buffer.len() < HEAD_LEN + len {
+            return Ok(None);
+        }
+        self.buffer.advance(HEAD_LEN);
+        Ok(Some((tag, self.buffer.split_to(len).freeze())))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn frames_survive_being_cut_anywhere() {
+        let mut bytes = frame(tag::STDOUT, b"hello").unwrap();
+        bytes.extend(frame(tag::STDERR, b"").unwrap());
+        let (mut writer, reader) = tokio::io::duplex(3);
+        let send = tokio::spawn(async move {
+            tokio::io::AsyncWriteExt::write_all(&mut writer, &bytes).await.unwrap();
+        });
+        let mut reader = FrameReader::new(reader);
+        assert_eq!(reader.next().await.unwrap(), Some((tag::STDOUT, Bytes::from_static(b"hello"))));
+        assert_eq!(reader.next().await.unwrap(), Some((tag::STDERR, Bytes::new())));
+        assert_eq!(reader.next().await.unwrap(), None);
+        send.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_frame_longer_than_allowed_is_refused_before_it_is_read() {
+        let mut reader = FrameReader::new(&[tag::STDOUT, 255, 255, 255, 255][..]);
+        assert_eq!(reader.next().await.unwrap_err().kind(), io::ErrorKind::InvalidData);
+        assert!(head(tag::STDIN, FRAME_LEN_MAX + 1).is_err());
+    }
+}

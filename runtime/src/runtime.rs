@@ -1,0 +1,291 @@
+//! The crate's door: a [`Runtime`] owns the directories and knows how to start workers. Cloned, it is the same one.
+
+use crate::cache::Cache;
+use crate::engine::{self, ENGINE_VERSION};
+use crate::job::{GuestPath, Mount, Program, RunRequest};
+use crate::prepare::{PrepareError, Prepared};
+use crate::protocol::{Access, Answer, Boot, FrameReader, Preopen, Purpose, RunSpec, Spec, decode, tag};
+use crate::python::Environments;
+use crate::run::{self, Run};
+use crate::watch::SilentWatch;
+use crate::worker_process::Worker;
+use crate::workspace::{Scratch, Workspace};
+use std::ffi::OsString;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+
+/// The most that arguments and environment may hold together, in bytes.
+const ARGUMENTS_LEN_MAX: usize = 1 << 20;
+/// The most folders of one run.
+const MOUNTS_MAX: usize = 64;
+
+/// Where a runtime keeps its things, and how it starts workers.
+#[derive(Clone, Debug)]
+pub struct RuntimeConfig {
+    /// Compiled code and environments; private to the user.
+    pub cache_dir: PathBuf,
+    /// Working directories of runs; private to the user.
+    pub scratch_dir: PathBuf,
+    /// The most compiled code may take on disk; what is in use stays beyond it.
+    pub cache_bytes_max: u64,
+    /// What to execute for a worker.
+    pub worker: WorkerCommand,
+}
+
+/// A command whose process calls [`worker_main`](crate::worker_main).
+#[derive(Clone, Debug)]
+pub struct WorkerCommand {
+    /// The executable.
+    pub program: PathBuf,
+    /// Its arguments.
+    pub args: Vec<OsString>,
+}
+
+/// Runs programs in workers.
+#[derive(Clone)]
+pub struct Runtime {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    config: RuntimeConfig,
+    cache: Cache,
+    environments: Environments,
+    scratch: Scratch,
+    fingerprints: [OnceLock<u64>; 2],
+}
+
+/// A runtime's directories cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot use the directory {dir:?} for {what}; check that it belongs to you and that its disk has room")]
+pub struct OpenError {
+    dir: PathBuf,
+    what: &'static str,
+    #[source]
+    source: io::Error,
+}
+
+/// A run cannot be started.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The request asks for something impossible.
+    #[error("cannot start the job: {0}")]
+    Request(String),
+    /// The working directory cannot be made or filled.
+    #[error("cannot lay out the job's working directory; check the input files and the free space of the scratch disk")]
+    Layout(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The worker does not start.
+    #[error("cannot start the worker process: {0}; 'potluck doctor' tests it")]
+    Worker(String),
+    /// The compiled code was damaged and making it again failed.
+    #[error("cannot make the program's code again")]
+    Prepare(#[source] PrepareError),
+}
+
+impl Runtime {
+    /// Makes the directories if need be, and removes what processes that are gone left in them.
+    ///
+    /// # Errors
+    /// An [`OpenError`] that names the directory.
+    pub fn open(config: RuntimeConfig) -> Result<Self, OpenError> {
+        let fail = |dir: &Path, what| {
+            let dir = dir.to_owned();
+            move |source| OpenError { dir, what, source }
+        };
+        crate::workspace::private_directory(&config.cache_dir).map_err(fail(&config.cache_dir, "the cache"))?;
+        let code_dir = config.cache_dir.join("code");
+        let cache = Cache::open(&code_dir, config.cache_bytes_max).map_err(fail(&code_dir, "compiled code"))?;
+        let scratch = Scratch::open(&config.scratch_dir).map_err(fail(&config.scratch_dir, "running jobs"))?;
+        let fingerprints = [OnceLock::new(), OnceLock::new()];
+        let environments = Environments::new(&config.cache_dir);
+        Ok(Self { inner: Arc::new(Inner { config, cache, environments, scratch, fingerprints }) })
+    }
+
+    /// The engine's name and version, as peers compare it.
+    #[must_use]
+    pub fn engine_version(&self) -> String {
+        format!("wasmtime {ENGINE_VERSION}")
+    }
+
+    /// Lays out a working directory and starts a worker on it.
+    ///
+    /// # Errors
+    /// A [`StartError`]; nothing of the run is left behind then.
+    pub async fn start(&self, prepared: &Prepared, request: RunRequest) -> Result<Run, StartError> {
+        check_request(prepared, &request)?;
+        let (workspace, request) = self.lay_out(request).await?;
+        let workspace = Arc::new(workspace);
+        match self.launch(prepared, &request, &workspace).await? {
+            Launched::Running(run) => Ok(*run),
+            Launched::CodeUnusable(why) => {
+                tracing::warn!(%why, "compiled code does not load and is made again");
+                self.cache().discard(prepared.code.key);
+                let again = self.prepare(&prepared.program, &SilentWatch).await.map_err(StartError::Prepare)?;
+                match self.launch(&again, &request, &workspace).await? {
+                    Launched::Running(run) => Ok(*run),
+                    Launched::CodeUnusable(why) => Err(StartError::Worker(why)),
+                }
+            }
+        }
+    }
+
+    async fn lay_out(&self, request: RunRequest) -> Result<(Workspace, RunRequest), StartError> {
+        let this = self.clone();
+        let work = move || {
+            let mut workspace = this.inner.scratch.workspace(request.limits.disk_bytes).map_err(layout)?;
+            workspace.lay_out(&request.inputs, &request.directories).map_err(layout)?;
+            Ok((workspace, request))
+        };
+        tokio::task::spawn_blocking(work).await.map_err(layout)?
+    }
+
+    async fn launch(
+        &self,
+        prepared: &Prepared,
+        request: &RunRequest,
+        workspace: &Arc<Workspace>,
+    ) -> Result<Launched, StartError> {
+        let worker_error = |error: io::Error| StartError::Worker(error.to_string());
+        let spec = Spec::Run(Box::new(run_spec(prepared, request, workspace)));
+        let keep = (prepared.code.clone(), workspace.clone(), self.clone());
+        let (mut worker, stdin, stdout) =
+            Worker::start(self.worker_command(), &spec, keep).await.map_err(worker_error)?;
+        let mut frames = FrameReader::new(stdout);
+        match frames.next().await.map_err(worker_error)? {
+            Some((tag::READY, _)) => {
+                let run = run::attach(worker, stdin, frames, workspace.clone(), request.limits.wall());
+                Ok(Launched::Running(Box::new(run)))
+            }
+            Some((tag::ANSWER, payload)) => match decode(&payload).map_err(worker_error)? {
+                Answer::CodeUnusable(why) => {
+                    // The worker takes the closing of this pipe for our death, and would remove the directory.
+                    worker.exited().await;
+                    drop(stdin);
+                    Ok(Launched::CodeUnusable(why))
+                }
+                Answer::Failed(why) => Err(StartError::Worker(why)),
+                Answer::Report(_) | Answer::Compiled(_) | Answer::Refused(_) => {
+                    Err(StartError::Worker("it gave an answer that is none".to_owned()))
+                }
+            },
+            Some(_) => Err(StartError::Worker("it spoke before it was ready".to_owned())),
+            None => Err(StartError::Worker(worker.exited().await.explain())),
+        }
+    }
+
+    /// The language environments of this machine.
+    #[must_use]
+    pub fn environments(&self) -> &Environments {
+        &self.inner.environments
+    }
+
+    pub(crate) fn cache(&self) -> &Cache {
+        &self.inner.cache
+    }
+
+    pub(crate) fn worker_command(&self) -> &WorkerCommand {
+        &self.inner.config.worker
+    }
+
+    /// What code must have been made with to be of use here.
+    pub(crate) fn fingerprint(&self, purpose: Purpose) -> Result<u64, PrepareError> {
+        let cell = &self.inner.fingerprints[usize::from(purpose == Purpose::Interpreter)];
+        if let Some(fingerprint) = cell.get() {
+            return Ok(*fingerprint);
+        }
+        let engine = engine::engine(purpose)
+            .map_err(|error| PrepareError::Worker { path: PathBuf::new(), why: format!("{error:#}") })?;
+        Ok(*cell.get_or_init(|| engine::fingerprint(&engine, purpose)))
+    }
+}
+
+/// What came of starting a worker.
+enum Launched {
+    Running(Box<Run>),
+    CodeUnusable(String),
+}
+
+fn layout(error: impl std::error::Error + Send + Sync + 'static) -> StartError {
+    StartError::Layout(Box::new(error))
+}
+
+fn run_spec(prepared: &Prepared, request: &RunRequest, workspace: &Workspace) -> RunSpec {
+    let mut env = vec![("HOME".to_owned(), "/tmp".to_owned()), ("TMPDIR".to_owned(), "/tmp".to_owned())];
+    let mut preopens = vec![
+        Preopen { host: workspace.root_path(), guest: "/".to_owned(), access: Access::ReadWrite },
+        Preopen { host: workspace.tmp_path(), guest: "/tmp".to_owned(), access: Access::ReadWrite },
+    ];
+    let (mut argv, boot) = match (&prepared.plan, &prepared.program) {
+        (Some(plan), _) => {
+            env.extend(plan.env.iter().cloned());
+            preopens.extend(plan.preopens.iter().map(|(host, guest)| read_only(host, guest)));
+            (plan.argv.clone(), Boot::Script(plan.boot.clone()))
+        }
+        (None, Program::Wasm { name, .. }) => (vec![name.clone()], Boot::Command),
+        (None, Program::Script { entry, .. }) => (vec![entry.to_string()], Boot::Command),
+    };
+    argv.extend(request.args.iter().cloned());
+    for (key, value) in &request.env {
+        env.retain(|(known, _)| known != key);
+        env.push((key.clone(), value.clone()));
+    }
+    preopens.extend(request.mounts.iter().map(|mount| read_only(&mount.host, &mount.guest)));
+    RunSpec {
+        code: prepared.code.path.clone(),
+        kind: prepared.code.kind,
+        boot,
+        argv,
+        env,
+        preopens,
+        scratch: workspace.path().to_owned(),
+        limits: request.limits.clone(),
+    }
+}
+
+fn read_only(host: &Path, guest: &str) -> Preopen {
+    Preopen { host: host.to_owned(), guest: guest.to_owned(), access: Access::ReadOnly }
+}
+
+fn check_request(prepared: &Prepared, request: &RunRequest) -> Result<(), StartError> {
+    let refuse = |why: String| Err(StartError::Request(why));
+    if prepared.program != request.program {
+        return refuse("the program is not the one that was prepared".to_owned());
+    }
+    let env_len: usize = request.env.iter().map(|(key, value)| key.len() + value.len()).sum();
+    if env_len + request.args.iter().map(String::len).sum::<usize>() > ARGUMENTS_LEN_MAX {
+        return refuse("arguments and environment hold more than 1 MiB; put the data into a file and send it with -f".to_owned());
+    }
+    if request.args.iter().any(|text| text.contains('\0')) {
+        return refuse("an argument holds a zero byte".to_owned());
+    }
+    if request.env.iter().any(|(key, value)| key.is_empty() || key.contains(['=', '\0']) || value.contains('\0')) {
+        return refuse("an environment variable's name is empty or holds '=', or a zero byte is in one".to_owned());
+    }
+    if request.mounts.len() > MOUNTS_MAX {
+        return refuse(format!("it attaches more than {MOUNTS_MAX} folders"));
+    }
+    let mut taken = vec!["/".to_owned(), "/tmp".to_owned()];
+    taken.extend(prepared.plan.iter().flat_map(|plan| plan.preopens.iter().map(|(_, guest)| guest.clone())));
+    for mount in &request.mounts {
+        check_mount(mount, &taken).map_err(StartError::Request)?;
+        taken.push(mount.guest.clone());
+    }
+    Ok(())
+}
+
+fn check_mount(mount: &Mount, taken: &[String]) -> Result<(), String> {
+    let guest = &mount.guest;
+    let inner = guest.strip_prefix('/').unwrap_or_default();
+    if GuestPath::parse(inner).is_err() {
+        return Err(format!("the folder's place {guest:?} is not an absolute path such as /data"));
+    }
+    if taken.contains(guest) {
+        return Err(format!("the place {guest:?} is taken; attach the folder elsewhere"));
+    }
+    match std::fs::metadata(&mount.host) {
+        Ok(metadata) if metadata.is_dir() => Ok(()),
+        Ok(_) => Err(format!("{} is not a folder", mount.host.display())),
+        Err(error) => Err(format!("cannot attach {}: {error}", mount.host.display())),
+    }
+}

@@ -1,0 +1,83 @@
+//! The disk limit. Each call that may take room is charged the most it can take; only when these charges together
+//! would pass the limit are the directories walked for the exact figure. Files that were removed while open count too.
+
+use crate::limits::{LimitHit, LimitKind};
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+/// What each file, directory and link is taken to need beside its content.
+pub(super) const ENTRY_BYTES: u64 = 4096;
+/// The size of the blocks `stat` counts in.
+const STAT_BLOCK_BYTES: u64 = 512;
+
+/// How much the directories of one run hold.
+pub(super) struct DiskGauge {
+    directories: Vec<PathBuf>,
+    allowed: u64,
+    /// What the directories held before the guest started; not counted.
+    before: u64,
+    /// No less than what the guest added so far.
+    bound: u64,
+}
+
+impl DiskGauge {
+    pub(super) fn new(directories: Vec<PathBuf>, allowed: u64) -> io::Result<Self> {
+        let mut gauge = Self { directories, allowed, before: 0, bound: 0 };
+        gauge.before = gauge.measure()?;
+        Ok(gauge)
+    }
+
+    /// Charges `len` bytes, or says which limit they would pass.
+    pub(super) fn charge(&mut self, len: u64) -> Result<(), LimitHit> {
+        self.bound = self.bound.saturating_add(len);
+        if self.bound <= self.allowed {
+            return Ok(());
+        }
+        // What cannot be measured is taken for full.
+        let held = self.measure().unwrap_or(u64::MAX).saturating_sub(self.before);
+        self.bound = held.saturating_add(len);
+        if self.bound <= self.allowed {
+            return Ok(());
+        }
+        Err(LimitHit { kind: LimitKind::Disk, used: self.bound, allowed: self.allowed })
+    }
+
+    fn measure(&self) -> io::Result<u64> {
+        let mut total = 0;
+        for directory in &self.directories {
+            total += measure_directory(directory)?;
+        }
+        let device = self.directories.first().map(std::fs::symlink_metadata).transpose()?.map(|metadata| metadata.dev());
+        Ok(total + measure_removed(device)?)
+    }
+}
+
+fn measure_directory(directory: &Path) -> io::Result<u64> {
+    let mut total = 0;
+    for entry in std::fs::read_dir(directory)? {
+        let entry = entry?;
+        let metadata = entry.metadata()?;
+        total += ENTRY_BYTES;
+        if metadata.is_dir() {
+            total += measure_directory(&entry.path())?;
+        } else {
+            // A file of several names is counted at each: never less than it holds.
+            total += metadata.blocks() * STAT_BLOCK_BYTES;
+        }
+    }
+    Ok(total)
+}
+
+/// Files of this process on that device that have no name any more.
+fn measure_removed(device: Option<u64>) -> io::Result<u64> {
+    let mut total = 0;
+    for entry in std::fs::read_dir("/proc/self/fd")? {
+        // The handle of this very listing is among them and gone by the time it is looked at.
+        let Ok(metadata) = std::fs::metadata(entry?.path()) else { continue };
+        if metadata.is_file() && metadata.nlink() == 0 && Some(metadata.dev()) == device {
+            total += ENTRY_BYTES + metadata.blocks() * STAT_BLOCK_BYTES;
+        }
+    }
+    Ok(total)
+}

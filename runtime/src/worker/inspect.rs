@@ -1,0 +1,167 @@
+//! Finds out what a file is before it is compiled, so that what cannot run is refused in words its author understands.
+//! It reads only the outline (imports and exports); whether the rest is valid is the compiler's business.
+
+use super::preview1::{self, ModuleGuest};
+use crate::protocol::{CodeKind, Purpose, Refusal};
+use std::collections::BTreeSet;
+use wasmparser::{Chunk, Encoding, Parser, Payload};
+use wasmtime::{Engine, Store};
+
+/// The interfaces of preview 2 a component may import, without their versions.
+const INTERFACES: &[&str] = &["wasi:cli/", "wasi:clocks/", "wasi:filesystem/", "wasi:io/", "wasi:random/", "wasi:sockets/"];
+const RUN: &str = "wasi:cli/run@0.2.";
+
+/// What a program imports and exports at its outermost level.
+#[derive(Default)]
+struct Outline {
+    imports: Vec<(String, String)>,
+    exports: BTreeSet<String>,
+}
+
+/// Says what the program is, or why it cannot run.
+pub(super) fn inspect(program: &[u8], purpose: Purpose, engine: &Engine) -> Result<CodeKind, Refusal> {
+    if !program.starts_with(b"\0asm") {
+        return Err(Refusal::NotAProgram(describe(program).to_owned()));
+    }
+    let (kind, outline) = outline(program).map_err(|error| Refusal::NotAProgram(format!("it is damaged: {error}")))?;
+    match kind {
+        CodeKind::Module => check_module(&outline, purpose, engine)?,
+        CodeKind::Component => check_component(&outline)?,
+    }
+    Ok(kind)
+}
+
+/// What a file that is no binary WebAssembly looks like.
+fn describe(program: &[u8]) -> &'static str {
+    let start = program.trim_ascii_start();
+    if program.is_empty() {
+        "the file is empty"
+    } else if start.starts_with(b"(module") || start.starts_with(b"(component") || start.starts_with(b";;") {
+        "it is WebAssembly as text; translate it first, with 'wasm-tools parse' or 'wat2wasm'"
+    } else if program.starts_with(b"\x7fELF") {
+        "it is a native program (ELF); compile its source for the target wasm32-wasip1"
+    } else if program.starts_with(b"\x1f\x8b") || program.starts_with(b"PK\x03\x04") {
+        "it is an archive; unpack it first"
+    } else if program.starts_with(b"#!") {
+        "it is a script"
+    } else if std::str::from_utf8(&program[..program.len().min(512)]).is_ok() {
+        "it is text; a script needs a name that ends in its language, such as .py"
+    } else {
+        "it does not begin as WebAssembly does"
+    }
+}
+
+fn outline(mut rest: &[u8]) -> Result<(CodeKind, Outline), wasmparser::BinaryReaderError> {
+    let mut parser = Parser::new(0);
+    let mut outline = Outline::default();
+    let mut kind = CodeKind::Module;
+    loop {
+        let Chunk::Parsed { consumed, payload } = parser.parse(rest, true)? else {
+            // With all the bytes at hand the parser never asks for more.
+            return Ok((kind, outline));
+        };
+        rest = &rest[consumed..];
+        let mut skipped = 0;
+        match payload {
+            Payload::Version { encoding: Encoding::Component, .. } => kind = CodeKind::Component,
+            Payload::ImportSection(section) => {
+                for import in section.into_imports() {
+                    let import = import?;
+                    outline.imports.push((import.module.to_owned(), import.name.to_owned()));
+                }
+            }
+            Payload::ExportSection(section) => {
+                for export in section {
+                    outline.exports.insert(export?.name.to_owned());
+                }
+            }
+            Payload::ComponentImportSection(section) => {
+                for import in section {
+                    outline.imports.push((import?.name.name.to_owned(), String::new()));
+                }
+            }
+            Payload::ComponentExportSection(section) => {
+                for export in section {
+                    outline.exports.insert(export?.name.name.to_owned());
+                }
+            }
+            // What is inside a component is its own affair.
+            Payload::ModuleSection { unchecked_range, .. } | Payload::ComponentSection { unchecked_range, .. } => {
+                skipped = unchecked_range.len();
+            }
+            Payload::CodeSectionStart { size, .. } => {
+                parser.skip_section();
+                skipped = size as usize;
+            }
+            Payload::End(_) => return Ok((kind, outline)),
+            _ => {}
+        }
+        rest = rest.get(skipped..).unwrap_or_default();
+    }
+}
+
+fn check_module(outline: &Outline, purpose: Purpose, engine: &Engine) -> Result<(), Refusal> {
+    let internal = |error: wasmtime::Error| Refusal::Compile(format!("{error:#}"));
+    let mut linker = preview1::linker(engine).map_err(internal)?;
+    if purpose == Purpose::Interpreter {
+        preview1::add_absent_host(&mut linker).map_err(internal)?;
+    }
+    let mut store = Store::new(engine, ModuleGuest::idle().map_err(|error| Refusal::Compile(error.to_string()))?);
+    for (module, name) in &outline.imports {
+        if linker.get(&mut store, module, name).is_err() {
+            let hint = module_hint(module, name).to_owned();
+            return Err(Refusal::MissingImport { import: format!("{module}.{name}"), hint });
+        }
+    }
+    let exports = |name: &str| outline.exports.contains(name);
+    if purpose == Purpose::Interpreter || exports("_start") {
+        return Ok(());
+    }
+    let why = if exports("_initialize") {
+        "it is a reactor (a library) without '_start'; build it as a command, with a 'main'"
+    } else {
+        "it has no '_start'; build it as a program with a 'main' for the target wasm32-wasip1"
+    };
+    Err(Refusal::NoEntryPoint(why.to_owned()))
+}
+
+fn module_hint(module: &str, name: &str) -> &'static str {
+    if name.starts_with("sock_") {
+        return "jobs have no network; send the data along with -f";
+    }
+    match module {
+        "wasi_snapshot_preview1" => "all of WASI preview 1 is provided, and this is not part of it",
+        "wasi_unstable" => "it was built for an older WASI; build it for wasm32-wasip1",
+        "wasi" if name.contains("thread") => "jobs have one thread; build it without threads",
+        "env" if name == "memory" => "its memory must be its own; build it without threads and without --import-memory",
+        "wbg" | "__wbindgen_placeholder__" => "it was built for a browser; build it for wasm32-wasip1",
+        _ => "provided are the functions of WASI preview 1 (wasi_snapshot_preview1)",
+    }
+}
+
+fn check_component(outline: &Outline) -> Result<(), Refusal> {
+    for (import, _) in &outline.imports {
+        if !INTERFACES.iter().any(|interface| import.starts_with(interface)) || !import.contains("@0.2.") {
+            return Err(Refusal::MissingImport { import: import.clone(), hint: component_hint(import).to_owned() });
+        }
+    }
+    if outline.exports.iter().any(|export| export.starts_with(RUN)) {
+        return Ok(());
+    }
+    let why = if outline.exports.iter().any(|export| export.starts_with("wasi:http/")) {
+        "it answers HTTP requests, and jobs have no network; build it as a command (wasi:cli/run)"
+    } else {
+        "it does not export 'wasi:cli/run'; build it as a command, with a 'main' for the target wasm32-wasip2"
+    };
+    Err(Refusal::NoEntryPoint(why.to_owned()))
+}
+
+fn component_hint(import: &str) -> &'static str {
+    if import.starts_with("wasi:http/") || import.starts_with("wasi:tls/") {
+        "jobs have no network; send the data along with -f"
+    } else if import.starts_with("wasi:") && import.contains("@0.3") {
+        "it was built for WASI 0.3; build it for wasm32-wasip2"
+    } else {
+        "provided are the interfaces of WASI 0.2: cli, clocks, filesystem, io, random"
+    }
+}

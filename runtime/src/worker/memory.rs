@@ -1,0 +1,73 @@
+//! The memory limit: all linear memories of a run together. Growth beyond it ends the run there and then; answering the
+//! guest with a failed `memory.grow` would leave each language to invent its own way of dying.
+
+use super::meter::Meter;
+use crate::limits::{LimitHit, LimitKind};
+use std::sync::Arc;
+use wasmtime::ResourceLimiter;
+
+/// The most elements of one table; CPython's largest has 30,000.
+const TABLE_ELEMENTS_MAX: usize = 1 << 20;
+/// The most tables, memories and instances of one run; a component brings several of each.
+const TABLES_MAX: usize = 64;
+const MEMORIES_MAX: usize = 64;
+const INSTANCES_MAX: usize = 256;
+
+/// How much linear memory a run holds and held at most.
+pub(super) struct MemoryGauge {
+    allowed: u64,
+    held: u64,
+    peak: u64,
+    /// What the last granted growth added, until it is known to have worked.
+    last: u64,
+    meter: Arc<Meter>,
+}
+
+impl MemoryGauge {
+    pub(super) fn new(allowed: u64, meter: Arc<Meter>) -> Self {
+        Self { allowed, held: 0, peak: 0, last: 0, meter }
+    }
+
+    pub(super) fn peak(&self) -> u64 {
+        self.peak
+    }
+}
+
+impl ResourceLimiter for MemoryGauge {
+    fn memory_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
+        if maximum.is_some_and(|maximum| desired > maximum) {
+            // The module's own bound, and its own business.
+            return Ok(false);
+        }
+        self.last = desired.saturating_sub(current) as u64;
+        let used = self.held.saturating_add(self.last);
+        if used > self.allowed {
+            let hit = LimitHit { kind: LimitKind::Memory, used, allowed: self.allowed };
+            return Err(self.meter.reach(hit).into());
+        }
+        self.held = used;
+        self.peak = self.peak.max(used);
+        Ok(true)
+    }
+
+    fn memory_grow_failed(&mut self, _error: wasmtime::Error) -> wasmtime::Result<()> {
+        self.held -= std::mem::take(&mut self.last).min(self.held);
+        Ok(())
+    }
+
+    fn table_growing(&mut self, _current: usize, desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {
+        Ok(desired <= TABLE_ELEMENTS_MAX)
+    }
+
+    fn instances(&self) -> usize {
+        INSTANCES_MAX
+    }
+
+    fn tables(&self) -> usize {
+        TABLES_MAX
+    }
+
+    fn memories(&self) -> usize {
+        MEMORIES_MAX
+    }
+}

@@ -1,0 +1,210 @@
+//! Preview 2 for components: wasmtime-wasi's own interfaces, with those calls that take disk space or open files replaced
+//! by ones that charge for it first and then do the same. Sockets are there because standard libraries import them
+//! always; every use of one is refused.
+
+use super::disk::ENTRY_BYTES;
+use super::memory::MemoryGauge;
+use super::meter::{LimitReached, Meter};
+use bytes::Bytes;
+use std::future::Future;
+use std::sync::Arc;
+use wasmtime::component::{Linker, LinkerInstance, Resource, ResourceTable, ResourceType};
+use wasmtime::{Engine, Result, StoreContextMut};
+use wasmtime_wasi::filesystem::{Descriptor, WasiFilesystemView};
+use wasmtime_wasi::p2::bindings::filesystem::types::{DescriptorFlags, ErrorCode, HostDescriptor, OpenFlags, PathFlags};
+use wasmtime_wasi::p2::{FsResult, OutputStream, Pollable, StreamError, StreamResult};
+use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+
+/// The instance whose calls are replaced, under the very name wasmtime-wasi defines it by.
+const FILES: &str = "wasi:filesystem/types@0.2.12";
+
+/// What the store of a component holds.
+pub(super) struct ComponentGuest {
+    pub(super) wasi: WasiCtx,
+    pub(super) table: ResourceTable,
+    pub(super) memory: MemoryGauge,
+    pub(super) meter: Arc<Meter>,
+}
+
+impl WasiView for ComponentGuest {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+    }
+}
+
+/// What components may import.
+pub(super) fn linker(engine: &Engine) -> Result<Linker<ComponentGuest>> {
+    let mut linker = Linker::new(engine);
+    wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
+    linker.allow_shadowing(true);
+    let mut files = linker.instance(FILES)?;
+    add_writes(&mut files)?;
+    add_streams(&mut files)?;
+    add_entries(&mut files)?;
+    add_opens(&mut files)?;
+    linker.allow_shadowing(false);
+    Ok(linker)
+}
+
+type Guest<'a> = StoreContextMut<'a, ComponentGuest>;
+type Call<'a, T> = Box<dyn Future<Output = Result<(Answer<T>,)>> + Send + 'a>;
+type Answer<T> = std::result::Result<T, ErrorCode>;
+
+/// A result as the guest gets it: its error code, or a trap.
+fn answer<T>(result: FsResult<T>) -> Result<(Answer<T>,)> {
+    match result {
+        Ok(value) => Ok((Ok(value),)),
+        Err(error) => Ok((Err(error.downcast()?),)),
+    }
+}
+
+fn add_writes(files: &mut LinkerInstance<'_, ComponentGuest>) -> Result<()> {
+    files.func_wrap_async(
+        "[method]descriptor.write",
+        |mut store: Guest<'_>, (fd, bytes, offset): (Resource<Descriptor>, Vec<u8>, u64)| {
+            Box::new(async move {
+                let guest = store.data_mut();
+                guest.meter.charge_disk(bytes.len() as u64)?;
+                answer(guest.filesystem().write(fd, bytes, offset).await)
+            }) as Call<'_, u64>
+        },
+    )?;
+    files.func_wrap_async(
+        "[method]descriptor.set-size",
+        |mut store: Guest<'_>, (fd, size): (Resource<Descriptor>, u64)| {
+            Box::new(async move {
+                let guest = store.data_mut();
+                guest.meter.charge_disk(size)?;
+                answer(guest.filesystem().set_size(fd, size).await)
+            }) as Call<'_, ()>
+        },
+    )
+}
+
+fn add_streams(files: &mut LinkerInstance<'_, ComponentGuest>) -> Result<()> {
+    files.func_wrap(
+        "[method]descriptor.write-via-stream",
+        |mut store: Guest<'_>, (fd, offset): (Resource<Descriptor>, u64)| {
+            let guest = store.data_mut();
+            let stream = guest.filesystem().write_via_stream(fd, offset);
+            answer(stream.and_then(|stream| metered(guest, stream)))
+        },
+    )?;
+    files.func_wrap("[method]descriptor.append-via-stream", |mut store: Guest<'_>, (fd,): (Resource<Descriptor>,)| {
+        let guest = store.data_mut();
+        let stream = guest.filesystem().append_via_stream(fd);
+        answer(stream.and_then(|stream| metered(guest, stream)))
+    })
+}
+
+/// Puts a charging stream in the place of a stream.
+fn metered(
+    guest: &mut ComponentGuest,
+    stream: Resource<Box<dyn OutputStream>>,
+) -> FsResult<Resource<Box<dyn OutputStream>>> {
+    let inner = guest.table.delete(stream)?;
+    let metered: Box<dyn OutputStream> = Box::new(MeteredStream { inner, meter: guest.meter.clone() });
+    Ok(guest.table.push(metered)?)
+}
+
+fn add_entries(files: &mut LinkerInstance<'_, ComponentGuest>) -> Result<()> {
+    files.func_wrap_async(
+        "[method]descriptor.create-directory-at",
+        |mut store: Guest<'_>, (fd, path): (Resource<Descriptor>, String)| {
+            Box::new(async move {
+                let guest = store.data_mut();
+                guest.meter.charge_disk(ENTRY_BYTES)?;
+                answer(guest.filesystem().create_directory_at(fd, path).await)
+            }) as Call<'_, ()>
+        },
+    )?;
+    files.func_wrap_async(
+        "[method]descriptor.symlink-at",
+        |mut store: Guest<'_>, (fd, old, new): (Resource<Descriptor>, String, String)| {
+            Box::new(async move {
+                let guest = store.data_mut();
+                guest.meter.charge_disk(ENTRY_BYTES)?;
+                answer(guest.filesystem().symlink_at(fd, old, new).await)
+            }) as Call<'_, ()>
+        },
+    )?;
+    files.func_wrap_async(
+        "[method]descriptor.link-at",
+        |mut store: Guest<'_>,
+         (fd, flags, old, new_fd, new): (Resource<Descriptor>, PathFlags, String, Resource<Descriptor>, String)| {
+            Box::new(async move {
+                let guest = store.data_mut();
+                guest.meter.charge_disk(ENTRY_BYTES)?;
+                answer(guest.filesystem().link_at(fd, flags, old, new_fd, new).await)
+            }) as Call<'_, ()>
+        },
+    )
+}
+
+fn add_opens(files: &mut LinkerInstance<'_, ComponentGuest>) -> Result<()> {
+    files.func_wrap_async(
+        "[method]descriptor.open-at",
+        |mut store: Guest<'_>,
+         (fd, lookup, path, open, flags): (Resource<Descriptor>, PathFlags, String, OpenFlags, DescriptorFlags)| {
+            Box::new(async move {
+                let guest = store.data_mut();
+                guest.meter.check_open()?;
+                if open.contains(OpenFlags::CREATE) {
+                    guest.meter.charge_disk(ENTRY_BYTES)?;
+                }
+                let opened = guest.filesystem().open_at(fd, lookup, path, open, flags).await;
+                if opened.is_ok() {
+                    guest.meter.opened();
+                }
+                answer(opened)
+            }) as Call<'_, Resource<Descriptor>>
+        },
+    )?;
+    files.resource("descriptor", ResourceType::host::<Descriptor>(), |mut store: Guest<'_>, index| {
+        let guest = store.data_mut();
+        guest.meter.closed();
+        HostDescriptor::drop(&mut guest.filesystem(), Resource::new_own(index))
+    })
+}
+
+/// An output stream into a file, charged to the disk limit.
+struct MeteredStream {
+    inner: Box<dyn OutputStream>,
+    meter: Arc<Meter>,
+}
+
+fn trap(limit: LimitReached) -> StreamError {
+    StreamError::Trap(limit.into())
+}
+
+#[async_trait::async_trait]
+impl Pollable for MeteredStream {
+    async fn ready(&mut self) {
+        self.inner.ready().await;
+    }
+}
+
+#[async_trait::async_trait]
+impl OutputStream for MeteredStream {
+    fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
+        self.meter.charge_disk(bytes.len() as u64).map_err(trap)?;
+        self.inner.write(bytes)
+    }
+
+    fn flush(&mut self) -> StreamResult<()> {
+        self.inner.flush()
+    }
+
+    fn check_write(&mut self) -> StreamResult<usize> {
+        self.inner.check_write()
+    }
+
+    async fn blocking_write_and_flush(&mut self, bytes: Bytes) -> StreamResult<()> {
+        self.meter.charge_disk(bytes.len() as u64).map_err(trap)?;
+        self.inner.blocking_write_and_flush(bytes).await
+    }
+
+    async fn cancel(&mut self) {
+        self.inner.cancel().await;
+    }
+}

@@ -1,0 +1,171 @@
+//! A worker process seen from its parent: started, killed, reaped. Whoever lets go of it, the process ends: it is killed
+//! when its handle's runtime is dropped, and ends itself when the pipe from us closes.
+
+use crate::protocol::{self, PIPE_LEN, Spec, tag};
+use crate::runtime::WorkerCommand;
+use std::io;
+use std::os::fd::AsFd;
+use std::process::{ExitStatus, Stdio};
+use std::sync::Arc;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
+use tokio::sync::watch;
+
+/// How much of a worker's own words is kept for diagnosis: the last of it.
+const WORDS_LEN_MAX: usize = 8 << 10;
+
+/// A running worker; cloned, it is the same one.
+#[derive(Clone)]
+pub(crate) struct Worker {
+    end: Arc<watch::Sender<End>>,
+    exit: watch::Receiver<Option<Exit>>,
+}
+
+/// What is asked of a worker's keeper.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum End {
+    No,
+    Kill,
+    Cancel,
+}
+
+/// How a worker ended.
+#[derive(Clone, Debug)]
+pub(crate) struct Exit {
+    status: Option<ExitStatus>,
+    words: String,
+}
+
+impl Exit {
+    /// The end in words, with what the worker said last.
+    pub(crate) fn explain(&self) -> String {
+        use std::os::unix::process::ExitStatusExt;
+        let how = match self.status {
+            Some(status) => match (status.signal(), status.code()) {
+                (Some(9), _) => "the worker was killed; the machine may be out of memory".to_owned(),
+                (Some(signal), _) => format!("the worker was ended by signal {signal}"),
+                (None, Some(code)) => format!("the worker ended early with code {code}"),
+                (None, None) => "the worker ended early".to_owned(),
+            },
+            None => "the worker cannot be waited for".to_owned(),
+        };
+        match self.words.trim() {
+            "" => how,
+            words => format!("{how}: {words}"),
+        }
+    }
+}
+
+impl Worker {
+    /// Starts a worker and tells it what to do. `keep` lives as long as the process does.
+    pub(crate) async fn start(
+        command: &WorkerCommand,
+        spec: &Spec,
+        keep: impl Send + 'static,
+    ) -> io::Result<(Self, ChildStdin, ChildStdout)> {
+        let payload = protocol::encode(spec)?;
+        // A group of its own: Ctrl-C in a terminal reaches us, and we decide.
+        let mut child = Command::new(&command.program)
+            .args(&command.args)
+            .env_clear()
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .process_group(0)
+            .kill_on_drop(true)
+            .spawn()?;
+        let missing = || io::Error::other("the worker has no pipe");
+        let mut stdin = child.stdin.take().ok_or_else(missing)?;
+        let stdout = child.stdout.take().ok_or_else(missing)?;
+        let stderr = child.stderr.take().ok_or_else(missing)?;
+        widen(&stdin);
+        widen(&stdout);
+        let (end, end_receiver) = watch::channel(End::No);
+        let (exit_sender, exit) = watch::channel(None);
+        tokio::spawn(async move {
+            let ended = keep_child(child, stderr, end_receiver).await;
+            exit_sender.send_replace(Some(ended));
+            drop(keep);
+        });
+        let worker = Self { end: Arc::new(end), exit };
+        // A worker that dies at once breaks this pipe; why it died is told by its exit.
+        if let Err(error) = stdin.write_all(&protocol::frame(tag::SPEC, &payload)?).await {
+            let exit = worker.clone().exited().await;
+            return Err(io::Error::new(error.kind(), exit.explain()));
+        }
+        Ok((worker, stdin, stdout))
+    }
+
+    /// Kills the process, if it still runs.
+    pub(crate) fn kill(&self) {
+        self.end.send_if_modified(|end| *end == End::No && { *end = End::Kill; true });
+    }
+
+    /// Kills the process and remembers that it was wished for.
+    pub(crate) fn cancel(&self) {
+        self.end.send_if_modified(|end| *end == End::No && { *end = End::Cancel; true });
+    }
+
+    pub(crate) fn is_cancelled(&self) -> bool {
+        *self.end.borrow() == End::Cancel
+    }
+
+    pub(crate) fn exit_watch(&self) -> watch::Receiver<Option<Exit>> {
+        self.exit.clone()
+    }
+
+    /// Waits until the process is gone.
+    pub(crate) async fn exited(&mut self) -> Exit {
+        match self.exit.wait_for(Option::is_some).await {
+            Ok(exit) => exit.clone().unwrap_or_else(Exit::unknown),
+            Err(_) => Exit::unknown(),
+        }
+    }
+}
+
+impl Exit {
+    fn unknown() -> Self {
+        Self { status: None, words: String::new() }
+    }
+}
+
+/// Waits for the end of the process or for the wish to end it, and always reaps it.
+async fn keep_child(mut child: Child, stderr: ChildStderr, mut end: watch::Receiver<End>) -> Exit {
+    let words = tokio::spawn(last_words(stderr));
+    // An error here means that every handle is gone: then nobody can want the run any more.
+    let wished = async { end.wait_for(|end| *end != End::No).await.map(|_| ()).ok() };
+    let ended = tokio::select! {
+        status = child.wait() => Some(status),
+        _ = wished => None,
+    };
+    let status = match ended {
+        Some(status) => status,
+        None => {
+            if let Err(error) = child.start_kill() {
+                tracing::debug!(%error, "worker had already ended");
+            }
+            child.wait().await
+        }
+    };
+    let words = words.await.unwrap_or_default();
+    Exit { status: status.ok(), words }
+}
+
+/// The last of what the worker itself says (its log and panics).
+async fn last_words(mut stderr: ChildStderr) -> String {
+    let mut words = Vec::new();
+    let mut buffer = [0u8; 1024];
+    while let Ok(n @ 1..) = stderr.read(&mut buffer).await {
+        words.extend_from_slice(&buffer[..n]);
+        let excess = words.len().saturating_sub(WORDS_LEN_MAX);
+        words.drain(..excess);
+    }
+    String::from_utf8_lossy(&words).into_owned()
+}
+
+/// A larger pipe means fewer switches; the default does as well.
+fn widen(pipe: &impl AsFd) {
+    if let Err(error) = rustix::pipe::fcntl_setpipe_size(pipe, PIPE_LEN) {
+        tracing::trace!(%error, "pipe keeps its size");
+    }
+}

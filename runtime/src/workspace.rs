@@ -1,0 +1,233 @@
+//! Scratch directories. Each open [`Runtime`](crate::Runtime) owns one directory, held by a file lock; each run has one
+//! inside it: `root` (the guest's working directory) and `tmp`. Whatever dies, a directory whose owner's lock is free is
+//! removed by the next one that opens the same place.
+
+use crate::digest::Digest;
+use crate::job::{GuestPath, InputFile};
+use cap_std::ambient_authority;
+use cap_std::fs::{Dir, DirBuilder, Metadata, MetadataExt, OpenOptions, OpenOptionsExt};
+use rustix::fs::FlockOperation;
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+const LOCK_NAME: &str = ".lock";
+const OWNER_PREFIX: &str = "owner-";
+
+/// The directory of one open runtime, and the lock that says its owner lives.
+pub(crate) struct Scratch {
+    dir: PathBuf,
+    next_run: AtomicU64,
+    _lock: File,
+}
+
+impl Scratch {
+    /// Makes this process's directory under `parent` and removes those whose owner is gone.
+    pub(crate) fn open(parent: &Path) -> io::Result<Self> {
+        private_directory(parent)?;
+        // One opener at a time: a directory is never swept between being made and being locked.
+        let gate = lock_file(&parent.join(LOCK_NAME))?;
+        rustix::fs::flock(&gate, FlockOperation::LockExclusive)?;
+        sweep(parent)?;
+        let mut serial = 0u32;
+        let dir = loop {
+            let dir = parent.join(format!("{OWNER_PREFIX}{}-{serial}", std::process::id()));
+            match std::fs::DirBuilder::new().mode(0o700).create(&dir) {
+                Ok(()) => break dir,
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists && serial < 10_000 => serial += 1,
+                Err(error) => return Err(error),
+            }
+        };
+        let lock = lock_file(&dir.join(LOCK_NAME))?;
+        rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive)?;
+        Ok(Self { dir, next_run: AtomicU64::new(0), _lock: lock })
+    }
+
+    /// A fresh directory for one run.
+    pub(crate) fn workspace(&self, disk_bytes: u64) -> io::Result<Workspace> {
+        let serial = self.next_run.fetch_add(1, Ordering::Relaxed);
+        let dir = self.dir.join(format!("run-{serial}"));
+        let mut builder = std::fs::DirBuilder::new();
+        builder.mode(0o700);
+        builder.create(&dir)?;
+        let workspace = Workspace { dir, laid: BTreeMap::new(), disk_bytes };
+        builder.create(workspace.root_path())?;
+        builder.create(workspace.tmp_path())?;
+        Ok(workspace)
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        if let Err(error) = std::fs::remove_dir_all(&self.dir) {
+            tracing::warn!(dir = %self.dir.display(), %error, "cannot remove scratch directory");
+        }
+    }
+}
+
+/// Removes the directories of owners that are gone: their lock can be taken.
+fn sweep(parent: &Path) -> io::Result<()> {
+    for entry in std::fs::read_dir(parent)? {
+        let entry = entry?;
+        if !entry.file_name().to_string_lossy().starts_with(OWNER_PREFIX) || !entry.file_type()?.is_dir() {
+            continue;
+        }
+        let lock = lock_file(&entry.path().join(LOCK_NAME))?;
+        if rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive).is_ok() {
+            tracing::debug!(dir = %entry.path().display(), "removing the scratch directory of a process that is gone");
+            if let Err(error) = std::fs::remove_dir_all(entry.path()) {
+                tracing::warn!(dir = %entry.path().display(), %error, "cannot remove scratch directory");
+            }
+        }
+    }
+    Ok(())
+}
+
+fn lock_file(path: &Path) -> io::Result<File> {
+    let nofollow = rustix::fs::OFlags::NOFOLLOW.bits().cast_signed();
+    File::options().create(true).truncate(false).write(true).mode(0o600).custom_flags(nofollow).open(path)
+}
+
+/// Makes `dir` (and its parents) if need be, and refuses one that another user owns or may enter.
+pub(crate) fn private_directory(dir: &Path) -> io::Result<()> {
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
+    let metadata = std::fs::symlink_metadata(dir)?;
+    let refuse = |why: &str| Err(io::Error::new(io::ErrorKind::PermissionDenied, format!("{} {why}", dir.display())));
+    if !metadata.is_dir() {
+        return refuse("is not a directory");
+    }
+    if metadata.uid() != rustix::process::geteuid().as_raw() {
+        return refuse("belongs to another user; remove it or choose another place");
+    }
+    if metadata.mode() & 0o077 != 0 {
+        use std::os::unix::fs::PermissionsExt;
+        std::fs::set_permissions(dir, std::fs::Permissions::from_mode(0o700))?;
+    }
+    Ok(())
+}
+
+/// The directories of one run; removed when dropped.
+pub(crate) struct Workspace {
+    dir: PathBuf,
+    laid: BTreeMap<GuestPath, Laid>,
+    disk_bytes: u64,
+}
+
+/// An input as it was when the guest started. A guest can set a file's times but not its change time, so equal
+/// figures mean that nobody wrote to it.
+struct Laid {
+    source: PathBuf,
+    inode: u64,
+    size: u64,
+    changed: (i64, i64),
+}
+
+impl Workspace {
+    /// The whole scratch directory of the run.
+    pub(crate) fn path(&self) -> &Path {
+        &self.dir
+    }
+
+    /// The guest's working directory.
+    pub(crate) fn root_path(&self) -> PathBuf {
+        self.dir.join("root")
+    }
+
+    /// The guest's `/tmp`.
+    pub(crate) fn tmp_path(&self) -> PathBuf {
+        self.dir.join("tmp")
+    }
+
+    pub(crate) fn root(&self) -> io::Result<Dir> {
+        Dir::open_ambient_dir(self.root_path(), ambient_authority())
+    }
+
+    /// Copies the inputs in and makes the empty directories. The error names the input.
+    pub(crate) fn lay_out(&mut self, inputs: &[InputFile], directories: &[GuestPath]) -> Result<u64, LayoutError> {
+        let root = self.root().map_err(|source| LayoutError { path: ".".to_owned(), source })?;
+        let mut total = 0;
+        for directory in directories {
+            make_directories(&root, Path::new(directory.as_str()))
+                .map_err(|source| LayoutError { path: directory.to_string(), source })?;
+        }
+        for input in inputs {
+            let fail = |source| LayoutError { path: input.guest.to_string(), source };
+            let laid = copy_in(&root, input).map_err(fail)?;
+            total += laid.size;
+            self.laid.insert(input.guest.clone(), laid);
+        }
+        Ok(total)
+    }
+
+    /// The length beyond which a file must be mostly holes: more than the guest was given and could write.
+    pub(crate) fn file_len_max(&self) -> u64 {
+        self.laid.values().map(|laid| laid.size).max().unwrap_or(0).saturating_add(self.disk_bytes)
+    }
+
+    /// Whether this file is an input nobody touched.
+    pub(crate) fn is_as_laid_out(&self, path: &GuestPath, metadata: &Metadata) -> bool {
+        self.laid.get(path).is_some_and(|laid| {
+            laid.inode == metadata.ino()
+                && laid.size == metadata.len()
+                && laid.changed == (metadata.ctime(), metadata.ctime_nsec())
+        })
+    }
+
+    /// Whether the file at `path` was an input with this very content (touched, or written with what it held).
+    pub(crate) fn has_input_content(&self, path: &GuestPath, digest: Digest, size: u64) -> bool {
+        let Some(laid) = self.laid.get(path).filter(|laid| laid.size == size) else { return false };
+        let original = File::open(&laid.source).and_then(Digest::of_reader);
+        original.is_ok_and(|(original, _)| original == digest)
+    }
+}
+
+impl Drop for Workspace {
+    fn drop(&mut self) {
+        match std::fs::remove_dir_all(&self.dir) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => tracing::warn!(dir = %self.dir.display(), %error, "cannot remove scratch directory"),
+        }
+    }
+}
+
+/// An input could not be laid into the working directory.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot put {path:?} into the working directory")]
+pub(crate) struct LayoutError {
+    path: String,
+    #[source]
+    source: io::Error,
+}
+
+fn make_directories(root: &Dir, path: &Path) -> io::Result<()> {
+    let mut builder = DirBuilder::new();
+    builder.recursive(true);
+    root.create_dir_with(path, &builder)
+}
+
+fn copy_in(root: &Dir, input: &InputFile) -> io::Result<Laid> {
+    let path = Path::new(input.guest.as_str());
+    if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+        make_directories(root, parent)?;
+    }
+    let mut source = File::open(&input.source)?;
+    if !source.metadata()?.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
+    }
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true).mode(if input.executable { 0o700 } else { 0o600 });
+    // From file to file `io::copy` lets the kernel copy, or share the blocks where the file system can.
+    let mut target = root.open_with(path, &options)?.into_std();
+    io::copy(&mut source, &mut target)?;
+    let metadata = target.metadata()?;
+    Ok(Laid {
+        source: input.source.clone(),
+        inode: metadata.ino(),
+        size: metadata.len(),
+        changed: (metadata.ctime(), metadata.ctime_nsec()),
+    })
+}
