@@ -1,5 +1,7 @@
 //! Who answers what: the first frame of a stream names the request, the caller's role says whether it may be asked.
 
+pub(crate) mod requests;
+
 use crate::identity::NodeId;
 use crate::wire::{Frame, FrameStream};
 

@@ -13,6 +13,22 @@ pub mod config;
 
 pub mod wire;
 
+pub mod store;
+
+pub mod trust;
+
 pub mod dispatch;
 
 pub mod net;
+
+pub mod state;
+
+pub mod host;
+
+pub mod joining;
+
+mod driver;
+
+pub mod node;
+
+pub use node::Node;

@@ -1,8 +1,12 @@
 //! A link: one authenticated connection to a node whose key was proved in the handshake. Requests are streams on it.
 
-use crate::dispatch::Role;
+use crate::config::tame_name;
+pub use crate::dispatch::Role;
+use crate::defaults::REQUEST_TIMEOUT;
 use crate::identity::NodeId;
-use crate::wire::FrameStream;
+use crate::net::quic::is_crypto;
+use crate::wire::{Frame, FrameError, FrameStream, NodeInfo, Tag};
+use serde::de::DeserializeOwned;
 use std::fmt;
 use std::net::SocketAddr;
 
@@ -43,9 +47,26 @@ pub enum Closed {
     /// Nothing was heard for longer than a living peer stays silent.
     #[error("the other side fell silent")]
     Silent,
+    /// The other side does not accept this node's key, or not for this protocol.
+    #[error("the other side does not accept this machine's key")]
+    NotAccepted,
     /// The connection broke in some other way.
     #[error("connection broke: {0}")]
     Broken(String),
+}
+
+/// Why a request was not answered.
+#[derive(Debug, thiserror::Error)]
+pub enum RequestError {
+    /// The link ended.
+    #[error("{0}")]
+    Closed(#[from] Closed),
+    /// The conversation broke, or the other side refused.
+    #[error("{0}")]
+    Frame(#[from] FrameError),
+    /// No answer came in time.
+    #[error("no answer came in time")]
+    Silent,
 }
 
 impl Link {
@@ -90,6 +111,33 @@ impl Link {
         Ok(FrameStream::new(reader, writer))
     }
 
+    /// Sends one request and returns the message of its answer.
+    ///
+    /// # Errors
+    /// [`RequestError`]; among others what the other side refused with.
+    pub async fn request<T: DeserializeOwned>(&self, request: Frame, answer: Tag) -> Result<T, RequestError> {
+        let exchange = async {
+            let mut stream = self.open_stream().await?;
+            stream.writer.send(request).await?;
+            stream.writer.finish().await?;
+            Ok(stream.reader.expect_message(answer).await?)
+        };
+        let result = tokio::time::timeout(REQUEST_TIMEOUT, exchange).await.unwrap_or(Err(RequestError::Silent));
+        match (result, self.close_reason()) {
+            (Err(RequestError::Frame(FrameError::Io(_))), Some(closed)) => Err(RequestError::Closed(closed)),
+            (result, _) => result,
+        }
+    }
+
+    /// What the other side says of itself. The first answer also shows that it accepts our key.
+    ///
+    /// # Errors
+    /// [`RequestError`].
+    pub async fn info(&self) -> Result<NodeInfo, RequestError> {
+        let info: NodeInfo = self.request(Frame::empty(Tag::INFO), Tag::INFO_IS).await?;
+        Ok(NodeInfo { id: self.peer, name: tame_name(&info.name), ..info })
+    }
+
     /// Waits until the link has ended.
     pub async fn closed(&self) -> Closed {
         self.connection.closed().await.into()
@@ -118,6 +166,7 @@ impl From<quinn::ConnectionError> for Closed {
         match error {
             quinn::ConnectionError::LocallyClosed => Self::Here,
             quinn::ConnectionError::TimedOut => Self::Silent,
+            quinn::ConnectionError::ConnectionClosed(close) if is_crypto(close.error_code) => Self::NotAccepted,
             quinn::ConnectionError::ApplicationClosed(close) => {
                 Self::There(CloseCode(u32::try_from(close.error_code.into_inner()).unwrap_or(u32::MAX)))
             }

@@ -110,5 +110,4 @@ async fn a_fault_is_an_error_with_its_sentence_and_long_bytes_are_cut_into_frame
     assert_eq!(far.reader.expect(Tag::DATA).await.unwrap().payload.len(), CHUNK_LEN_MAX);
     assert_eq!(far.reader.expect(Tag::DATA).await.unwrap().payload.len(), 1);
     sending.await.unwrap();
-    far.writer.send_empty(Tag::DONE).await.unwrap();
 }
