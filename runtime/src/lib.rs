@@ -20,6 +20,7 @@ mod protocol;
 mod worker_process;
 mod worker;
 mod engine;
+mod python;
 
 pub use digest::{Digest, DigestParseError};
 pub use engine::ENGINE_VERSION;
@@ -29,6 +30,10 @@ pub use limits::{LimitHit, LimitKind, Limits};
 pub use outcome::{Outcome, Report};
 pub use outputs::{OUTPUT_FILES_MAX, OutputEntry, OutputError, OutputListing, Outputs};
 pub use prepare::{PrepareError, Prepared};
+pub use python::{
+    Artifact, ArtifactWriter, EnvironmentError, EnvironmentSpec, EnvironmentStatus, Environments, MissingPackage,
+    PYTHON, Package, check_imports,
+};
 pub use run::{Canceller, OutputStream, Run, RunEvent, RunEvents, RunStdin};
 pub use runtime::{OpenError, Runtime, RuntimeConfig, StartError, WorkerCommand};
 pub use script::{ScriptBoot, ScriptPlan};

@@ -4,6 +4,7 @@ use crate::cache::{Claim, Code, CodeKey};
 use crate::digest::Digest;
 use crate::job::Program;
 use crate::protocol::{self, Answer, CompileSpec, Compiled, FrameReader, Purpose, Refusal, Spec, tag};
+use crate::python::EnvironmentError;
 use crate::runtime::Runtime;
 use crate::script::ScriptPlan;
 use crate::watch::{Stage, Watch};
@@ -79,6 +80,13 @@ pub enum PrepareError {
         /// The environment.
         name: String,
     },
+    /// The language cannot be used.
+    #[error("cannot use the program's environment")]
+    Environment {
+        /// Why.
+        #[source]
+        source: EnvironmentError,
+    },
     /// It is not valid, or too large.
     #[error("cannot compile {path:?}: {why}")]
     Compile {
@@ -117,7 +125,10 @@ impl Runtime {
                 (path.clone(), digest, Purpose::Command, None, name.clone())
             }
             Program::Script { environment, entry } => {
-                let plan = self.script_plan(environment, entry)?;
+                let plan = self.environments().plan(environment, entry).map_err(|source| match source {
+                    EnvironmentError::Missing { name } => PrepareError::MissingEnvironment { name: name.to_owned() },
+                    source => PrepareError::Environment { source },
+                })?;
                 (plan.module.clone(), plan.module_digest, Purpose::Interpreter, Some(Arc::new(plan)), environment.clone())
             }
         };

@@ -5,8 +5,8 @@ use crate::engine::{self, ENGINE_VERSION};
 use crate::job::{GuestPath, Mount, Program, RunRequest};
 use crate::prepare::{PrepareError, Prepared};
 use crate::protocol::{Access, Answer, Boot, FrameReader, Preopen, Purpose, RunSpec, Spec, decode, tag};
+use crate::python::Environments;
 use crate::run::{self, Run};
-use crate::script::ScriptPlan;
 use crate::watch::SilentWatch;
 use crate::worker_process::Worker;
 use crate::workspace::{Scratch, Workspace};
@@ -51,6 +51,7 @@ pub struct Runtime {
 struct Inner {
     config: RuntimeConfig,
     cache: Cache,
+    environments: Environments,
     scratch: Scratch,
     fingerprints: [OnceLock<u64>; 2],
 }
@@ -97,7 +98,8 @@ impl Runtime {
         let cache = Cache::open(&code_dir, config.cache_bytes_max).map_err(fail(&code_dir, "compiled code"))?;
         let scratch = Scratch::open(&config.scratch_dir).map_err(fail(&config.scratch_dir, "running jobs"))?;
         let fingerprints = [OnceLock::new(), OnceLock::new()];
-        Ok(Self { inner: Arc::new(Inner { config, cache, scratch, fingerprints }) })
+        let environments = Environments::new(&config.cache_dir);
+        Ok(Self { inner: Arc::new(Inner { config, cache, environments, scratch, fingerprints }) })
     }
 
     /// The engine's name and version, as peers compare it.
@@ -172,8 +174,10 @@ impl Runtime {
         }
     }
 
-    pub(crate) fn script_plan(&self, environment: &str, _entry: &GuestPath) -> Result<ScriptPlan, PrepareError> {
-        Err(PrepareError::MissingEnvironment { name: environment.to_owned() })
+    /// The language environments of this machine.
+    #[must_use]
+    pub fn environments(&self) -> &Environments {
+        &self.inner.environments
     }
 
     pub(crate) fn cache(&self) -> &Cache {

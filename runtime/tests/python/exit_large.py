@@ -1,0 +1,4 @@
+#! exit: 200
+import sys
+
+sys.exit(200)

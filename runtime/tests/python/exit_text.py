@@ -1,0 +1,4 @@
+#! exit: 1
+#! err: that went wrong\n
+#! not: Traceback
+raise SystemExit("that went wrong")

@@ -1,0 +1,3 @@
+#! neighbour
+def help():
+    return f"helped from {__file__}"
