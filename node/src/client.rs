@@ -32,7 +32,7 @@ use crate::config::Config;
 use crate::identity::{Identity, NodeId};
 use crate::paths::Paths;
 use crate::service::embedded::{Embedded, HERE, LocalSources};
-use crate::service::{JobsConfig, Policy};
+use crate::service::{Jobs, JobsConfig, Policy};
 use crate::state::placement::{Candidate, Capacity, Needs, Place, Placement, place};
 use crate::wire::{Frame, JobId, NodeInfo, Tag};
 use job::Carrier;
@@ -210,18 +210,32 @@ impl Client {
         if let Some(embedded) = self.inner.embedded.get() {
             return Ok(embedded.clone());
         }
+        let embedded = Embedded::open(self.jobs_config(HERE)?);
+        let embedded = embedded.map_err(|source| ClientError::local("cannot set up the service", source))?;
+        Ok(self.inner.embedded.get_or_init(|| embedded).clone())
+    }
+
+    /// The service of a daemon over these directories, to be given to [`crate::Node::start`].
+    ///
+    /// # Errors
+    /// [`ClientError`] when the identity or a directory cannot be used.
+    pub fn job_service(&self) -> Result<Jobs, ClientError> {
+        let node = self.identity()?.id();
+        let jobs = Jobs::open(self.jobs_config(node)?);
+        jobs.map_err(|source| ClientError::local("cannot set up the service", source))
+    }
+
+    fn jobs_config(&self, node: NodeId) -> Result<JobsConfig, ClientError> {
         let config = self.config();
-        let embedded = Embedded::open(JobsConfig {
-            node: HERE,
+        Ok(JobsConfig {
+            node,
             name: config.name.clone(),
             policy: Policy::from(config),
             runtime: self.runtime()?,
             cache_dir: self.paths().cache_dir.clone(),
             blob_bytes_max: config.cache_bytes_max / 2,
             peers: Arc::new(network::ClientPeers::new(self.clone())),
-        });
-        let embedded = embedded.map_err(|source| ClientError::local("cannot set up the service", source))?;
-        Ok(self.inner.embedded.get_or_init(|| embedded).clone())
+        })
     }
 
     /// Whether there is a peer at all; without one, nothing of the network is touched.

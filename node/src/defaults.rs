@@ -42,8 +42,9 @@ pub const JOIN_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How often a link says that it lives.
 pub const LINK_KEEP_ALIVE: Duration = Duration::from_secs(2);
-/// Silence after which a link is dead. With the keep-alive above a dead peer is noticed in under ten seconds.
-pub const LINK_IDLE_TIMEOUT: Duration = Duration::from_secs(8);
+/// Silence after which a link is dead. The count begins anew with the first packet sent into the silence, so a dead peer
+/// is noticed after at most this and one keep-alive: nine seconds, one less than promised.
+pub const LINK_IDLE_TIMEOUT: Duration = Duration::from_secs(7);
 /// Unread bytes one stream may hold here: what backpressure costs per job.
 pub const STREAM_WINDOW: u32 = 16 << 20;
 /// Unread bytes all streams of a link may hold here.
@@ -52,8 +53,11 @@ pub const LINK_WINDOW: u32 = 64 << 20;
 pub const STREAMS_MAX: u32 = 1024;
 /// Links a node keeps at once, of all peers.
 pub const LINKS_MAX: usize = 2048;
-/// Handshakes under way at once; beyond this newcomers must first prove their address.
+/// Handshakes under way at once. From half of this on newcomers must first prove their address, so that forged ones
+/// leave the other half to genuine ones.
 pub const HANDSHAKES_MAX: usize = 64;
+/// Joinings under way at once; more are turned away and may try again.
+pub const JOININGS_MAX: usize = 16;
 /// Handshakes waiting to be looked at; beyond this they are refused.
 pub const INCOMING_MAX: usize = 256;
 /// Bytes buffered for handshakes that wait.

@@ -1,156 +1,37 @@
 //! Performs what [`crate::state`] decides: owns the links and the book, dials, asks, closes, writes down. One task, one
 //! inbox; whoever wants something of it sends a message. The book is written before anyone is told of a change.
 
-use crate::config::Config;
-use crate::defaults::{DRAIN_TIMEOUT, HANDSHAKES_MAX, LINKS_MAX, REQUEST_TIMEOUT, STREAMS_MAX, TICK};
+mod accept;
+mod core;
+
+pub(crate) use accept::accept;
+pub(crate) use core::{Core, Message};
+
+use self::core::BookChange;
+use crate::defaults::{DRAIN_TIMEOUT, REQUEST_TIMEOUT, STREAMS_MAX, TICK};
 use crate::dispatch::requests::{say_goodbye, serve_stream};
-use crate::dispatch::{Caller, JobService, Role};
-use crate::host::Host;
-use crate::identity::{Identity, NodeId};
-use crate::joining::{serve_joining, unix_now};
-use crate::net::interfaces::{Interface, reachable_addresses};
+use crate::dispatch::{Caller, Role};
+use crate::identity::NodeId;
+use crate::joining::unix_now;
 use crate::net::link::{CloseCode, Closed, Link};
-use crate::net::quic::{Arrival, QuicEndpoint};
 use crate::net::tls::Expected;
 use crate::state::peers::{Direction, Effect, Event, LinkId, Peers};
 use crate::store::record::RecordError;
 use crate::trust::book::{Book, BookStore};
-use crate::trust::invitations::Invitations;
-use crate::trust::pins::Pins;
-use crate::wire::{Fault, FaultCode, Frame, Members, NodeInfo, PeerState, Tag};
+use crate::wire::{Frame, Members, Tag};
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
-use tokio::sync::{Semaphore, mpsc, oneshot, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 /// How long a goodbye may take before the node leaves without.
 const GOODBYE_TIMEOUT: Duration = Duration::from_millis(400);
 /// How often files that others may have changed are looked at.
 const RELOAD_TICKS: u32 = 10;
-
-/// What every task of a node shares.
-pub(crate) struct Core {
-    pub(crate) identity: Identity,
-    pub(crate) config: Config,
-    pub(crate) boot: u64,
-    pub(crate) endpoint: QuicEndpoint,
-    pub(crate) pins: Arc<Pins>,
-    pub(crate) service: Arc<dyn JobService>,
-    pub(crate) interfaces: RwLock<Vec<Interface>>,
-    /// Cancelled when the node is to stop.
-    pub(crate) stop: CancellationToken,
-    pub(crate) invitations: Arc<Invitations>,
-    pub(crate) host: Host,
-    /// Bounded; senders wait while it is full. Closed when the driver has ended, and then nothing matters any more.
-    pub(crate) inbox: mpsc::Sender<Message>,
-}
-
-type BookChange = Box<dyn FnOnce(&mut Book) + Send>;
-
-/// What the driver is told or asked.
-pub(crate) enum Message {
-    /// Something happened.
-    Event(Event),
-    /// A link stands.
-    Linked(Link, Direction),
-    /// Who is there?
-    List(oneshot::Sender<Vec<PeerState>>),
-    /// Change the book; answer once it is written and in force.
-    Change(BookChange, oneshot::Sender<Result<Arc<Book>, RecordError>>),
-}
-
-impl Core {
-    /// What this node says of itself.
-    pub(crate) fn info(&self) -> NodeInfo {
-        let load = self.host.load();
-        NodeInfo {
-            id: self.identity.id(),
-            name: self.config.name.clone(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            engine: self.service.engine_version(),
-            os: std::env::consts::OS.to_owned(),
-            arch: std::env::consts::ARCH.to_owned(),
-            cores: self.host.cores(),
-            memory_bytes: load.memory_bytes,
-            memory_free_bytes: load.memory_free_bytes,
-            load_milli: load.load_milli,
-            gpus: self.host.gpus().to_vec(),
-            jobs_running: self.service.jobs_running(),
-            environments: self.service.environments_ready(),
-            addresses: self.addresses(),
-        }
-    }
-
-    /// Where peers may reach this node, best first.
-    pub(crate) fn addresses(&self) -> Vec<SocketAddr> {
-        let interfaces = self.interfaces.read().unwrap_or_else(PoisonError::into_inner);
-        let mut addresses = reachable_addresses(&interfaces, self.endpoint.port());
-        addresses.truncate(crate::defaults::ADDRESSES_MAX);
-        addresses
-    }
-
-    /// Tells the driver what happened.
-    pub(crate) async fn report(&self, event: Event) {
-        let _ = self.inbox.send(Message::Event(event)).await;
-    }
-
-    /// Hands a link over that this node has dialled.
-    pub(crate) async fn dialled(&self, link: Link) {
-        let _ = self.inbox.send(Message::Linked(link, Direction::Dialled)).await;
-    }
-
-    /// Everyone this node trusts.
-    pub(crate) async fn peers(&self) -> Result<Vec<PeerState>, Fault> {
-        let (sender, receiver) = oneshot::channel();
-        let _ = self.inbox.send(Message::List(sender)).await;
-        receiver.await.map_err(|_| leaving())
-    }
-
-    /// Changes the book; when this returns the change is on disk and in force.
-    pub(crate) async fn change_book<R: Send + 'static>(
-        &self,
-        change: impl FnOnce(&mut Book) -> R + Send + 'static,
-    ) -> Result<(R, Arc<Book>), Fault> {
-        let (result_sender, result) = oneshot::channel();
-        let (done_sender, done) = oneshot::channel();
-        let change: BookChange = Box::new(move |book| {
-            let _ = result_sender.send(change(book));
-        });
-        let _ = self.inbox.send(Message::Change(change, done_sender)).await;
-        let book = done.await.map_err(|_| leaving())?.map_err(|error| cannot_write(&error))?;
-        Ok((result.await.map_err(|_| leaving())?, book))
-    }
-
-    /// Uses the invitations, off the async threads: they lie on disk.
-    pub(crate) async fn invitations<R: Send + 'static>(
-        &self,
-        work: impl FnOnce(&Invitations) -> R + Send + 'static,
-    ) -> Result<R, Fault> {
-        let invitations = Arc::clone(&self.invitations);
-        tokio::task::spawn_blocking(move || work(&invitations)).await.map_err(|_| leaving())
-    }
-}
-
-impl From<RecordError> for Fault {
-    fn from(error: RecordError) -> Self {
-        cannot_write(&error)
-    }
-}
-
-/// The caller gets a sentence, our log the reason.
-fn cannot_write(error: &RecordError) -> Fault {
-    tracing::error!(error = error as &dyn std::error::Error, "the data directory cannot be used");
-    Fault::new(FaultCode::INTERNAL, "that machine cannot use its data directory; its log says why")
-}
-
-fn leaving() -> Fault {
-    Fault::new(FaultCode::LEAVING, "that machine is shutting down")
-}
 
 /// The task that does.
 pub(crate) struct Driver {
@@ -442,42 +323,4 @@ async fn serve_link(core: Arc<Core>, link: Link, id: LinkId, caller: Caller) {
     let wind_up = async { while streams.join_next().await.is_some() {} };
     core.report(Event::LinkDown { link: id, leaving }).await;
     let _ = tokio::time::timeout(REQUEST_TIMEOUT, wind_up).await;
-}
-
-/// Accepts connections until the endpoint is closed. Each handshake has a task of its own; when as many as may be are
-/// under way, newcomers must first show that their address is theirs.
-pub(crate) async fn accept(core: Arc<Core>) {
-    let handshakes = Arc::new(Semaphore::new(HANDSHAKES_MAX));
-    let mut tasks = JoinSet::new();
-    loop {
-        let incoming = tokio::select! {
-            incoming = core.endpoint.accept() => incoming,
-            Some(_) = tasks.join_next(), if !tasks.is_empty() => continue,
-        };
-        let Some(incoming) = incoming else { break };
-        if core.endpoint.connections() >= LINKS_MAX {
-            incoming.refuse();
-            continue;
-        }
-        let Ok(permit) = Arc::clone(&handshakes).try_acquire_owned() else {
-            if incoming.remote_address_validated() {
-                incoming.refuse();
-            } else if let Err(error) = incoming.retry() {
-                error.into_incoming().refuse();
-            }
-            continue;
-        };
-        let core = Arc::clone(&core);
-        tasks.spawn(async move {
-            let arrival = core.endpoint.shake_hands(incoming).await;
-            drop(permit);
-            match arrival {
-                Some(Arrival::Link(link)) => {
-                    let _ = core.inbox.send(Message::Linked(link, Direction::Accepted)).await;
-                }
-                Some(Arrival::Joining(joining)) => serve_joining(core, joining).await,
-                None => {}
-            }
-        });
-    }
 }

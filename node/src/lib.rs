@@ -27,8 +27,12 @@ pub mod host;
 
 pub mod joining;
 
+pub mod service;
+
 mod driver;
 
 pub mod node;
+
+pub mod client;
 
 pub use node::Node;

@@ -16,4 +16,7 @@ pub(crate) mod discovery;
 
 pub mod discover;
 
+pub mod probe;
+
 pub use discover::{dial, discover};
+pub use probe::{Probe, probe_multicast};

@@ -217,15 +217,14 @@ impl Packer {
 
     /// Says which imports are missing before anything is sent.
     fn check_script(&self, submission: &Submission, entry: &GuestPath, tree: &Tree) -> Result<(), SubmitError> {
-        let Some(file) = tree.files.iter().find(|file| file.path == *entry) else { return Ok(()) };
-        let Some(source) = self.sources.get(&file.digest).filter(|source| source.size <= SCRIPT_LEN_MAX) else {
-            return Ok(());
+        // What cannot be read or is in another encoding is the interpreter's to judge.
+        let read = |path: &GuestPath| {
+            let file = tree.files.iter().find(|file| file.path == *path)?;
+            let source = self.sources.get(&file.digest).filter(|source| source.size <= SCRIPT_LEN_MAX)?;
+            String::from_utf8(fs::read(&source.path).ok()?).ok()
         };
-        let bytes = fs::read(&source.path).map_err(|error| input(&source.path, error))?;
-        // A script in another encoding is the interpreter's to judge.
-        let Ok(text) = String::from_utf8(bytes) else { return Ok(()) };
-        let neighbours: Vec<GuestPath> = tree.files.iter().map(|file| file.path.clone()).collect();
-        let missing = check_imports(&text, &neighbours);
+        let files: Vec<GuestPath> = tree.files.iter().map(|file| file.path.clone()).collect();
+        let missing = check_imports(entry, &files, &read);
         if missing.is_empty() {
             return Ok(());
         }

@@ -5,6 +5,7 @@ use crate::identity::NodeId;
 use crate::wire::{ArtifactHead, FetchArtifact, FrameStream, Tag};
 use potluck_runtime::{Artifact, EnvironmentError, Runtime, Stage, Watch};
 use std::any::Any;
+use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Mutex;
@@ -150,7 +151,7 @@ impl Getter {
             let frame = tokio::time::timeout(ANSWER_TIMEOUT, stream.reader.expect(Tag::DATA)).await;
             let bytes = frame.map_err(|e| text(&e))?.map_err(|e| text(&e))?.payload;
             done += bytes.len() as u64;
-            writer = super::blocking(move || writer.write(&bytes).map(|()| writer)).await.map_err(|e| text(&e))?;
+            writer = super::blocking(move || writer.write_all(&bytes).map(|()| writer)).await.map_err(|e| text(&e))?;
         }
         super::blocking(move || writer.commit()).await.map_err(|e| text(&e))?;
         watch.stage(Stage::Ready);

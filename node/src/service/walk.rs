@@ -160,7 +160,7 @@ fn prepare_code(error: &PrepareError) -> FaultCode {
         | PrepareError::MissingImport { .. }
         | PrepareError::NoEntryPoint { .. }
         | PrepareError::Compile { .. } => FaultCode::BAD_PROGRAM,
-        PrepareError::MissingEnvironment { .. } => FaultCode::NO_ENVIRONMENT,
+        PrepareError::MissingEnvironment { .. } | PrepareError::Environment { .. } => FaultCode::NO_ENVIRONMENT,
         PrepareError::Cache { .. } | PrepareError::Worker { .. } => FaultCode::INTERNAL,
     }
 }
