@@ -1,7 +1,7 @@
 //! Licences, sources, bans and duplicate versions, as `deny.toml` states them.
 //!
-//! The file is cargo-deny's own format, and cargo-deny runs as well where it is installed. The check here needs
-//! neither its build, which takes longer than ours, nor a network; what it leaves out is the advisories.
+//! The file is cargo-deny's own format, and cargo-deny runs as well where it is installed. The check here needs neither
+//! its build nor a network; what it leaves out is the advisories.
 
 mod license;
 

@@ -27,9 +27,9 @@ pub(crate) fn run_all(workspace: &Workspace, arguments: &[String]) -> Result<()>
     }
     let mut tests = cargo();
     if with_nextest {
-        tests.args(["nextest", "run", "--release", "--workspace", "--locked"]);
+        tests.args(["nextest", "run", "--release", "--workspace", "--locked", "--no-fail-fast"]);
     } else {
-        tests.args(["test", "--release", "--workspace", "--locked", "--tests"]);
+        tests.args(["test", "--release", "--workspace", "--locked", "--no-fail-fast", "--tests"]);
     }
     run_in(workspace, tests.args(arguments), &variables)
 }
@@ -101,6 +101,7 @@ fn python_wheel(workspace: &Workspace) -> Result<PathBuf> {
     let fetched = wheel_in(&aside).context("pip fetched no wheel")?;
     let wheel = directory.join(fetched.file_name().context("the wheel has no name")?);
     fs::rename(&fetched, &wheel).with_context(|| format!("cannot keep {}", wheel.display()))?;
+    fs::remove_dir_all(&aside).with_context(|| format!("cannot remove {}", aside.display()))?;
     Ok(wheel)
 }
 
