@@ -31,7 +31,6 @@ pub(crate) fn run_within(command: &mut Command, limit: Duration) -> Result<()> {
             child.wait()?;
             bail!("{} did not end within {} s", show(command), limit.as_secs());
         }
-        #[expect(clippy::disallowed_methods, reason = "the loop has a deadline, and std has no wait with one")]
         thread::sleep(POLL);
     }
 }

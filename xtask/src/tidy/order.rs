@@ -126,7 +126,7 @@ mod tests {
 
     fn breaches(path: &str, text: &str) -> usize {
         let mut breaches = Vec::new();
-        check_uses(&SourceFile { path: path.to_owned(), text: text.to_owned() }, &mut breaches);
+        check_uses(&SourceFile { path: path.to_owned(), text: text.to_owned(), is_test_module: false }, &mut breaches);
         breaches.len()
     }
 

@@ -86,7 +86,7 @@ mod tests {
 
     fn breaches(path: &str, text: &str) -> Vec<usize> {
         let mut breaches = Vec::new();
-        check(&SourceFile { path: path.to_owned(), text: text.to_owned() }, &mut breaches);
+        check(&SourceFile { path: path.to_owned(), text: text.to_owned(), is_test_module: false }, &mut breaches);
         breaches.into_iter().map(|breach| breach.line).collect()
     }
 
