@@ -54,7 +54,7 @@ async fn wait_until_it_answers(client: &Client, mut child: Child, log_path: &Pat
         if let Some(status) = child.try_wait().context("cannot watch the node start")? {
             anyhow::bail!("the node did not start ({status}): {}", last_lines(log_path));
         }
-        if client.daemon_runs().await {
+        if client.daemon_runs() {
             return Ok(());
         }
         if Instant::now() >= deadline {

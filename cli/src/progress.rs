@@ -88,6 +88,7 @@ impl Progress {
             wire::Stage::Compiling { what, elapsed_ms } => {
                 self.elapsed(&format!("compiling {what} (once)"), Duration::from_millis(*elapsed_ms));
             }
+            wire::Stage::Waiting { .. } => self.elapsed("waiting for a free place", Duration::ZERO),
             wire::Stage::Ready => self.finish(),
         }
     }

@@ -41,7 +41,8 @@ impl FromStr for ByteSize {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let error = QuantityError { wanted: "a number of bytes", examples: "64M, 1G or 1500000" };
         let (number, unit) = split_number(text).ok_or_else(|| error.clone())?;
-        let (prefix, base) = match unit.to_ascii_uppercase().as_str() {
+        let unit = unit.to_ascii_uppercase();
+        let (prefix, base) = match unit.as_str() {
             "" | "B" => ("", 1024),
             one @ ("K" | "M" | "G" | "T") => (prefix_of(one), 1024),
             si @ ("KB" | "MB" | "GB" | "TB") => (prefix_of(si), 1000),

@@ -30,12 +30,12 @@ pub(crate) fn execute(args: &JoinArgs) -> anyhow::Result<u8> {
 pub(super) fn join(ticket: &str) -> anyhow::Result<()> {
     let client = settings::client()?;
     let (joined, runs) =
-        settings::block_on(async { Ok((client.join(ticket.trim()).await?, client.daemon_runs().await)) })?;
+        settings::block_on(async { Ok((client.join(ticket.trim()).await?, client.daemon_runs())) })?;
     let members = match joined.members {
         1 => "1 machine".to_owned(),
         members => format!("{members} machines"),
     };
-    render::say(&format!("joined {} ({}); {members} known", render::tame(&joined.name), joined.inviter.short()));
+    render::say(&format!("joined the group of {}; {members} known", render::tame(&joined.name)));
     if !runs {
         render::say("to lend this machine too, type `potluck up -d`");
     }

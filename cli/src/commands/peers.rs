@@ -79,7 +79,8 @@ pub(crate) fn execute(args: PeersArgs) -> anyhow::Result<u8> {
         match &args.change {
             Some(Change::Add { address }) => {
                 let found = client.add_peer(address).await?;
-                render::say(&format!("found {} ({}) at {address}", render::tame(&found.name), found.id.short()));
+                let id = found.id.map(|id| format!(" ({})", id.short())).unwrap_or_default();
+                render::say(&format!("found {}{id} at {address}", render::tame(&found.name)));
             }
             Some(Change::Rm { peer }) => {
                 let id = client.remove_peer(peer).await?;

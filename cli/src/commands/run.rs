@@ -119,10 +119,11 @@ async fn run(args: RunArgs) -> anyhow::Result<u8> {
     if !args.quiet {
         summary.explain();
     }
+    let code = summary.exit_code();
     if args.json {
-        render::print_json(&summary.to_json())?;
+        render::print_json(&summary.into_json())?;
     }
-    Ok(summary.exit_code())
+    Ok(code)
 }
 
 fn submission(args: &RunArgs) -> Submission {
@@ -300,6 +301,7 @@ fn refusal(error: SubmitError) -> anyhow::Error {
     let trouble = match error.kind() {
         FailureKind::NotFound => Trouble::NotFound,
         FailureKind::BadProgram => Trouble::CannotRun,
+        FailureKind::Cancelled => Trouble::Cancelled,
         FailureKind::BadInput
         | FailureKind::Unreachable
         | FailureKind::Refused

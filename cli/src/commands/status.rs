@@ -66,7 +66,7 @@ impl NodeObject {
 
 pub(crate) fn execute(args: &StatusArgs) -> anyhow::Result<u8> {
     let client = settings::client()?;
-    let (running, info) = settings::block_on(async { Ok((client.daemon_runs().await, client.info().await?)) })?;
+    let (running, info) = settings::block_on(async { Ok((client.daemon_runs(), client.info().await?)) })?;
     if args.json {
         render::print_json(&NodeObject::new(&info, running))?;
     } else if running {

@@ -7,8 +7,6 @@ use clap::Args;
 use potluck_node::Node;
 use potluck_node::client::Client;
 use potluck_node::node::running;
-use potluck_node::service::environment::NoPeers;
-use potluck_node::service::{Jobs, JobsConfig, Policy};
 use std::sync::Arc;
 
 const EXAMPLES: &str = "\
@@ -56,19 +54,7 @@ async fn serve(client: &Client) -> anyhow::Result<()> {
     let mut requests = EndRequests::listen()?;
     let config = client.config().clone();
     client.paths().create()?;
-    let jobs = Jobs::open(JobsConfig {
-        node: client.identity()?.id(),
-        name: config.name.clone(),
-        policy: Policy {
-            lend: config.lend,
-            jobs_max: config.jobs_max,
-            job_memory_bytes_max: config.job_memory_bytes_max,
-        },
-        runtime: client.runtime()?,
-        cache_dir: client.paths().cache_dir.clone(),
-        blob_bytes_max: config.cache_bytes_max,
-        peers: Arc::new(NoPeers),
-    })?;
+    let jobs = client.job_service()?;
     let name = config.name.clone();
     let node = Node::start(client.paths(), config, Arc::new(jobs)).await?;
     render::say(&format!("{name} ({}) is up on UDP port {}", node.id().short(), node.port()));

@@ -110,7 +110,7 @@ impl Summary {
     }
 
     /// The object of this job.
-    pub(super) fn to_json(self) -> JobObject {
+    pub(super) fn into_json(self) -> JobObject {
         let exit_code = self.exit_code();
         let mut object = of_failure("the job ended without a word", exit_code);
         object.job = self.job.map(|job| job.to_string());
@@ -186,7 +186,7 @@ mod tests {
 
     #[test]
     fn the_object_names_the_outcome_and_carries_the_figures() {
-        let object = serde_json::to_value(summary(Outcome::Exited(3)).to_json()).unwrap();
+        let object = serde_json::to_value(summary(Outcome::Exited(3)).into_json()).unwrap();
         assert_eq!(object["outcome"], serde_json::json!({"kind": "exited", "code": 3}));
         assert_eq!((&object["exit_code"], &object["fuel_used"]), (&3.into(), &5.into()));
         assert!(object.get("stdout_base64").is_none());
