@@ -26,12 +26,18 @@ impl FaultCode {
     pub const UNSUPPORTED: Self = Self(7);
     /// The environment could not be got.
     pub const NO_ENVIRONMENT: Self = Self(8);
-    /// The ticket is unknown, used or expired.
+    /// The ticket is unknown.
     pub const TICKET_REFUSED: Self = Self(9);
     /// The node is leaving.
     pub const LEAVING: Self = Self(10);
     /// A file or path of the job is not acceptable.
     pub const BAD_INPUT: Self = Self(11);
+    /// The ticket has been used.
+    pub const TICKET_USED: Self = Self(12);
+    /// The ticket has expired.
+    pub const TICKET_EXPIRED: Self = Self(13);
+    /// The ticket's secret was not proved.
+    pub const TICKET_FORGED: Self = Self(14);
 }
 
 /// `FAULT`: a refusal or failure.

@@ -130,6 +130,11 @@ pub struct BlobHead {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Stage {
+    /// The job waits for others to end.
+    Waiting {
+        /// How many wait before it.
+        jobs_ahead: u32,
+    },
     /// Bytes are fetched.
     Fetching {
         /// What, and from where.

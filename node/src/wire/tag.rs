@@ -107,6 +107,12 @@ tags! {
 }
 
 impl Tag {
+    /// Whether only the machine's owner may send it: the numbers from 32 to 63 are kept for that.
+    #[must_use]
+    pub const fn is_for_owner(self) -> bool {
+        self.0 >= 32 && self.0 < 64
+    }
+
     /// The name of a known tag.
     #[must_use]
     pub fn name(self) -> Option<&'static str> {

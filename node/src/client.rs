@@ -1,0 +1,320 @@
+//! The side that submits: what a command does with a job, and what it asks of the daemon or does without one.
+//!
+//! Opening a client costs nothing: a run on this machine needs no key, no network and no daemon, and each of them is
+//! opened when something needs it.
+
+pub mod target;
+
+pub mod submission;
+
+pub mod job;
+
+pub mod failure;
+
+pub mod group;
+
+mod packing;
+
+mod sending;
+
+mod receiving;
+
+mod network;
+
+pub use failure::{FailureKind, SubmitError};
+pub use group::{Joined, PeerFound};
+pub use job::{Job, JobCanceller, JobEvent, JobEvents, JobStdin, StdinClosed};
+pub use network::ClientError;
+pub use submission::{StdinMode, Submission};
+pub use target::{Target, WhichPeer};
+
+use crate::config::Config;
+use crate::identity::{Identity, NodeId};
+use crate::paths::Paths;
+use crate::service::embedded::{Embedded, HERE, LocalSources};
+use crate::service::{Jobs, JobsConfig, Policy};
+use crate::state::placement::{Candidate, Capacity, Needs, Place, Placement, place};
+use crate::wire::{Frame, JobId, NodeInfo, Tag};
+use job::Carrier;
+use network::{KnownPeers, Reached};
+use packing::{MountsBy, Packed, pack};
+use potluck_runtime::{Runtime, RuntimeConfig, WorkerCommand};
+use std::sync::{Arc, OnceLock};
+
+/// What a client works with.
+#[derive(Clone, Debug)]
+pub struct ClientConfig {
+    /// Where things lie.
+    pub paths: Paths,
+    /// What the owner decided.
+    pub config: Config,
+    /// How a worker process is started.
+    pub worker: WorkerCommand,
+}
+
+/// A client. Clones share everything.
+#[derive(Clone)]
+pub struct Client {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    config: ClientConfig,
+    runtime: OnceLock<Runtime>,
+    identity: OnceLock<Identity>,
+    embedded: OnceLock<Embedded>,
+}
+
+/// Where a job goes.
+enum Route {
+    Here,
+    There(Reached),
+}
+
+impl Client {
+    /// A client over these directories; opens nothing yet.
+    #[must_use]
+    pub fn open(config: ClientConfig) -> Self {
+        let inner =
+            Inner { config, runtime: OnceLock::new(), identity: OnceLock::new(), embedded: OnceLock::new() };
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// Where things lie.
+    #[must_use]
+    pub fn paths(&self) -> &Paths {
+        &self.inner.config.paths
+    }
+
+    /// What the owner decided.
+    #[must_use]
+    pub fn config(&self) -> &Config {
+        &self.inner.config.config
+    }
+
+    /// What runs jobs in this process.
+    ///
+    /// # Errors
+    /// [`ClientError`] when its directories cannot be used.
+    pub fn runtime(&self) -> Result<Runtime, ClientError> {
+        if let Some(runtime) = self.inner.runtime.get() {
+            return Ok(runtime.clone());
+        }
+        let paths = self.paths();
+        let runtime = Runtime::open(RuntimeConfig {
+            cache_dir: paths.cache_dir.clone(),
+            scratch_dir: paths.scratch_dir.clone(),
+            cache_bytes_max: self.config().cache_bytes_max,
+            worker: self.inner.config.worker.clone(),
+        });
+        let runtime = runtime.map_err(|source| ClientError::local("cannot set up the sandbox", source))?;
+        Ok(self.inner.runtime.get_or_init(|| runtime).clone())
+    }
+
+    /// This machine's identity, made now if it has none.
+    ///
+    /// # Errors
+    /// [`ClientError`] when it cannot be read or made.
+    pub fn identity(&self) -> Result<Identity, ClientError> {
+        if let Some(identity) = self.inner.identity.get() {
+            return Ok(identity.clone());
+        }
+        let identity = Identity::load_or_create(&self.paths().data_dir)
+            .map_err(|source| ClientError::local("cannot use this machine's identity", source))?;
+        Ok(self.inner.identity.get_or_init(|| identity).clone())
+    }
+
+    /// Reads the submission, chooses the machine, and sends the job. What happens then comes as events.
+    ///
+    /// # Errors
+    /// [`SubmitError`] for what is wrong with the submission, and when nobody can be reached who would run it.
+    pub async fn submit(&self, target: Target, submission: Submission) -> Result<Job, SubmitError> {
+        let id = new_job_id()?;
+        // What is wrong with the job is said before anyone is looked for; a job for this machine is read only once.
+        let mounts_by = if target == Target::Local { MountsBy::Path } else { MountsBy::Content };
+        let outputs_dir = submission.outputs_dir.clone();
+        if target == Target::Any && !self.has_group() {
+            let packed = read(submission, id, MountsBy::Path).await?;
+            return self.submit_here(packed, outputs_dir).await;
+        }
+        let needs = Needs { memory_bytes: submission.limits.memory_bytes };
+        let packed = read(submission, id, mounts_by).await?;
+        match self.route(target, needs).await? {
+            Route::Here => self.submit_here(packed, outputs_dir).await,
+            Route::There(reached) => submit_there(reached, packed, outputs_dir).await,
+        }
+    }
+
+    async fn route(&self, target: Target, needs: Needs) -> Result<Route, SubmitError> {
+        let wanted = match target {
+            Target::Local => return Ok(Route::Here),
+            Target::Peer(wanted) => Some(wanted),
+            Target::Any => None,
+        };
+        let known = KnownPeers::load(self).await.map_err(|error| unreachable(&error))?;
+        if let Some(wanted) = wanted {
+            let peer = known.find(&wanted).map_err(|error| unreachable(&error))?;
+            if Some(peer) == known.me() {
+                return Ok(Route::Here);
+            }
+            let reached = known.reach(self, peer).await.map_err(|error| unreachable(&error))?;
+            return Ok(Route::There(reached));
+        }
+        let placement = self.placement(needs).await?;
+        for choice in &placement.order {
+            match choice {
+                Place::Here => return Ok(Route::Here),
+                Place::Peer(peer) => match known.reach(self, *peer).await {
+                    Ok(reached) => return Ok(Route::There(reached)),
+                    Err(error) => tracing::debug!(peer = %peer.short(), %error, "chosen peer was not reached"),
+                },
+            }
+        }
+        Ok(Route::Here)
+    }
+
+    /// Where a job with these needs would run now, and why not elsewhere.
+    ///
+    /// # Errors
+    /// [`SubmitError`] when the book cannot be read.
+    pub async fn placement(&self, needs: Needs) -> Result<Placement, SubmitError> {
+        let list = self.peers().await.map_err(|error| unreachable(&error))?;
+        let mut candidates = vec![Candidate {
+            place: Place::Here,
+            name: list.me.name.clone(),
+            online: true,
+            capacity: Some(capacity(&list.me)),
+        }];
+        candidates.extend(list.peers.into_iter().map(|peer| Candidate {
+            place: Place::Peer(peer.id),
+            name: peer.name,
+            online: peer.online,
+            capacity: peer.info.as_ref().map(capacity),
+        }));
+        Ok(place(&candidates, needs))
+    }
+
+    async fn submit_here(&self, packed: Packed, outputs_dir: Option<std::path::PathBuf>) -> Result<Job, SubmitError> {
+        let client = self.clone();
+        let embedded = crate::service::blocking(move || client.embedded()).await;
+        let embedded = embedded.map_err(|error| SubmitError::internal("this machine cannot run jobs", error))?;
+        let sources = packed.sources.iter().map(|(digest, source)| (*digest, source.path.clone())).collect();
+        let first = Frame::message(Tag::SUBMIT, &packed.job);
+        let (stream, serving) = embedded.serve(first, LocalSources::new(sources));
+        let name = self.config().name.clone();
+        Ok(Job::new(stream, packed, outputs_dir, name, Carrier::Here(serving)))
+    }
+
+    /// The service in this process.
+    fn embedded(&self) -> Result<Embedded, ClientError> {
+        if let Some(embedded) = self.inner.embedded.get() {
+            return Ok(embedded.clone());
+        }
+        let embedded = Embedded::open(self.jobs_config(HERE)?);
+        let embedded = embedded.map_err(|source| ClientError::local("cannot set up the service", source))?;
+        Ok(self.inner.embedded.get_or_init(|| embedded).clone())
+    }
+
+    /// The service of a daemon over these directories, to be given to [`crate::Node::start`].
+    ///
+    /// # Errors
+    /// [`ClientError`] when the identity or a directory cannot be used.
+    pub fn job_service(&self) -> Result<Jobs, ClientError> {
+        let node = self.identity()?.id();
+        let jobs = Jobs::open(self.jobs_config(node)?);
+        jobs.map_err(|source| ClientError::local("cannot set up the service", source))
+    }
+
+    fn jobs_config(&self, node: NodeId) -> Result<JobsConfig, ClientError> {
+        let config = self.config();
+        Ok(JobsConfig {
+            node,
+            name: config.name.clone(),
+            policy: Policy::from(config),
+            runtime: self.runtime()?,
+            cache_dir: self.paths().cache_dir.clone(),
+            blob_bytes_max: config.cache_bytes_max / 2,
+            peers: Arc::new(network::ClientPeers::new(self.clone())),
+        })
+    }
+
+    /// Whether there is a peer at all; without one, nothing of the network is touched.
+    fn has_group(&self) -> bool {
+        network::book(self.paths()).is_ok_and(|book| book.peers().next().is_some())
+    }
+}
+
+async fn submit_there(
+    reached: Reached,
+    packed: Packed,
+    outputs_dir: Option<std::path::PathBuf>,
+) -> Result<Job, SubmitError> {
+    let Reached { link, name, carrier } = reached;
+    let lost = |why: String| SubmitError::Lost { peer: name.clone(), why };
+    let mut stream = link.open_stream().await.map_err(|closed| lost(closed.to_string()))?;
+    let sent = stream.writer.send_message(Tag::SUBMIT, &packed.job).await;
+    sent.map_err(|error| SubmitError::from_frame(&name, error))?;
+    Ok(Job::new(stream, packed, outputs_dir, name, Carrier::Link(link, carrier)))
+}
+
+async fn read(submission: Submission, id: JobId, mounts_by: MountsBy) -> Result<Packed, SubmitError> {
+    crate::service::blocking(move || pack(&submission, id, mounts_by)).await
+}
+
+fn new_job_id() -> Result<JobId, SubmitError> {
+    let mut id = [0; 16];
+    getrandom::fill(&mut id).map_err(|error| SubmitError::internal("the system gives no random bytes", error))?;
+    Ok(JobId(id))
+}
+
+fn unreachable(error: &(dyn std::error::Error + 'static)) -> SubmitError {
+    SubmitError::Unreachable(crate::service::chain(error))
+}
+
+fn capacity(info: &NodeInfo) -> Capacity {
+    Capacity {
+        cores: info.cores,
+        load_milli: info.load_milli,
+        jobs_running: info.jobs_running,
+        memory_free_bytes: info.memory_free_bytes,
+    }
+}
+
+impl From<&Config> for Policy {
+    fn from(config: &Config) -> Self {
+        Self { lend: config.lend, jobs_max: config.jobs_max, job_memory_bytes_max: config.job_memory_bytes_max }
+    }
+}
+
+impl Client {
+    /// What this process would say of its machine if it were asked.
+    pub(crate) fn info_alone(&self) -> Result<NodeInfo, ClientError> {
+        let runtime = self.runtime()?;
+        let host = crate::host::Host::look();
+        let load = host.load();
+        let id = self.identity().map_or(HERE, |identity| identity.id());
+        let running = self.inner.embedded.get().map_or(0, Embedded::jobs_running);
+        Ok(NodeInfo {
+            id,
+            name: self.config().name.clone(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            engine: runtime.engine_version(),
+            os: std::env::consts::OS.to_owned(),
+            arch: std::env::consts::ARCH.to_owned(),
+            cores: host.cores(),
+            memory_bytes: load.memory_bytes,
+            memory_free_bytes: load.memory_free_bytes,
+            load_milli: load.load_milli,
+            gpus: host.gpus().to_vec(),
+            jobs_running: running,
+            environments: crate::service::environment::ready(&runtime),
+            addresses: Vec::new(),
+        })
+    }
+}
+
+/// So that a label and not an id is shown where one is known.
+pub(crate) fn label(name: &str, id: NodeId) -> String {
+    if name.is_empty() { id.short() } else { name.to_owned() }
+}
+

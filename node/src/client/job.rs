@@ -1,0 +1,274 @@
+//! A job as its submitter sees it: events in, stdin and a cancellation out. Dropping [`JobEvents`] ends the job.
+
+use super::failure::SubmitError;
+use super::packing::Packed;
+use super::receiving::{ArrivingFile, OutputsDir};
+pub use super::sending::{JobCanceller, JobStdin, StdinClosed};
+use super::sending::{Sender, SenderHandles, Sent};
+use crate::identity::NodeId;
+use crate::net::link::Link;
+use crate::service::embedded::{HERE, Serving};
+use crate::wire::{Accepted, Ended, Frame, FrameError, FrameReader, FrameStream, JobId, Need, OutputFile, Stage, Tag};
+use bytes::Bytes;
+use potluck_runtime::{Digest, GuestPath, OutputStream};
+use std::any::Any;
+use std::path::PathBuf;
+use std::time::Duration;
+use tokio::sync::{oneshot, watch};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep_until};
+
+/// How long a cancelled job's end may take to arrive before the connection is ended instead, which ends the job too.
+const CANCEL_TIMEOUT: Duration = Duration::from_secs(4);
+
+/// A job that was submitted.
+pub struct Job {
+    /// Its id.
+    pub id: JobId,
+    /// Its stdin, if it has one. Feed it from a task of its own.
+    pub stdin: Option<JobStdin>,
+    /// What happens to it.
+    pub events: JobEvents,
+    /// Stops it.
+    pub canceller: JobCanceller,
+}
+
+/// What happens to a job, in order.
+#[derive(Debug)]
+pub enum JobEvent {
+    /// A node has taken it.
+    Accepted {
+        /// Which; none when it runs inside this process.
+        node: Option<NodeId>,
+        /// Its label.
+        name: String,
+    },
+    /// Inputs are on their way.
+    Sending {
+        /// Bytes so far.
+        done: u64,
+        /// Bytes in all.
+        total: u64,
+    },
+    /// What the node does before the guest starts.
+    Stage(Stage),
+    /// The guest has started.
+    Started,
+    /// The guest said something.
+    Output {
+        /// Where.
+        stream: OutputStream,
+        /// What.
+        bytes: Bytes,
+    },
+    /// A file came back and lies under the outputs directory.
+    OutputFile {
+        /// Its place there.
+        path: GuestPath,
+        /// Its bytes.
+        size: u64,
+    },
+    /// The job has ended; the last event.
+    Ended(Ended),
+}
+
+/// The events of a job.
+pub struct JobEvents {
+    reader: FrameReader,
+    peer: String,
+    link: Option<Link>,
+    needed: Option<oneshot::Sender<Vec<Digest>>>,
+    sent: watch::Receiver<Sent>,
+    cancelled: watch::Receiver<bool>,
+    give_up: Option<Instant>,
+    sending: JoinHandle<SubmitError>,
+    outputs: Option<OutputsDir>,
+    arriving: Option<ArrivingFile>,
+    over: bool,
+    _carrier: Carrier,
+}
+
+/// What must live as long as the stream.
+pub(super) enum Carrier {
+    /// The service in this process.
+    Here(#[expect(dead_code, reason = "held for its drop")] Serving),
+    /// The connection to another.
+    Link(Link, #[expect(dead_code, reason = "held for its drop")] Box<dyn Any + Send>),
+}
+
+enum Step {
+    Frame(Result<Option<Frame>, FrameError>),
+    Sent(Sent),
+    SendFailed(SubmitError),
+    Cancelled,
+    GiveUp,
+}
+
+impl Job {
+    /// The job whose `SUBMIT` was sent on `stream`.
+    pub(super) fn new(
+        stream: FrameStream,
+        packed: Packed,
+        outputs_dir: Option<PathBuf>,
+        peer: String,
+        carrier: Carrier,
+    ) -> Self {
+        let (sender, handles) = Sender::new(stream.writer, packed.sources, packed.job.stdin);
+        let SenderHandles { needed, stdin, canceller, cancelled, sent } = handles;
+        let link = if let Carrier::Link(link, _) = &carrier { Some(link.clone()) } else { None };
+        let events = JobEvents {
+            reader: stream.reader,
+            peer,
+            link,
+            needed: Some(needed),
+            sent,
+            cancelled,
+            give_up: None,
+            sending: tokio::spawn(sender.run()),
+            outputs: outputs_dir.map(OutputsDir::new),
+            arriving: None,
+            over: false,
+            _carrier: carrier,
+        };
+        Self { id: packed.job.job, stdin, events, canceller }
+    }
+}
+
+impl JobEvents {
+    /// The next event; exactly one [`JobEvent::Ended`] or one error is the last, then `None`. Safe to cancel.
+    pub async fn next(&mut self) -> Option<Result<JobEvent, SubmitError>> {
+        while !self.over {
+            let event = match self.step().await {
+                Step::Frame(frame) => self.take(frame).await,
+                Step::Sent(sent) => Ok(Some(JobEvent::Sending { done: sent.done, total: sent.total })),
+                Step::SendFailed(error) => Err(error),
+                Step::Cancelled => {
+                    self.give_up = Some(Instant::now() + CANCEL_TIMEOUT);
+                    Ok(None)
+                }
+                Step::GiveUp => Err(SubmitError::CancelledUnconfirmed { peer: self.peer.clone() }),
+            };
+            match event {
+                Ok(None) => {}
+                Ok(Some(event)) => {
+                    self.over = matches!(event, JobEvent::Ended(_));
+                    return Some(Ok(event));
+                }
+                Err(error) => {
+                    self.over = true;
+                    self.sending.abort();
+                    return Some(Err(error));
+                }
+            }
+        }
+        None
+    }
+
+    async fn step(&mut self) -> Step {
+        let give_up = self.give_up;
+        let waiting = give_up.is_none();
+        tokio::select! {
+            biased;
+            frame = self.reader.next() => Step::Frame(frame),
+            Ok(()) = self.sent.changed() => Step::Sent(*self.sent.borrow_and_update()),
+            Ok(()) = self.cancelled.changed(), if waiting => Step::Cancelled,
+            Ok(error) = &mut self.sending => Step::SendFailed(error),
+            () = sleep_until(give_up.unwrap_or_else(Instant::now)), if !waiting => Step::GiveUp,
+        }
+    }
+
+    async fn take(&mut self, frame: Result<Option<Frame>, FrameError>) -> Result<Option<JobEvent>, SubmitError> {
+        let frame = match frame {
+            Ok(Some(frame)) => frame,
+            Ok(None) => return Err(self.lost("the connection ended").await),
+            Err(FrameError::Io(error)) => return Err(self.lost(&error.to_string()).await),
+            Err(error) => return Err(SubmitError::from_frame(&self.peer, error)),
+        };
+        if frame.tag != Tag::DATA && self.arriving.is_some() {
+            return Err(self.unexpected(&frame, Tag::DATA));
+        }
+        match frame.tag {
+            Tag::ACCEPTED => {
+                let accepted: Accepted = self.decode(&frame)?;
+                let node = (accepted.node != HERE).then_some(accepted.node);
+                Ok(Some(JobEvent::Accepted { node, name: accepted.name }))
+            }
+            Tag::NEED => {
+                let need: Need = self.decode(&frame)?;
+                if let Some(needed) = self.needed.take() {
+                    // A sender that has ended says so itself.
+                    let _ = needed.send(need.digests);
+                }
+                Ok(None)
+            }
+            Tag::STAGE => Ok(Some(JobEvent::Stage(self.decode(&frame)?))),
+            Tag::STARTED => Ok(Some(JobEvent::Started)),
+            Tag::STDOUT => Ok(Some(JobEvent::Output { stream: OutputStream::Stdout, bytes: frame.payload })),
+            Tag::STDERR => Ok(Some(JobEvent::Output { stream: OutputStream::Stderr, bytes: frame.payload })),
+            Tag::OUTPUT_FILE => self.begin_file(&frame),
+            Tag::DATA => self.file_bytes(&frame),
+            Tag::ENDED => {
+                let ended = self.decode(&frame)?;
+                self.sending.abort();
+                Ok(Some(JobEvent::Ended(ended)))
+            }
+            Tag::FAULT => Err(SubmitError::from_frame(&self.peer, FrameError::Fault(self.decode(&frame)?))),
+            _ => Err(self.unexpected(&frame, Tag::ENDED)),
+        }
+    }
+
+    fn begin_file(&mut self, frame: &Frame) -> Result<Option<JobEvent>, SubmitError> {
+        let head: OutputFile = self.decode(frame)?;
+        // A node sends files only when they were asked for.
+        let Some(outputs) = &mut self.outputs else { return Err(self.unexpected(frame, Tag::ENDED)) };
+        self.arriving = Some(outputs.begin(head)?);
+        self.finish_file_when_whole()
+    }
+
+    fn file_bytes(&mut self, frame: &Frame) -> Result<Option<JobEvent>, SubmitError> {
+        let Some(arriving) = &mut self.arriving else { return Err(self.unexpected(frame, Tag::OUTPUT_FILE)) };
+        arriving.write(&frame.payload)?;
+        self.finish_file_when_whole()
+    }
+
+    fn finish_file_when_whole(&mut self) -> Result<Option<JobEvent>, SubmitError> {
+        match self.arriving.take() {
+            Some(arriving) if arriving.left() == 0 => {
+                let (path, size) = arriving.finish()?;
+                Ok(Some(JobEvent::OutputFile { path, size }))
+            }
+            unfinished => {
+                self.arriving = unfinished;
+                Ok(None)
+            }
+        }
+    }
+
+    /// A stream that broke, with what the connection knows of why.
+    async fn lost(&self, why: &str) -> SubmitError {
+        let why = match &self.link {
+            Some(link) => {
+                let closed = tokio::time::timeout(Duration::from_millis(100), link.closed()).await;
+                closed.map_or_else(|_| why.to_owned(), |closed| closed.to_string())
+            }
+            None => why.to_owned(),
+        };
+        SubmitError::Lost { peer: self.peer.clone(), why }
+    }
+
+    fn decode<T: serde::de::DeserializeOwned>(&self, frame: &Frame) -> Result<T, SubmitError> {
+        let decoded = frame.decode().map_err(|source| FrameError::Decode { tag: frame.tag, source });
+        decoded.map_err(|error| SubmitError::from_frame(&self.peer, error))
+    }
+
+    fn unexpected(&self, frame: &Frame, wanted: Tag) -> SubmitError {
+        SubmitError::from_frame(&self.peer, FrameError::Unexpected { got: frame.tag, wanted })
+    }
+}
+
+impl Drop for JobEvents {
+    fn drop(&mut self) {
+        // The task owns the writing half: with it the stream ends, and with the stream the job.
+        self.sending.abort();
+    }
+}

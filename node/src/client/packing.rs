@@ -1,0 +1,262 @@
+//! Reading a submission: every input once, in pieces, named by digest. What is wrong with the job that can be known here
+//! is said here, before anything is sent.
+
+use super::failure::SubmitError;
+use super::submission::{StdinMode, Submission};
+use crate::service::check_paths;
+use crate::wire::{JobFile, JobId, JobMount, JobProgram, SubmitJob};
+use potluck_runtime::{Digest, GuestPath, check_imports};
+use std::collections::HashMap;
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+/// What runs scripts whose name ends in `.py`, and directories.
+const PYTHON: &str = "python";
+/// What a directory runs by.
+const DIRECTORY_ENTRY: &str = "__main__.py";
+/// Files of one job; a folder with more was not meant.
+const FILES_MAX: usize = 65_536;
+/// Bytes of a script that are looked at for imports.
+const SCRIPT_LEN_MAX: u64 = 16 << 20;
+
+/// A job that can be sent: its description, and where the bytes of its blobs lie.
+#[derive(Debug)]
+pub(super) struct Packed {
+    pub(super) job: SubmitJob,
+    pub(super) sources: HashMap<Digest, Source>,
+}
+
+/// Where a blob lies here.
+#[derive(Clone, Debug)]
+pub(super) struct Source {
+    pub(super) path: PathBuf,
+    pub(super) size: u64,
+}
+
+/// How read-only folders are given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum MountsBy {
+    /// By their path; the job runs on this machine.
+    Path,
+    /// By their content.
+    Content,
+}
+
+/// Reads a submission.
+pub(super) fn pack(submission: &Submission, id: JobId, mounts_by: MountsBy) -> Result<Packed, SubmitError> {
+    let mut packer = Packer { sources: HashMap::new(), count: 0 };
+    let program_path = &submission.program;
+    let metadata = fs::metadata(program_path)
+        .map_err(|source| SubmitError::ProgramNotFound { path: program_path.clone(), source })?;
+    let mut tree = Tree::default();
+    let program = if metadata.is_dir() {
+        packer.directory_program(submission, &mut tree)?
+    } else {
+        packer.file_program(submission, &mut tree)?
+    };
+    for path in &submission.files {
+        packer.input(path, &mut tree)?;
+    }
+    check_paths(tree.files.iter().map(|file| &file.path), &tree.directories).map_err(|clash| {
+        SubmitError::BadInput(format!("the job's files cannot lie together: {clash} (files are placed by their last name)"))
+    })?;
+    if let JobProgram::Script { environment, entry } = &program
+        && environment == PYTHON
+    {
+        packer.check_script(submission, entry, &tree)?;
+    }
+    let mut mounts = Vec::new();
+    for (host, guest) in &submission.mounts {
+        mounts.push(packer.mount(host, guest, mounts_by)?);
+    }
+    let job = SubmitJob {
+        job: id,
+        program,
+        args: submission.args.clone(),
+        env: submission.env.clone(),
+        files: tree.files,
+        directories: tree.directories,
+        mounts,
+        limits: submission.limits.clone(),
+        stdin: submission.stdin == StdinMode::Piped,
+        outputs: submission.outputs_dir.is_some(),
+        requires: Vec::new(),
+    };
+    Ok(Packed { job, sources: packer.sources })
+}
+
+#[derive(Default)]
+struct Tree {
+    files: Vec<JobFile>,
+    directories: Vec<GuestPath>,
+}
+
+struct Packer {
+    sources: HashMap<Digest, Source>,
+    count: usize,
+}
+
+impl Packer {
+    fn directory_program(&mut self, submission: &Submission, tree: &mut Tree) -> Result<JobProgram, SubmitError> {
+        let dir = &submission.program;
+        if !dir.join(DIRECTORY_ENTRY).is_file() {
+            return Err(bad_program(dir, format!("the directory has no {DIRECTORY_ENTRY}; add one or name a file")));
+        }
+        // The directory `.` has a name too.
+        let resolved = fs::canonicalize(dir).map_err(|source| input(dir, source))?;
+        let name = base_name(&resolved)?;
+        self.walk(&resolved, &name, tree)?;
+        let entry = guest_path(&format!("{name}/{DIRECTORY_ENTRY}"))?;
+        let environment = submission.environment.clone().unwrap_or_else(|| PYTHON.to_owned());
+        Ok(JobProgram::Script { environment, entry })
+    }
+
+    fn file_program(&mut self, submission: &Submission, tree: &mut Tree) -> Result<JobProgram, SubmitError> {
+        let path = &submission.program;
+        let name = base_name(path)?;
+        let ending = Path::new(&name).extension().and_then(|ending| ending.to_str()).unwrap_or_default().to_lowercase();
+        let file = self.file(path, &name).map_err(|error| match error {
+            SubmitError::Input { path, source } => SubmitError::ProgramNotFound { path, source },
+            other => other,
+        })?;
+        if file.size == 0 && ending == "wasm" {
+            return Err(bad_program(path, "the file is empty".into()));
+        }
+        let environment = match (&submission.environment, ending.as_str()) {
+            (Some(environment), _) => environment.clone(),
+            (None, "py") => PYTHON.to_owned(),
+            (None, "wasm") => return Ok(JobProgram::Wasm { digest: file.digest, size: file.size, name }),
+            (None, _) => {
+                let why = "its name ends neither in .py nor in .wasm; name the environment with --env".to_owned();
+                return Err(bad_program(path, why));
+            }
+        };
+        let entry = file.path.clone();
+        tree.files.push(file);
+        Ok(JobProgram::Script { environment, entry })
+    }
+
+    fn input(&mut self, path: &Path, tree: &mut Tree) -> Result<(), SubmitError> {
+        let metadata = fs::metadata(path).map_err(|source| input(path, source))?;
+        if !metadata.is_dir() {
+            let file = self.file(path, &base_name(path)?)?;
+            tree.files.push(file);
+            return Ok(());
+        }
+        let resolved = fs::canonicalize(path).map_err(|source| input(path, source))?;
+        let name = base_name(&resolved)?;
+        self.walk(&resolved, &name, tree)
+    }
+
+    /// Everything below `dir`, placed below `place` (or at the top for an empty one). Links are followed to files and
+    /// not to directories, which could lead round in a circle.
+    fn walk(&mut self, dir: &Path, place: &str, tree: &mut Tree) -> Result<(), SubmitError> {
+        let mut entries: Vec<_> = fs::read_dir(dir)
+            .and_then(Iterator::collect::<io::Result<Vec<_>>>)
+            .map_err(|source| input(dir, source))?;
+        entries.sort_by_key(fs::DirEntry::file_name);
+        if entries.is_empty() && !place.is_empty() {
+            tree.directories.push(guest_path(place)?);
+        }
+        for entry in entries {
+            let name = entry.file_name();
+            if name == "__pycache__" {
+                continue;
+            }
+            let path = entry.path();
+            let Some(name) = name.to_str() else {
+                return Err(SubmitError::BadInput(format!("the name of {} is not UTF-8", path.display())));
+            };
+            let inside = if place.is_empty() { name.to_owned() } else { format!("{place}/{name}") };
+            let kind = entry.file_type().map_err(|source| input(&path, source))?;
+            if kind.is_dir() {
+                self.walk(&path, &inside, tree)?;
+            } else if kind.is_symlink() && path.is_dir() {
+                let text = format!("{} is a link to a directory; give that directory itself", path.display());
+                return Err(SubmitError::BadInput(text));
+            } else {
+                let file = self.file(&path, &inside)?;
+                tree.files.push(file);
+            }
+        }
+        Ok(())
+    }
+
+    fn file(&mut self, path: &Path, place: &str) -> Result<JobFile, SubmitError> {
+        self.count += 1;
+        if self.count > FILES_MAX {
+            return Err(SubmitError::BadInput(format!("the job has more than {FILES_MAX} files; attach less with -f")));
+        }
+        let guest = guest_path(place)?;
+        let failed = |source| input(path, source);
+        let file = open_regular(path).map_err(failed)?;
+        let executable = file.metadata().map_err(failed)?.permissions().mode() & 0o100 != 0;
+        let (digest, size) = Digest::of_reader(file).map_err(failed)?;
+        self.sources.insert(digest, Source { path: std::path::absolute(path).map_err(failed)?, size });
+        Ok(JobFile { path: guest, digest, size, executable })
+    }
+
+    fn mount(&mut self, host: &Path, guest: &str, by: MountsBy) -> Result<JobMount, SubmitError> {
+        let resolved = fs::canonicalize(host).map_err(|source| input(host, source))?;
+        if !resolved.is_dir() {
+            return Err(SubmitError::BadInput(format!("{} is no folder; attach files with -f", host.display())));
+        }
+        crate::service::check_mount_point(guest).map_err(SubmitError::BadInput)?;
+        let mut tree = Tree::default();
+        let local = match by {
+            MountsBy::Path => Some(resolved),
+            MountsBy::Content => {
+                self.walk(&resolved, "", &mut tree)?;
+                None
+            }
+        };
+        Ok(JobMount { guest: guest.to_owned(), files: tree.files, directories: tree.directories, local })
+    }
+
+    /// Says which imports are missing before anything is sent.
+    fn check_script(&self, submission: &Submission, entry: &GuestPath, tree: &Tree) -> Result<(), SubmitError> {
+        // What cannot be read or is in another encoding is the interpreter's to judge.
+        let read = |path: &GuestPath| {
+            let file = tree.files.iter().find(|file| file.path == *path)?;
+            let source = self.sources.get(&file.digest).filter(|source| source.size <= SCRIPT_LEN_MAX)?;
+            String::from_utf8(fs::read(&source.path).ok()?).ok()
+        };
+        let files: Vec<GuestPath> = tree.files.iter().map(|file| file.path.clone()).collect();
+        let missing = check_imports(entry, &files, &read);
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let why: Vec<String> = missing.iter().map(ToString::to_string).collect();
+        Err(bad_program(&submission.program, why.join("; ")))
+    }
+}
+
+/// Opens a file that must be a regular one; a pipe would make the reader wait for a writer.
+fn open_regular(path: &Path) -> io::Result<File> {
+    let nonblock = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
+    let file = OpenOptions::new().read(true).custom_flags(nonblock).open(path)?;
+    if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("it is not a regular file")) }
+}
+
+fn base_name(path: &Path) -> Result<String, SubmitError> {
+    let name = path.file_name().and_then(|name| name.to_str());
+    name.map(str::to_owned)
+        .ok_or_else(|| SubmitError::BadInput(format!("{} has no usable last name to place it by", path.display())))
+}
+
+fn guest_path(text: &str) -> Result<GuestPath, SubmitError> {
+    GuestPath::parse(text).map_err(|error| SubmitError::BadInput(error.to_string()))
+}
+
+fn input(path: &Path, source: io::Error) -> SubmitError {
+    SubmitError::Input { path: path.to_owned(), source }
+}
+
+fn bad_program(path: &Path, why: String) -> SubmitError {
+    SubmitError::BadProgram { program: path.display().to_string(), why }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,108 @@
+//! What a submission becomes, and what is said about one that cannot be sent.
+
+use super::super::failure::FailureKind;
+use super::*;
+
+fn packed(submission: Submission) -> Result<Packed, SubmitError> {
+    pack(&submission, JobId([1; 16]), MountsBy::Content)
+}
+
+fn refusal(submission: Submission) -> (FailureKind, String) {
+    let error = packed(submission).unwrap_err();
+    (error.kind(), error.to_string())
+}
+
+fn paths(packed: &Packed) -> Vec<&str> {
+    packed.job.files.iter().map(|file| file.path.as_str()).collect()
+}
+
+#[test]
+fn a_script_is_an_input_and_folders_keep_their_last_name() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    fs::write(at("x.py"), "print(1)").unwrap();
+    fs::create_dir_all(at("data/empty")).unwrap();
+    fs::write(at("data/a.csv"), "1,2").unwrap();
+    let packed = packed(Submission::new(at("x.py")).file(at("data"))).unwrap();
+    assert_eq!(paths(&packed), ["x.py", "data/a.csv"]);
+    assert_eq!(packed.job.directories, [GuestPath::parse("data/empty").unwrap()]);
+    let entry = GuestPath::parse("x.py").unwrap();
+    assert_eq!(packed.job.program, JobProgram::Script { environment: "python".into(), entry });
+    assert_eq!(packed.sources.len(), 2);
+}
+
+#[test]
+fn a_directory_program_brings_its_tree_and_needs_its_entry() {
+    let dir = tempfile::tempdir().unwrap();
+    let tool = dir.path().join("tool");
+    fs::create_dir_all(tool.join("sub")).unwrap();
+    fs::write(tool.join("sub/m.py"), "").unwrap();
+    let (kind, text) = refusal(Submission::new(&tool));
+    assert_eq!(kind, FailureKind::BadProgram);
+    assert!(text.contains("__main__.py"), "{text}");
+    fs::write(tool.join("__main__.py"), "import sub.m").unwrap();
+    let packed = packed(Submission::new(&tool)).unwrap();
+    assert_eq!(paths(&packed), ["tool/__main__.py", "tool/sub/m.py"]);
+}
+
+#[test]
+fn what_is_not_there_or_no_program_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    let (kind, text) = refusal(Submission::new(at("gone.py")));
+    assert_eq!(kind, FailureKind::NotFound);
+    assert!(text.contains("gone.py"), "{text}");
+    fs::write(at("empty.wasm"), "").unwrap();
+    assert_eq!(refusal(Submission::new(at("empty.wasm"))).0, FailureKind::BadProgram);
+    fs::write(at("x.txt"), "x").unwrap();
+    assert_eq!(refusal(Submission::new(at("x.txt"))).0, FailureKind::BadProgram);
+    fs::write(at("x.py"), "").unwrap();
+    let (kind, text) = refusal(Submission::new(at("x.py")).file(at("lost.csv")));
+    assert_eq!(kind, FailureKind::BadInput);
+    assert!(text.contains("lost.csv"), "{text}");
+}
+
+#[test]
+fn two_files_for_one_place_are_refused_by_name() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    for sub in ["a", "b"] {
+        fs::create_dir(at(sub)).unwrap();
+        fs::write(at(sub).join("data.csv"), sub).unwrap();
+    }
+    fs::write(at("x.py"), "").unwrap();
+    let twice = Submission::new(at("x.py")).file(at("a/data.csv")).file(at("b/data.csv"));
+    let (kind, text) = refusal(twice);
+    assert_eq!(kind, FailureKind::BadInput);
+    assert!(text.contains("data.csv"), "{text}");
+}
+
+#[test]
+fn a_folder_travels_by_path_here_and_by_content_elsewhere() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    fs::create_dir(at("data")).unwrap();
+    fs::write(at("data/a"), "1").unwrap();
+    fs::write(at("x.py"), "").unwrap();
+    let submission = Submission::new(at("x.py")).mount(at("data"), "/data");
+    let by_path = pack(&submission, JobId([1; 16]), MountsBy::Path).unwrap().job.mounts;
+    assert_eq!(by_path[0].local.as_deref(), Some(fs::canonicalize(at("data")).unwrap().as_path()));
+    assert!(by_path[0].files.is_empty());
+    let by_content = packed(submission).unwrap().job.mounts;
+    assert_eq!((by_content[0].files.len(), by_content[0].local.as_ref()), (1, None));
+    let (kind, _) = refusal(Submission::new(at("x.py")).mount(at("data"), "data"));
+    assert_eq!(kind, FailureKind::BadInput);
+}
+
+#[test]
+fn a_pipe_and_a_link_round_in_a_circle_are_refused_and_not_waited_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    fs::write(at("x.py"), "").unwrap();
+    fs::create_dir(at("loop")).unwrap();
+    std::os::unix::fs::symlink(at("loop"), at("loop/again")).unwrap();
+    assert_eq!(refusal(Submission::new(at("x.py")).file(at("loop"))).0, FailureKind::BadInput);
+    let fifo = at("pipe");
+    rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR, 0).unwrap();
+    assert_eq!(refusal(Submission::new(at("x.py")).file(fifo)).0, FailureKind::BadInput);
+}

@@ -1,0 +1,101 @@
+//! What a user wants to run, as they said it. Nothing here touches the disk; `packing` reads it, once.
+
+use potluck_runtime::Limits;
+use std::path::PathBuf;
+
+/// A job before it is read and sent.
+#[derive(Clone, Debug)]
+pub struct Submission {
+    pub(super) program: PathBuf,
+    pub(super) args: Vec<String>,
+    pub(super) env: Vec<(String, String)>,
+    pub(super) files: Vec<PathBuf>,
+    pub(super) mounts: Vec<(PathBuf, String)>,
+    pub(super) limits: Limits,
+    pub(super) stdin: StdinMode,
+    pub(super) outputs_dir: Option<PathBuf>,
+    pub(super) environment: Option<String>,
+}
+
+/// Whether the job gets a stdin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StdinMode {
+    /// The guest reads the end at once.
+    None,
+    /// What is written to the job's `JobStdin`.
+    Piped,
+}
+
+impl Submission {
+    /// A job that runs this program: a `.py`, a `.wasm`, or a directory with a `__main__.py`.
+    #[must_use]
+    pub fn new(program: impl Into<PathBuf>) -> Self {
+        Self {
+            program: program.into(),
+            args: Vec::new(),
+            env: Vec::new(),
+            files: Vec::new(),
+            mounts: Vec::new(),
+            limits: Limits::default(),
+            stdin: StdinMode::None,
+            outputs_dir: None,
+            environment: None,
+        }
+    }
+
+    /// Arguments after the program's name.
+    #[must_use]
+    pub fn args(mut self, args: Vec<String>) -> Self {
+        self.args = args;
+        self
+    }
+
+    /// An environment variable; the guest inherits none.
+    #[must_use]
+    pub fn env(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
+        self.env.push((key.into(), value.into()));
+        self
+    }
+
+    /// A file or folder of the working directory, placed there by its last name.
+    #[must_use]
+    pub fn file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.files.push(path.into());
+        self
+    }
+
+    /// A folder the guest may read at `guest`.
+    #[must_use]
+    pub fn mount(mut self, host: impl Into<PathBuf>, guest: impl Into<String>) -> Self {
+        self.mounts.push((host.into(), guest.into()));
+        self
+    }
+
+    /// What it may use.
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Whether it gets a stdin; by default none.
+    #[must_use]
+    pub fn stdin(mut self, stdin: StdinMode) -> Self {
+        self.stdin = stdin;
+        self
+    }
+
+    /// Where the files it makes or changes are brought; by default they are not.
+    #[must_use]
+    pub fn outputs(mut self, dir: impl Into<PathBuf>) -> Self {
+        self.outputs_dir = Some(dir.into());
+        self
+    }
+
+    /// The environment that runs it; by default the ending of its name decides.
+    #[must_use]
+    pub fn environment(mut self, name: impl Into<String>) -> Self {
+        self.environment = Some(name.into());
+        self
+    }
+}

@@ -1,0 +1,329 @@
+//! What the owner decides. [`Settings`] is what the file says, key by key; [`Config`] is what it means, with defaults
+//! filled in. Only `Config` travels. A key we do not know is an error that names it.
+
+use crate::defaults;
+use crate::paths::Paths;
+use serde::{Deserialize, Serialize};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+/// The settings as they stand in `config.toml`; absent means the default.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// This node's label, shown to its group. Default: the host's name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// UDP port to listen on; 0 takes any free one. Default: 7420, or any free one when it is taken.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub port: Option<u16>,
+    /// Whether peers are looked for by multicast. Default: true.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub discovery: Option<bool>,
+    /// UDP port of the beacons; the same on every machine. Default: 7421.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub discovery_port: Option<u16>,
+    /// Whether peers may run jobs here. Default: true.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lend: Option<bool>,
+    /// Jobs of peers that run at once. Default: 4.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub jobs_max: Option<u32>,
+    /// Bytes of memory one job of a peer may ask for. Default: no bound but the machine's memory.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub job_memory_bytes_max: Option<u64>,
+    /// Bytes the cache may hold on disk. Default: 8 GiB.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cache_bytes_max: Option<u64>,
+}
+
+/// What a node does, decided.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// The label.
+    pub name: String,
+    /// Where to listen.
+    pub port: PortChoice,
+    /// Whether and where beacons are sent and heard.
+    pub discovery: Option<u16>,
+    /// Whether peers may run jobs here.
+    pub lend: bool,
+    /// Jobs of peers that run at once.
+    pub jobs_max: u32,
+    /// Bytes of memory one job of a peer may ask for.
+    pub job_memory_bytes_max: Option<u64>,
+    /// Bytes the cache may hold on disk.
+    pub cache_bytes_max: u64,
+}
+
+/// Which port to listen on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PortChoice {
+    /// This one, or any free one when it is taken.
+    Preferred(u16),
+    /// This one or none: the owner wrote it down, perhaps for a firewall.
+    Exactly(u16),
+}
+
+/// Why settings cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file could not be read or written.
+    #[error("cannot {doing} settings file {path}")]
+    Io {
+        /// What was attempted.
+        doing: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Why it failed.
+        source: io::Error,
+    },
+    /// The file is not TOML, or a value has the wrong type, or a key is unknown.
+    #[error("settings file {path} is not usable: {why}")]
+    Syntax {
+        /// The file.
+        path: PathBuf,
+        /// The parser's sentence, with line and key.
+        why: String,
+    },
+    /// There is no such key.
+    #[error("there is no setting {key:?}; there are: {known}", known = Settings::KEYS.join(", "))]
+    UnknownKey {
+        /// What was asked for.
+        key: String,
+    },
+    /// The value does not fit the key.
+    #[error("setting {key} cannot be {value:?}: {why}")]
+    BadValue {
+        /// The key.
+        key: String,
+        /// The value as typed.
+        value: String,
+        /// What would fit.
+        why: String,
+    },
+}
+
+impl Settings {
+    /// Every key, in the order they are listed.
+    pub const KEYS: &'static [&'static str] =
+        &["name", "port", "discovery", "discovery_port", "lend", "jobs_max", "job_memory_bytes_max", "cache_bytes_max"];
+
+    /// The settings of `path`; none when there is no such file.
+    ///
+    /// # Errors
+    /// [`ConfigError`] when it cannot be read or understood.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let text = match std::fs::read_to_string(path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
+            Err(source) => return Err(ConfigError::Io { doing: "read", path: path.to_owned(), source }),
+        };
+        toml::from_str(&text)
+            .map_err(|error| ConfigError::Syntax { path: path.to_owned(), why: error.to_string().trim().to_owned() })
+    }
+
+    /// Writes the settings aside, then in place of `path`.
+    ///
+    /// # Errors
+    /// [`ConfigError::Io`].
+    pub fn save(&self, path: &Path) -> Result<(), ConfigError> {
+        let writing = |source| ConfigError::Io { doing: "write", path: path.to_owned(), source };
+        let text = toml::to_string(self).map_err(|error| writing(io::Error::other(error)))?;
+        let dir = path.parent().unwrap_or(Path::new("."));
+        std::fs::create_dir_all(dir).map_err(writing)?;
+        let mut file = tempfile::NamedTempFile::new_in(dir).map_err(writing)?;
+        file.write_all(text.as_bytes()).and_then(|()| file.as_file().sync_all()).map_err(writing)?;
+        file.persist(path).map_err(|error| writing(error.error))?;
+        Ok(())
+    }
+
+    /// What `key` is set to, or `None` when the default holds.
+    ///
+    /// # Errors
+    /// [`ConfigError::UnknownKey`].
+    pub fn value(&self, key: &str) -> Result<Option<String>, ConfigError> {
+        Self::known(key)?;
+        let table = toml::Table::try_from(self).unwrap_or_default();
+        Ok(table.get(key).map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned)))
+    }
+
+    /// Sets `key` to what `text` says; an empty text goes back to the default.
+    ///
+    /// # Errors
+    /// [`ConfigError::UnknownKey`] or [`ConfigError::BadValue`].
+    pub fn set(&mut self, key: &str, text: &str) -> Result<(), ConfigError> {
+        Self::known(key)?;
+        let refuse = |why: String| ConfigError::BadValue { key: key.to_owned(), value: text.to_owned(), why };
+        let mut table = toml::Table::try_from(&*self).map_err(|error| refuse(error.to_string()))?;
+        if text.is_empty() {
+            table.remove(key);
+        } else {
+            table.insert(key.to_owned(), parse_value(key, text));
+        }
+        let settings: Self = table.try_into().map_err(|error: toml::de::Error| refuse(error.message().to_owned()))?;
+        settings.check(key).map_err(refuse)?;
+        *self = settings;
+        Ok(())
+    }
+
+    /// What the settings mean.
+    ///
+    /// # Errors
+    /// [`ConfigError::BadValue`] for a value that no machine could use.
+    pub fn resolve(self) -> Result<Config, ConfigError> {
+        for key in Self::KEYS {
+            let value = self.value(key)?.unwrap_or_default();
+            self.check(key).map_err(|why| ConfigError::BadValue { key: (*key).to_owned(), value, why })?;
+        }
+        let discovery_port = self.discovery_port.unwrap_or(defaults::DISCOVERY_PORT);
+        Ok(Config {
+            name: self.name.unwrap_or_else(host_name),
+            port: self.port.map_or(PortChoice::Preferred(defaults::PORT), PortChoice::Exactly),
+            discovery: self.discovery.unwrap_or(true).then_some(discovery_port),
+            lend: self.lend.unwrap_or(true),
+            jobs_max: self.jobs_max.unwrap_or(defaults::JOBS_MAX),
+            job_memory_bytes_max: self.job_memory_bytes_max,
+            cache_bytes_max: self.cache_bytes_max.unwrap_or(defaults::CACHE_BYTES_MAX),
+        })
+    }
+
+    fn known(key: &str) -> Result<(), ConfigError> {
+        if Self::KEYS.contains(&key) { Ok(()) } else { Err(ConfigError::UnknownKey { key: key.to_owned() }) }
+    }
+
+    fn check(&self, key: &str) -> Result<(), String> {
+        match key {
+            "name" => self.name.as_deref().map_or(Ok(()), |name| check_name(name).map_err(str::to_owned)),
+            "discovery_port" if self.discovery_port == Some(0) => Err("every machine must know the port".into()),
+            "jobs_max" if self.jobs_max == Some(0) => Err("use `lend = false` to run no jobs of peers".into()),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Config {
+    /// The configuration of these directories.
+    ///
+    /// # Errors
+    /// A [`ConfigError`].
+    pub fn load(paths: &Paths) -> Result<Self, ConfigError> {
+        Settings::load(&paths.config_file())?.resolve()
+    }
+}
+
+/// Whether `name` can be a node's label.
+///
+/// # Errors
+/// Why not.
+pub fn check_name(name: &str) -> Result<(), &'static str> {
+    if name.is_empty() || name.len() > defaults::NAME_LEN_MAX {
+        return Err("a name has 1 to 63 characters");
+    }
+    if name == "any" || name == "local" {
+        return Err("`any` and `local` have a meaning of their own in `--on`");
+    }
+    if !name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.')) {
+        return Err("a name is made of letters, digits, '-', '_' and '.'");
+    }
+    Ok(())
+}
+
+/// A name made usable: what a label may not hold becomes a hyphen. For names that come from elsewhere.
+#[must_use]
+pub fn tame_name(name: &str) -> String {
+    let mut tamed: String = name
+        .chars()
+        .take(defaults::NAME_LEN_MAX)
+        .map(|c| if c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.') { c } else { '-' })
+        .collect();
+    if check_name(&tamed).is_err() {
+        tamed = "node".to_owned();
+    }
+    tamed
+}
+
+fn host_name() -> String {
+    tame_name(&sysinfo::System::host_name().unwrap_or_default())
+}
+
+/// Numbers and truth values as such, everything else as text.
+fn parse_value(key: &str, text: &str) -> toml::Value {
+    if key != "name" {
+        if let Ok(number) = text.parse::<i64>() {
+            return toml::Value::Integer(number);
+        }
+        if let Ok(truth) = text.parse::<bool>() {
+            return toml::Value::Boolean(truth);
+        }
+    }
+    toml::Value::String(text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_that_does_not_exist_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("config.toml");
+        std::fs::write(&path, "nmae = \"attic\"\n").unwrap();
+        let text = Settings::load(&path).unwrap_err().to_string();
+        assert!(text.contains("nmae"), "{text}");
+        let text = Settings::default().set("nmae", "attic").unwrap_err().to_string();
+        assert!(text.contains("nmae") && text.contains("jobs_max"), "{text}");
+    }
+
+    #[test]
+    fn what_was_set_is_read_back_from_the_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("deep/config.toml");
+        let mut settings = Settings::load(&path).unwrap();
+        settings.set("name", "007").unwrap();
+        settings.set("port", "0").unwrap();
+        settings.set("lend", "false").unwrap();
+        settings.save(&path).unwrap();
+        let settings = Settings::load(&path).unwrap();
+        assert_eq!(settings.value("name").unwrap().as_deref(), Some("007"));
+        assert_eq!(settings.value("jobs_max").unwrap(), None);
+        let config = settings.resolve().unwrap();
+        assert_eq!((config.port, config.lend, config.jobs_max), (PortChoice::Exactly(0), false, 4));
+    }
+
+    #[test]
+    fn every_key_listed_is_a_field_and_every_field_is_listed() {
+        let settings = Settings {
+            name: Some("a".into()),
+            port: Some(1),
+            discovery: Some(true),
+            discovery_port: Some(2),
+            lend: Some(true),
+            jobs_max: Some(3),
+            job_memory_bytes_max: Some(4),
+            cache_bytes_max: Some(5),
+        };
+        for key in Settings::KEYS {
+            assert!(settings.value(key).unwrap().is_some(), "{key}");
+        }
+        assert_eq!(toml::Table::try_from(&settings).unwrap().len(), Settings::KEYS.len());
+    }
+
+    #[test]
+    fn values_that_do_not_fit_are_refused_and_change_nothing() {
+        let mut settings = Settings::default();
+        for (key, value) in
+            [("name", "two words"), ("name", "any"), ("port", "70000"), ("port", "x"), ("lend", "3"), ("jobs_max", "0")]
+        {
+            assert!(matches!(settings.set(key, value), Err(ConfigError::BadValue { .. })), "{key}={value}");
+        }
+        assert_eq!(settings, Settings::default());
+    }
+
+    #[test]
+    fn names_from_elsewhere_are_tamed() {
+        assert_eq!(tame_name("Ann's laptop"), "Ann-s-laptop");
+        assert_eq!(tame_name(""), "node");
+        assert_eq!(tame_name(&"x".repeat(200)).len(), defaults::NAME_LEN_MAX);
+    }
+}

@@ -1,0 +1,104 @@
+//! Every value that is chosen and not negotiated, with its unit and its reason. Bounds on what a stranger can make us
+//! hold stand here too, with what they cost.
+
+use std::time::Duration;
+
+/// The UDP port a node asks for first; when it is taken the system gives any free one.
+pub const PORT: u16 = 7420;
+/// The UDP port of discovery beacons; every node of a host shares it.
+pub const DISCOVERY_PORT: u16 = 7421;
+/// Jobs of others that run at once, unless configured.
+pub const JOBS_MAX: u32 = 4;
+/// Bytes of compiled code, images and blobs kept on disk, unless configured.
+pub const CACHE_BYTES_MAX: u64 = 8 << 30;
+/// How long an invitation is good for, unless asked otherwise.
+pub const INVITATION_TTL: Duration = Duration::from_secs(60 * 60);
+
+/// Bytes of one `DATA`, `STDIN`, `STDOUT` or `STDERR` frame. A reader holds at most one frame and what the transport
+/// had ready behind it.
+pub const CHUNK_LEN_MAX: usize = 256 * 1024;
+/// Characters of a node's label.
+pub const NAME_LEN_MAX: usize = 63;
+/// Peers a node pins. A book entry is below 1 KiB, so the book stays below 1 MiB.
+pub const PEERS_MAX: usize = 1024;
+/// Addresses remembered, announced or vouched for per peer.
+pub const ADDRESSES_MAX: usize = 16;
+/// Addresses in a ticket: each adds up to 19 bytes, so a ticket stays below 300 bytes and its code scannable.
+pub const TICKET_ADDRESSES_MAX: usize = 6;
+/// Addresses in a vouch; hints only.
+pub const VOUCH_ADDRESSES_MAX: usize = 6;
+/// Vouches a node holds: a few for each peer, about 400 bytes each.
+pub const VOUCHES_MAX: usize = 4 * PEERS_MAX;
+/// Invitations known at once, open or spent.
+pub const INVITATIONS_MAX: usize = 64;
+/// The longest an invitation may be good for.
+pub const INVITATION_TTL_MAX: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+/// How long after its expiry a ticket is still refused by name instead of as unknown.
+pub const INVITATION_MEMORY: Duration = Duration::from_secs(60 * 60);
+/// Failed proofs after which a ticket is closed. Its secret has 256 bits; this ends noise, not guessing.
+pub const JOIN_ATTEMPTS_MAX: u32 = 5;
+/// How long a joining connection may take from handshake to welcome.
+pub const JOIN_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How often a link says that it lives.
+pub const LINK_KEEP_ALIVE: Duration = Duration::from_secs(2);
+/// Silence after which a link is dead. The count begins anew with the first packet sent into the silence, so a dead peer
+/// is noticed after at most this and one keep-alive: nine seconds, one less than promised.
+pub const LINK_IDLE_TIMEOUT: Duration = Duration::from_secs(7);
+/// Unread bytes one stream may hold here: what backpressure costs per job.
+pub const STREAM_WINDOW: u32 = 16 << 20;
+/// Unread bytes all streams of a link may hold here.
+pub const LINK_WINDOW: u32 = 64 << 20;
+/// Streams a peer may have open on one link.
+pub const STREAMS_MAX: u32 = 1024;
+/// Links a node keeps at once, of all peers.
+pub const LINKS_MAX: usize = 2048;
+/// Handshakes under way at once. From half of this on newcomers must first prove their address, so that forged ones
+/// leave the other half to genuine ones.
+pub const HANDSHAKES_MAX: usize = 64;
+/// Joinings under way at once; more are turned away and may try again.
+pub const JOININGS_MAX: usize = 16;
+/// Handshakes waiting to be looked at; beyond this they are refused.
+pub const INCOMING_MAX: usize = 256;
+/// Bytes buffered for handshakes that wait.
+pub const INCOMING_BYTES_MAX: u64 = 4 << 20;
+/// How long a handshake may take.
+pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
+/// Pause between two addresses of one peer that are tried at the same time.
+pub const DIAL_STAGGER: Duration = Duration::from_millis(100);
+/// How long a request between nodes may take to be answered (not a job).
+pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The IPv4 group of beacons: organisation-local scope, so routers keep it inside a site (RFC 2365).
+pub const BEACON_GROUP_V4: std::net::Ipv4Addr = std::net::Ipv4Addr::new(239, 255, 74, 20);
+/// The IPv6 group of beacons: link-local scope.
+pub const BEACON_GROUP_V6: std::net::Ipv6Addr = std::net::Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0x706f, 0x746c);
+/// When beacons follow each other at the start and after the network changed.
+pub const BEACON_BURST: [Duration; 3] = [Duration::ZERO, Duration::from_millis(200), Duration::from_millis(600)];
+/// The shortest pause between beacons afterwards; up to as much again is added by chance, so that nodes do not beat in
+/// step.
+pub const BEACON_INTERVAL: Duration = Duration::from_millis(2500);
+/// How often the interfaces are looked at again.
+pub const INTERFACE_SCAN_INTERVAL: Duration = Duration::from_secs(3);
+/// Interfaces that beacons use; a machine with hundreds of container bridges sends on the first of them.
+pub const INTERFACES_MAX: usize = 64;
+/// The shortest pause between two answers to one peer's queries: an answer is as long as its query.
+pub const BEACON_ANSWER_PAUSE: Duration = Duration::from_millis(50);
+/// How often a peer is asked for its load.
+pub const INFO_INTERVAL: Duration = Duration::from_secs(2);
+/// How often the node looks at its clock.
+pub const TICK: Duration = Duration::from_millis(100);
+/// The first pause after a failed dial; doubled for each failure that follows.
+pub const DIAL_BACKOFF_MIN: Duration = Duration::from_millis(500);
+/// The longest pause between dials: how late a peer is found when its beacons do not reach us.
+pub const DIAL_BACKOFF_MAX: Duration = Duration::from_secs(30);
+/// How long the node with the greater id lets the other dial first when both have just seen each other.
+pub const DIAL_COURTESY: Duration = Duration::from_millis(250);
+/// Dials under way at once.
+pub const DIALS_MAX: usize = 64;
+/// How long running streams may go on after the node was asked to stop.
+pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(3);
+/// Events waiting for the driver; senders wait when it is full.
+pub const EVENTS_MAX: usize = 1024;
+/// Graphics processors a node names, or may name.
+pub const GPUS_MAX: usize = 16;

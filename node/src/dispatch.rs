@@ -1,0 +1,48 @@
+//! Who answers what: the first frame of a stream names the request, the caller's role says whether it may be asked.
+
+pub(crate) mod requests;
+
+use crate::identity::NodeId;
+use crate::wire::{Frame, FrameStream};
+
+/// What a caller is to this node. Decided by the key it proved in the handshake, by nothing it says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Role {
+    /// A pinned peer.
+    Peer,
+    /// Whoever holds this node's own key: the machine's owner.
+    Owner,
+}
+
+/// Who asks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Caller {
+    /// The key it proved.
+    pub id: NodeId,
+    /// What it may ask.
+    pub role: Role,
+    /// Its label, for logs and sentences.
+    pub name: String,
+}
+
+/// What a node does for its callers besides being a peer: running jobs and giving away artifacts.
+///
+/// The node calls `shutdown` once, after which it opens no more calls to `serve`.
+#[async_trait::async_trait]
+pub trait JobService: Send + Sync + 'static {
+    /// Answers one request. `first` is the stream's first frame, a `SUBMIT` or a `FETCH_ARTIFACT`. Whatever goes wrong
+    /// is told to the caller as a `FAULT`; when the stream breaks, what was started for it is ended.
+    async fn serve(&self, caller: Caller, first: Frame, stream: FrameStream);
+
+    /// Jobs running now.
+    fn jobs_running(&self) -> u32;
+
+    /// Environments that are ready to run.
+    fn environments_ready(&self) -> Vec<String>;
+
+    /// The engine and its version.
+    fn engine_version(&self) -> String;
+
+    /// Ends every job and returns when nothing of them is left.
+    async fn shutdown(&self);
+}

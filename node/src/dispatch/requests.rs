@@ -1,0 +1,158 @@
+//! The requests a node answers itself; the others go to its [`JobService`](super::JobService).
+
+use super::{Caller, Role};
+use crate::defaults::{INVITATION_TTL_MAX, PORT, REQUEST_TIMEOUT};
+use crate::driver::Core;
+use crate::joining::{JoinFailure, join, unix_now};
+use crate::net::link::Link;
+use crate::net::tls::Expected;
+use crate::state::peers::{Event, LinkId};
+use crate::trust::invitations::InviteError;
+use crate::trust::join::Newcomer;
+use crate::wire::{
+    AddPeer, DecodeError, Fault, FaultCode, Frame, FrameError, FrameStream, Invitation, Invite, Join, Members,
+    PeerList, RemovePeer, Tag,
+};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Serves one stream of a link.
+pub(crate) async fn serve_stream(core: Arc<Core>, caller: Caller, link: LinkId, mut stream: FrameStream) {
+    let first = match tokio::time::timeout(REQUEST_TIMEOUT, stream.reader.next()).await {
+        Ok(Ok(Some(first))) => first,
+        Ok(Ok(None)) | Err(_) => return,
+        Ok(Err(error)) => {
+            tracing::debug!(peer = caller.id.short(), %error, "stream without a request");
+            let _ = stream.writer.send_fault(&Fault::new(FaultCode::BAD_MESSAGE, error.to_string())).await;
+            return;
+        }
+    };
+    tracing::trace!(peer = caller.id.short(), request = %first.tag, "request");
+    if matches!(first.tag, Tag::SUBMIT | Tag::FETCH_ARTIFACT) {
+        return core.service.serve(caller, first, stream).await;
+    }
+    let answer = answer(&core, &caller, link, &first).await;
+    let stopping = first.tag == Tag::OWNER_SHUTDOWN && answer.is_ok();
+    let sent = match answer {
+        Ok(Some(frame)) => stream.writer.send(frame).await,
+        Ok(None) => Ok(()),
+        Err(fault) => {
+            tracing::debug!(peer = caller.id.short(), request = %first.tag, reason = fault.text, "refused");
+            stream.writer.send_fault(&fault).await
+        }
+    };
+    if sent.is_ok() {
+        let _ = stream.writer.finish().await;
+    }
+    if stopping {
+        core.stop.cancel();
+    }
+}
+
+async fn answer(core: &Arc<Core>, caller: &Caller, link: LinkId, request: &Frame) -> Result<Option<Frame>, Fault> {
+    if request.tag.is_for_owner() && caller.role != Role::Owner {
+        return Err(Fault::new(FaultCode::NOT_ALLOWED, "only the owner of that machine may ask this"));
+    }
+    let done = Some(Frame::empty(Tag::DONE));
+    match request.tag {
+        Tag::INFO => Ok(Some(Frame::message(Tag::INFO_IS, &core.info()))),
+        Tag::MEMBERS if caller.role == Role::Peer => members(core, link, request).await.map(Some),
+        Tag::GOODBYE => {
+            core.report(Event::Goodbye { link }).await;
+            Ok(None)
+        }
+        Tag::OWNER_PEERS => {
+            let list = PeerList { me: core.info(), peers: core.peers().await? };
+            Ok(Some(Frame::message(Tag::PEERS_ARE, &list)))
+        }
+        Tag::OWNER_SHUTDOWN => Ok(done),
+        Tag::OWNER_INVITE => invite(core, &decoded(request)?).await.map(Some),
+        Tag::OWNER_JOIN => {
+            let request: Join = decoded(request)?;
+            join_group(core, &request.ticket).await?;
+            Ok(done)
+        }
+        Tag::OWNER_ADD_PEER => {
+            let request: AddPeer = decoded(request)?;
+            add_peer(core, &request.address).await?;
+            Ok(done)
+        }
+        Tag::OWNER_REMOVE_PEER => {
+            let request: RemovePeer = decoded(request)?;
+            let (known, _) = core.change_book(move |book| book.remove(&request.peer)).await?;
+            if known { Ok(done) } else { Err(Fault::new(FaultCode::NOT_FOUND, "no such peer is trusted here")) }
+        }
+        other => {
+            let text = format!("{other} is no request that this node understands here");
+            Err(Fault::new(FaultCode::UNSUPPORTED, text))
+        }
+    }
+}
+
+fn decoded<T: serde::de::DeserializeOwned>(request: &Frame) -> Result<T, Fault> {
+    request.decode().map_err(|error: DecodeError| {
+        Fault::new(FaultCode::BAD_MESSAGE, format!("{} request cannot be understood: {error}", request.tag))
+    })
+}
+
+async fn members(core: &Arc<Core>, link: LinkId, request: &Frame) -> Result<Frame, Fault> {
+    let theirs: Members = decoded(request)?;
+    let me = core.identity.id();
+    let (_, book) = core.change_book(move |book| book.take_vouches(me, &theirs.vouches)).await?;
+    core.report(Event::Introduced { link }).await;
+    let ours = Members { vouches: book.vouches().cloned().collect() };
+    Ok(Frame::message(Tag::MEMBERS_ARE, &ours))
+}
+
+async fn invite(core: &Arc<Core>, request: &Invite) -> Result<Frame, Fault> {
+    let ttl = Duration::from_secs(request.ttl_s);
+    if ttl.is_zero() || ttl > INVITATION_TTL_MAX {
+        return Err(Fault::new(FaultCode::BAD_INPUT, "an invitation is good for one second to thirty days"));
+    }
+    let (inviter, now) = (core.identity.id(), unix_now());
+    let addresses = core.addresses();
+    let expires_unix = now.saturating_add(ttl.as_secs());
+    let made = core.invitations(move |i| i.make(inviter, &addresses, now, expires_unix)).await?;
+    let ticket = made.map_err(|error: InviteError| Fault::new(FaultCode::BUSY, error.to_string()))?;
+    core.pins.set_door(true);
+    Ok(Frame::message(Tag::INVITATION_IS, &Invitation { ticket: ticket.to_string(), expires_unix }))
+}
+
+async fn join_group(core: &Arc<Core>, ticket: &str) -> Result<(), Fault> {
+    let newcomer = Newcomer { id: core.identity.id(), name: core.config.name.clone(), addresses: core.addresses() };
+    let admission = join(&core.endpoint, &newcomer, ticket).await?;
+    let identity = core.identity.clone();
+    let (entered, _) = core.change_book(move |book| admission.enter(book, &identity)).await?;
+    entered.map_err(|full| JoinFailure::from(full).into())
+}
+
+async fn add_peer(core: &Arc<Core>, text: &str) -> Result<(), Fault> {
+    let refuse = |why: String| Fault::new(FaultCode::NOT_FOUND, format!("no peer was found at {text}: {why}"));
+    let addresses = resolve(text).await.map_err(refuse)?;
+    let expected = Expected::AnyPinned(Arc::clone(&core.pins));
+    let link = core.endpoint.dial(expected, &addresses).await.map_err(|error| refuse(error.to_string()))?;
+    link.info().await.map_err(|error| refuse(error.to_string()))?;
+    let (peer, address) = (link.peer(), link.remote_address());
+    core.change_book(move |book| book.note(&peer, None, &[address])).await?;
+    core.dialled(link).await;
+    Ok(())
+}
+
+/// The addresses of `HOST:PORT`, `HOST` (with the usual port), or an address.
+async fn resolve(text: &str) -> Result<Vec<SocketAddr>, String> {
+    if let Ok(ip) = text.parse::<std::net::IpAddr>() {
+        return Ok(vec![SocketAddr::new(ip, PORT)]);
+    }
+    let with_port = if text.contains(':') { text.to_owned() } else { format!("{text}:{PORT}") };
+    let found = tokio::net::lookup_host(with_port).await.map_err(|error| error.to_string())?;
+    Ok(found.collect())
+}
+
+/// Tells the other side that this node leaves, and waits until it has read it.
+pub(crate) async fn say_goodbye(link: Link) -> Result<(), FrameError> {
+    let Ok(mut stream) = link.open_stream().await else { return Ok(()) };
+    stream.writer.send_empty(Tag::GOODBYE).await?;
+    stream.writer.finish().await?;
+    stream.reader.next().await.map(|_| ())
+}

@@ -1,0 +1,233 @@
+//! A link: one authenticated connection to a node whose key was proved in the handshake. Requests are streams on it.
+
+use crate::config::tame_name;
+use crate::defaults::{ADDRESSES_MAX, GPUS_MAX, REQUEST_TIMEOUT};
+pub use crate::dispatch::Role;
+use crate::identity::NodeId;
+use crate::net::quic::is_crypto;
+use crate::wire::{Frame, FrameError, FrameStream, NodeInfo, Tag};
+use serde::de::DeserializeOwned;
+use std::fmt;
+use std::net::SocketAddr;
+
+/// Environments a peer may name.
+const ENVIRONMENTS_MAX: usize = 16;
+/// Characters of one text a peer says of itself.
+const TEXT_LEN_MAX: usize = 80;
+
+/// One connection to a proved peer. Clones are the same connection.
+#[derive(Clone)]
+pub struct Link {
+    connection: quinn::Connection,
+    peer: NodeId,
+    role: Role,
+}
+
+/// Why a connection is closed, as it travels in QUIC's application close. Numbers are given once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct CloseCode(pub u32);
+
+impl CloseCode {
+    /// All was said.
+    pub const DONE: Self = Self(0);
+    /// The node is leaving.
+    pub const LEAVING: Self = Self(1);
+    /// The key is not pinned here.
+    pub const NOT_A_PEER: Self = Self(2);
+    /// Another connection of the same two nodes is kept instead.
+    pub const DUPLICATE: Self = Self(3);
+    /// The node has as many connections as it keeps.
+    pub const FULL: Self = Self(4);
+}
+
+/// How a link ended.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Closed {
+    /// This side closed it.
+    #[error("connection was closed here")]
+    Here,
+    /// The other side closed it and said why.
+    #[error("connection was closed by the other side (code {})", .0.0)]
+    There(CloseCode),
+    /// Nothing was heard for longer than a living peer stays silent.
+    #[error("the other side fell silent")]
+    Silent,
+    /// The other side does not accept this node's key, or not for this protocol.
+    #[error("the other side does not accept this machine's key")]
+    NotAccepted,
+    /// The connection broke in some other way.
+    #[error("connection broke: {0}")]
+    Broken(String),
+}
+
+/// Why a request was not answered.
+#[derive(Debug, thiserror::Error)]
+pub enum RequestError {
+    /// The link ended.
+    #[error("{0}")]
+    Closed(#[from] Closed),
+    /// The conversation broke, or the other side refused.
+    #[error("{0}")]
+    Frame(#[from] FrameError),
+    /// No answer came in time.
+    #[error("no answer came in time")]
+    Silent,
+}
+
+impl Link {
+    /// A link over a connection whose peer was proved to be `peer`.
+    pub(crate) const fn new(connection: quinn::Connection, peer: NodeId, role: Role) -> Self {
+        Self { connection, peer, role }
+    }
+
+    /// The key the other side proved.
+    #[must_use]
+    pub const fn peer(&self) -> NodeId {
+        self.peer
+    }
+
+    /// What the other side is to this node.
+    #[must_use]
+    pub const fn role(&self) -> Role {
+        self.role
+    }
+
+    /// Where the other side is now.
+    #[must_use]
+    pub fn remote_address(&self) -> SocketAddr {
+        unmapped(self.connection.remote_address())
+    }
+
+    /// Opens a stream for one request. The other side learns of it with the first frame.
+    ///
+    /// # Errors
+    /// [`Closed`] when the link has ended.
+    pub async fn open_stream(&self) -> Result<FrameStream, Closed> {
+        let (writer, reader) = self.connection.open_bi().await.map_err(Closed::from)?;
+        Ok(FrameStream::new(reader, writer))
+    }
+
+    /// The next stream the other side opens.
+    ///
+    /// # Errors
+    /// [`Closed`] when the link has ended.
+    pub async fn accept_stream(&self) -> Result<FrameStream, Closed> {
+        let (writer, reader) = self.connection.accept_bi().await.map_err(Closed::from)?;
+        Ok(FrameStream::new(reader, writer))
+    }
+
+    /// Sends one request and returns the message of its answer.
+    ///
+    /// # Errors
+    /// [`RequestError`]; among others what the other side refused with.
+    pub async fn request<T: DeserializeOwned>(&self, request: Frame, answer: Tag) -> Result<T, RequestError> {
+        let exchange = async {
+            let mut stream = self.open_stream().await?;
+            stream.writer.send(request).await?;
+            stream.writer.finish().await?;
+            Ok(stream.reader.expect_message(answer).await?)
+        };
+        let result = tokio::time::timeout(REQUEST_TIMEOUT, exchange).await.unwrap_or(Err(RequestError::Silent));
+        match (result, self.close_reason()) {
+            (Err(RequestError::Frame(FrameError::Io(_))), Some(closed)) => Err(RequestError::Closed(closed)),
+            (result, _) => result,
+        }
+    }
+
+    /// What the other side says of itself. The first answer also shows that it accepts our key.
+    ///
+    /// # Errors
+    /// [`RequestError`].
+    pub async fn info(&self) -> Result<NodeInfo, RequestError> {
+        let info: NodeInfo = self.request(Frame::empty(Tag::INFO), Tag::INFO_IS).await?;
+        Ok(tame_info(self.peer, info))
+    }
+
+    /// Waits until the link has ended.
+    pub async fn closed(&self) -> Closed {
+        self.connection.closed().await.into()
+    }
+
+    /// How the link ended, if it has.
+    #[must_use]
+    pub fn close_reason(&self) -> Option<Closed> {
+        self.connection.close_reason().map(Closed::from)
+    }
+
+    /// Ends the link at once. What was sent but not yet received may be lost.
+    pub fn close(&self, code: CloseCode) {
+        self.connection.close(code.0.into(), b"");
+    }
+}
+
+impl fmt::Debug for Link {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Link({} at {}, {:?})", self.peer.short(), self.remote_address(), self.role)
+    }
+}
+
+impl From<quinn::ConnectionError> for Closed {
+    fn from(error: quinn::ConnectionError) -> Self {
+        match error {
+            quinn::ConnectionError::LocallyClosed => Self::Here,
+            quinn::ConnectionError::TimedOut => Self::Silent,
+            quinn::ConnectionError::ConnectionClosed(close) if is_crypto(close.error_code) => Self::NotAccepted,
+            quinn::ConnectionError::ApplicationClosed(close) => {
+                Self::There(CloseCode(u32::try_from(close.error_code.into_inner()).unwrap_or(u32::MAX)))
+            }
+            other => Self::Broken(other.to_string()),
+        }
+    }
+}
+
+/// What a peer says of itself, made fit to be kept and printed: its id is the one it proved, its texts are short and hold
+/// nothing that a terminal would obey, its lists are bounded.
+fn tame_info(peer: NodeId, mut info: NodeInfo) -> NodeInfo {
+    info.id = peer;
+    info.name = tame_name(&info.name);
+    info.gpus.truncate(GPUS_MAX);
+    info.environments.truncate(ENVIRONMENTS_MAX);
+    info.addresses.truncate(ADDRESSES_MAX);
+    let texts = [&mut info.version, &mut info.engine, &mut info.os, &mut info.arch];
+    for text in texts.into_iter().chain(&mut info.gpus).chain(&mut info.environments) {
+        *text = text.chars().filter(|c| !c.is_control()).take(TEXT_LEN_MAX).collect();
+    }
+    info
+}
+
+/// An IPv4 address as such, also where a socket for both families shows it inside IPv6.
+#[must_use]
+pub fn unmapped(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_peer_says_of_itself_cannot_fill_the_list_or_command_a_terminal() {
+        let peer = NodeId::from_bytes([1; 32]);
+        let info = NodeInfo {
+            id: NodeId::from_bytes([2; 32]),
+            name: "two words".into(),
+            version: "1".into(),
+            engine: "\u{1b}[2Jgone".into(),
+            os: "x".repeat(5000),
+            arch: "a\nb".into(),
+            cores: 1,
+            memory_bytes: 0,
+            memory_free_bytes: 0,
+            load_milli: 0,
+            gpus: vec!["g".repeat(5000); 5000],
+            jobs_running: 0,
+            environments: vec![String::new(); 5000],
+            addresses: vec![SocketAddr::from(([192, 0, 2, 1], 1)); 5000],
+        };
+        let tame = tame_info(peer, info);
+        assert_eq!((tame.id, tame.name.as_str(), tame.engine.as_str()), (peer, "two-words", "[2Jgone"));
+        assert_eq!((tame.os.len(), tame.arch.as_str()), (TEXT_LEN_MAX, "ab"));
+        assert_eq!((tame.gpus.len(), tame.gpus[0].len()), (GPUS_MAX, TEXT_LEN_MAX));
+        assert_eq!((tame.environments.len(), tame.addresses.len()), (ENVIRONMENTS_MAX, ADDRESSES_MAX));
+    }
+}

@@ -1,0 +1,301 @@
+//! The side that runs jobs: what a node does with a `SUBMIT` or a `FETCH_ARTIFACT`, whoever sent it and over whatever.
+//!
+//! 1. Nothing of a job outlives its stream: when the stream breaks, the run is killed and its files are removed.
+//! 2. Every refusal is a fault with a sentence that names the rule.
+//! 3. Bytes wait where they are when nobody takes them: no queue here grows with a job's input or output.
+
+mod admission;
+
+mod gate;
+
+mod inbound;
+
+mod stages;
+
+mod inputs;
+
+mod mounts;
+
+pub mod environment;
+
+mod walk;
+
+mod pump;
+
+mod outputs;
+
+mod artifact;
+
+pub mod embedded;
+
+use crate::defaults::CHUNK_LEN_MAX;
+use crate::dispatch::{Caller, JobService, Role};
+use crate::identity::NodeId;
+use crate::store::blobs::{BlobError, BlobStore};
+use crate::wire::{Fault, FaultCode, Frame, FrameError, FrameStream, FrameWriter, Tag};
+pub(crate) use admission::check_mount_point;
+pub use admission::{Clash, check_paths};
+use environment::PeerStreams;
+use gate::Gate;
+use inbound::Inbound;
+use inputs::LocalSources;
+use potluck_runtime::Runtime;
+use std::fs::File;
+use std::io::Read;
+use std::path::PathBuf;
+use std::sync::Arc;
+use tokio::sync::watch;
+
+/// What the owner of this machine allows peers. The owner's own jobs are bound by their limits alone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Policy {
+    /// Whether peers may run jobs here at all.
+    pub lend: bool,
+    /// Jobs of peers that run at once.
+    pub jobs_max: u32,
+    /// Bytes of memory one job of a peer may ask for.
+    pub job_memory_bytes_max: Option<u64>,
+}
+
+/// Where and as whom jobs are run.
+pub struct JobsConfig {
+    /// The node that runs them, as it names itself to submitters.
+    pub node: NodeId,
+    /// Its label.
+    pub name: String,
+    /// What peers may do.
+    pub policy: Policy,
+    /// What runs them.
+    pub runtime: Runtime,
+    /// Where blobs are kept.
+    pub cache_dir: PathBuf,
+    /// Bytes of blobs kept.
+    pub blob_bytes_max: u64,
+    /// Who may have an environment that is missing here.
+    pub peers: Arc<dyn PeerStreams>,
+}
+
+/// The service could not be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum JobsError {
+    /// The blob cache cannot be used.
+    #[error("cannot set up the blob cache")]
+    Blobs(#[source] BlobError),
+    /// The directory of carried folders cannot be used.
+    #[error("cannot set up {path}")]
+    Mounts {
+        /// The directory.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+}
+
+/// Runs jobs. Clones share everything.
+#[derive(Clone)]
+pub struct Jobs {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    node: NodeId,
+    name: String,
+    policy: Policy,
+    runtime: Runtime,
+    blobs: BlobStore,
+    mounts_dir: PathBuf,
+    gate: Gate,
+    environments: environment::Getter,
+    leaving: watch::Sender<bool>,
+}
+
+/// Why a job's walk ended before its run did.
+#[derive(Debug)]
+enum Stop {
+    /// The submitter cancelled.
+    Cancelled,
+    /// The submitter is gone.
+    Gone,
+    /// This side refuses or failed.
+    Refused(Fault),
+}
+
+impl From<Fault> for Stop {
+    fn from(fault: Fault) -> Self {
+        Self::Refused(fault)
+    }
+}
+
+/// Nothing can be told to a submitter that cannot be written to.
+fn gone(error: FrameError) -> Stop {
+    tracing::debug!(%error, "submitter cannot be written to");
+    Stop::Gone
+}
+
+impl Jobs {
+    /// A service that takes jobs.
+    ///
+    /// # Errors
+    /// [`JobsError`] when its directories cannot be used.
+    pub fn open(config: JobsConfig) -> Result<Self, JobsError> {
+        let blobs = BlobStore::open(&config.cache_dir.join("blobs"), config.blob_bytes_max).map_err(JobsError::Blobs)?;
+        let mounts_dir = config.cache_dir.join("mounts");
+        mounts::prepare_dir(&mounts_dir)
+            .map_err(|source| JobsError::Mounts { path: mounts_dir.clone(), source })?;
+        let inner = Inner {
+            node: config.node,
+            name: config.name,
+            gate: Gate::new(config.policy.jobs_max),
+            policy: config.policy,
+            environments: environment::Getter::new(config.runtime.clone(), config.peers),
+            runtime: config.runtime,
+            blobs,
+            mounts_dir,
+            leaving: watch::Sender::new(false),
+        };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// What runs the jobs.
+    #[must_use]
+    pub fn runtime(&self) -> &Runtime {
+        &self.inner.runtime
+    }
+
+    async fn answer(&self, caller: Caller, first: Frame, stream: FrameStream, local: LocalSources) {
+        let mut writer = stream.writer;
+        let mut inbound = Inbound::new(stream.reader);
+        let mut leaving = self.inner.leaving.subscribe();
+        let result = tokio::select! {
+            result = self.answer_to(&caller, &first, &mut inbound, &mut writer, &local) => result,
+            _ = leaving.wait_for(|leaving| *leaving) => {
+                Err(Fault::new(FaultCode::LEAVING, format!("{} is leaving and ended the job", self.inner.name)).into())
+            }
+        };
+        match result {
+            Ok(()) | Err(Stop::Gone | Stop::Cancelled) => {}
+            Err(Stop::Refused(fault)) => {
+                tracing::debug!(caller = %caller.id.short(), code = fault.code.0, text = %fault.text, "request refused");
+                // Whoever cannot be told is gone, and the stream ends here either way.
+                let _ = writer.send_fault(&fault).await;
+            }
+        }
+        if writer.finish().await.is_ok() {
+            inbound.until_closed().await;
+        }
+    }
+
+    async fn answer_to(
+        &self,
+        caller: &Caller,
+        first: &Frame,
+        inbound: &mut Inbound,
+        writer: &mut FrameWriter,
+        local: &LocalSources,
+    ) -> Result<(), Stop> {
+        match first.tag {
+            Tag::SUBMIT => walk::walk(&self.inner, caller, first, inbound, writer, local).await,
+            Tag::FETCH_ARTIFACT => artifact::serve(&self.inner.runtime, first, writer).await,
+            tag => Err(Fault::new(FaultCode::UNSUPPORTED, format!("{tag} is no request this node knows")).into()),
+        }
+    }
+}
+
+#[async_trait::async_trait]
+impl JobService for Jobs {
+    async fn serve(&self, caller: Caller, first: Frame, stream: FrameStream) {
+        self.answer(caller, first, stream, LocalSources::default()).await;
+    }
+
+    fn jobs_running(&self) -> u32 {
+        self.inner.gate.running()
+    }
+
+    fn environments_ready(&self) -> Vec<String> {
+        environment::ready(&self.inner.runtime)
+    }
+
+    fn engine_version(&self) -> String {
+        self.inner.runtime.engine_version()
+    }
+
+    async fn shutdown(&self) {
+        self.inner.leaving.send_replace(true);
+        self.inner.gate.empty().await;
+    }
+}
+
+/// The sentence of a failure and its causes. A peer is not told what lies where on this machine.
+fn sentence(error: &(dyn std::error::Error + 'static), role: Role) -> String {
+    match role {
+        Role::Peer => error.to_string(),
+        Role::Owner => chain(error),
+    }
+}
+
+/// A failure with all its causes, outermost first.
+pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let next = error.to_string();
+        if !text.ends_with(&next) {
+            text = format!("{text}: {next}");
+        }
+        cause = error.source();
+    }
+    text
+}
+
+/// Runs `work`, which blocks, where blocking harms nobody.
+pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(value) => value,
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
+    }
+}
+
+/// How many bytes of a file are read at a time: a few frames' worth, so that the hand-over to a thread that may block
+/// costs little.
+const READ_LEN: usize = 4 * CHUNK_LEN_MAX;
+
+/// Why a file could not be sent.
+pub(crate) enum SendFileError {
+    /// The file could not be read, or has become shorter.
+    Read(std::io::Error),
+    /// The other side cannot be written to.
+    Write(FrameError),
+}
+
+/// Sends `size` bytes of a file as `DATA` frames, and calls `progress` with each piece's length.
+pub(crate) async fn send_file(
+    writer: &mut FrameWriter,
+    file: File,
+    size: u64,
+    mut progress: impl FnMut(u64) + Send,
+) -> Result<(), SendFileError> {
+    let mut left = size;
+    let mut file = file;
+    while left > 0 {
+        let wanted = left.min(READ_LEN as u64);
+        let (read, returned) = blocking(move || {
+            let mut bytes = Vec::new();
+            let result = (&mut file).take(wanted).read_to_end(&mut bytes);
+            (result.map(|_| bytes), file)
+        })
+        .await;
+        file = returned;
+        let bytes = read.map_err(SendFileError::Read)?;
+        if bytes.is_empty() {
+            return Err(SendFileError::Read(std::io::ErrorKind::UnexpectedEof.into()));
+        }
+        let len = bytes.len() as u64;
+        left -= len;
+        writer.send_bytes(Tag::DATA, bytes.into()).await.map_err(SendFileError::Write)?;
+        progress(len);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

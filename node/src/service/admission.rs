@@ -1,0 +1,324 @@
+//! Whether a job may run here. Pure: the description, who asks and what the owner allows go in, a refusal that names the
+//! rule comes out. Digests and paths were parsed with the message; here they are looked at together.
+
+use super::Policy;
+use crate::dispatch::Role;
+use crate::wire::{Fault, FaultCode, JobFile, JobMount, JobProgram, SubmitJob};
+use potluck_runtime::GuestPath;
+use std::collections::HashMap;
+use std::fmt;
+
+/// Files and directories of a job, mounts included: each is an inode here.
+const FILES_MAX: usize = 65_536;
+/// Bytes of inputs of a peer's job.
+const INPUT_BYTES_MAX: u64 = 64 << 30;
+/// Arguments and environment variables together.
+const WORDS_MAX: usize = 8192;
+/// Bytes of arguments and environment variables together; they end up in the guest's memory.
+const WORDS_LEN_MAX: usize = 1 << 20;
+/// Read-only folders of a job; each is a preopened directory.
+const MOUNTS_MAX: usize = 16;
+/// Guest paths that are taken.
+const RESERVED: [&str; 2] = ["/tmp", "/usr/local/lib"];
+
+/// Refuses what may not run here.
+pub(super) fn admit(job: &SubmitJob, role: Role, policy: &Policy, name: &str) -> Result<(), Fault> {
+    if let Some(feature) = job.requires.first() {
+        let text = format!("the job needs {feature:?}, which {name} does not know; a newer Potluck there may");
+        return Err(Fault::new(FaultCode::UNSUPPORTED, text));
+    }
+    if role == Role::Peer {
+        admit_peer(job, policy, name)?;
+    }
+    admit_words(job)?;
+    admit_files(job)?;
+    admit_mounts(&job.mounts, role)?;
+    if let JobProgram::Script { entry, .. } = &job.program
+        && !job.files.iter().any(|file| file.path == *entry)
+    {
+        return Err(bad_input(format!("the script {entry} is not among the job's files")));
+    }
+    Ok(())
+}
+
+/// The lender's rules. Nothing is made smaller in silence: a job that asks for more is refused.
+fn admit_peer(job: &SubmitJob, policy: &Policy, name: &str) -> Result<(), Fault> {
+    let refuse = |text| Err(Fault::new(FaultCode::NOT_ALLOWED, text));
+    if !policy.lend {
+        return refuse(format!(
+            "{name} does not run jobs of others; its owner can change that with `potluck config set lend true`"
+        ));
+    }
+    if let Some(max) = policy.job_memory_bytes_max.filter(|max| job.limits.memory_bytes > *max) {
+        return refuse(format!(
+            "{name} lends a job at most {} MiB of memory and this one asks for {} MiB; run it with `--memory {}M`, or \
+             ask the owner for a higher `job_memory_bytes_max`",
+            max >> 20,
+            job.limits.memory_bytes >> 20,
+            max >> 20,
+        ));
+    }
+    Ok(())
+}
+
+fn admit_words(job: &SubmitJob) -> Result<(), Fault> {
+    let words = job.args.len().saturating_add(job.env.len());
+    let len: usize = job.args.iter().map(String::len).chain(job.env.iter().map(|(k, v)| k.len() + v.len())).sum();
+    if words > WORDS_MAX || len > WORDS_LEN_MAX {
+        return Err(bad_input(format!(
+            "a job may have {WORDS_MAX} arguments and environment variables of {WORDS_LEN_MAX} bytes together; this one \
+             has {words} of {len} bytes"
+        )));
+    }
+    if let Some(word) = job.args.iter().find(|word| word.contains('\0')) {
+        return Err(bad_input(format!("argument {word:?} holds a NUL character")));
+    }
+    for (key, value) in &job.env {
+        if key.is_empty() || key.contains(['=', '\0']) || value.contains('\0') {
+            return Err(bad_input(format!("environment variable {key:?} has no usable name or value")));
+        }
+    }
+    Ok(())
+}
+
+fn admit_files(job: &SubmitJob) -> Result<(), Fault> {
+    let mounted = job.mounts.iter().map(|mount| mount.files.len().saturating_add(mount.directories.len()));
+    let count = mounted.fold(job.files.len().saturating_add(job.directories.len()), usize::saturating_add);
+    if count > FILES_MAX {
+        return Err(bad_input(format!("a job may have {FILES_MAX} files and directories and this one has {count}")));
+    }
+    let all = job.files.iter().chain(job.mounts.iter().flat_map(|mount| &mount.files));
+    let program = if let JobProgram::Wasm { size, .. } = job.program { size } else { 0 };
+    let bytes = all.fold(program, |sum, file| sum.saturating_add(file.size));
+    if bytes > INPUT_BYTES_MAX {
+        return Err(bad_input(format!(
+            "a job may have {} GiB of input and this one has {} GiB",
+            INPUT_BYTES_MAX >> 30,
+            bytes >> 30
+        )));
+    }
+    check_paths(job.files.iter().map(|file| &file.path), &job.directories).map_err(|clash| bad_input(clash.to_string()))
+}
+
+fn admit_mounts(mounts: &[JobMount], role: Role) -> Result<(), Fault> {
+    if mounts.len() > MOUNTS_MAX {
+        return Err(bad_input(format!("a job may have {MOUNTS_MAX} read-only folders and this one has {}", mounts.len())));
+    }
+    for (index, mount) in mounts.iter().enumerate() {
+        check_mount_point(&mount.guest).map_err(bad_input)?;
+        if mount.local.is_some() && role == Role::Peer {
+            let text = format!("{} names a folder of this machine, which only its owner may do", mount.guest);
+            return Err(Fault::new(FaultCode::NOT_ALLOWED, text));
+        }
+        if let Some(other) = mounts[..index].iter().find(|other| overlap(&other.guest, &mount.guest)) {
+            return Err(bad_input(format!("read-only folders {} and {} overlap", other.guest, mount.guest)));
+        }
+        let files = mount.files.iter().map(|file: &JobFile| &file.path);
+        check_paths(files, &mount.directories).map_err(|clash| bad_input(format!("in {}: {clash}", mount.guest)))?;
+    }
+    Ok(())
+}
+
+/// Whether a guest path can be where a folder is mounted.
+///
+/// # Errors
+/// The sentence that says why not.
+pub(crate) fn check_mount_point(guest: &str) -> Result<(), String> {
+    let inside = guest.strip_prefix('/').unwrap_or_default();
+    if GuestPath::parse(inside).is_err() {
+        return Err(format!("a read-only folder is mounted at an absolute path like /data, not at {guest:?}"));
+    }
+    match RESERVED.iter().find(|reserved| overlap(reserved, guest)) {
+        Some(reserved) => Err(format!("a read-only folder cannot be mounted at {guest}: {reserved} is the sandbox's own")),
+        None => Ok(()),
+    }
+}
+
+/// Two things of a job that cannot both be in one directory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Clash {
+    /// The same path twice.
+    Twice(GuestPath),
+    /// Paths that differ in case alone, which not every machine can tell apart.
+    Case(String, String),
+    /// A file where a directory must be.
+    FileAndDirectory(String),
+}
+
+impl fmt::Display for Clash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Twice(path) => write!(f, "{path} is there twice"),
+            Self::Case(one, other) => {
+                write!(f, "{one} and {other} differ in upper and lower case alone, which not every machine can tell apart")
+            }
+            Self::FileAndDirectory(path) => write!(f, "{path} would be a file and a directory"),
+        }
+    }
+}
+
+/// Whether these files and empty directories can lie together in one directory.
+///
+/// # Errors
+/// The first [`Clash`].
+pub fn check_paths<'a>(
+    files: impl Iterator<Item = &'a GuestPath>,
+    directories: &'a [GuestPath],
+) -> Result<(), Clash> {
+    // Every path that must exist, by its lower-case form: how it is spelt, and whether it is a file.
+    let mut seen: HashMap<String, (&'a str, bool)> = HashMap::new();
+    let entries = files.map(|path| (path, true)).chain(directories.iter().map(|path| (path, false)));
+    for (path, is_file) in entries {
+        for (end, _) in path.as_str().match_indices('/') {
+            note(&mut seen, &path.as_str()[..end], false)?;
+        }
+        if note(&mut seen, path.as_str(), is_file)? == Noted::Before && is_file {
+            return Err(Clash::Twice(path.clone()));
+        }
+    }
+    Ok(())
+}
+
+#[derive(PartialEq, Eq)]
+enum Noted {
+    Now,
+    Before,
+}
+
+fn note<'a>(
+    seen: &mut HashMap<String, (&'a str, bool)>,
+    path: &'a str,
+    is_file: bool,
+) -> Result<Noted, Clash> {
+    let Some(&(before, was_file)) = seen.get(&path.to_lowercase()) else {
+        seen.insert(path.to_lowercase(), (path, is_file));
+        return Ok(Noted::Now);
+    };
+    if before != path {
+        return Err(Clash::Case(before.to_owned(), path.to_owned()));
+    }
+    if was_file != is_file {
+        return Err(Clash::FileAndDirectory(path.to_owned()));
+    }
+    Ok(Noted::Before)
+}
+
+/// Whether one absolute path is the other or inside it.
+fn overlap(one: &str, other: &str) -> bool {
+    let inside = |outer: &str, inner: &str| inner.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    inside(one, other) || inside(other, one)
+}
+
+fn bad_input(text: String) -> Fault {
+    Fault::new(FaultCode::BAD_INPUT, text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::JobId;
+    use potluck_runtime::{Digest, Limits};
+
+    const POLICY: Policy = Policy { lend: true, jobs_max: 1, job_memory_bytes_max: None };
+
+    fn path(text: &str) -> GuestPath {
+        GuestPath::parse(text).unwrap()
+    }
+
+    fn file(text: &str) -> JobFile {
+        JobFile { path: path(text), digest: Digest::of(b""), size: 0, executable: false }
+    }
+
+    fn job() -> SubmitJob {
+        SubmitJob {
+            job: JobId([1; 16]),
+            program: JobProgram::Wasm { digest: Digest::of(b""), size: 0, name: "p".into() },
+            args: vec![],
+            env: vec![],
+            files: vec![],
+            directories: vec![],
+            mounts: vec![],
+            limits: Limits::default(),
+            stdin: false,
+            outputs: false,
+            requires: vec![],
+        }
+    }
+
+    fn mount(guest: &str) -> JobMount {
+        JobMount { guest: guest.into(), files: vec![], directories: vec![], local: None }
+    }
+
+    fn refusal(role: Role, policy: &Policy, change: impl FnOnce(&mut SubmitJob)) -> Fault {
+        let mut job = job();
+        change(&mut job);
+        admit(&job, role, policy, "attic").unwrap_err()
+    }
+
+    #[test]
+    fn a_plain_job_is_admitted() {
+        let mut job = job();
+        job.files = vec![file("a/b"), file("a/c")];
+        job.directories = vec![path("a/d"), path("a")];
+        job.mounts = vec![mount("/data"), mount("/database")];
+        assert_eq!(admit(&job, Role::Peer, &POLICY, "attic"), Ok(()));
+    }
+
+    #[test]
+    fn paths_that_cannot_lie_together_are_refused_by_name() {
+        let refused = |files: &[&str], directories: &[&str]| {
+            let files: Vec<GuestPath> = files.iter().map(|f| path(f)).collect();
+            let directories: Vec<GuestPath> = directories.iter().map(|d| path(d)).collect();
+            check_paths(files.iter(), &directories).unwrap_err()
+        };
+        assert_eq!(refused(&["a", "a"], &[]), Clash::Twice(path("a")));
+        assert_eq!(refused(&["a/x", "A/y"], &[]), Clash::Case("a".into(), "A".into()));
+        assert_eq!(refused(&["a", "a/b"], &[]), Clash::FileAndDirectory("a".into()));
+        assert_eq!(refused(&["a/b", "a"], &[]), Clash::FileAndDirectory("a".into()));
+        assert_eq!(refused(&["a"], &["a"]), Clash::FileAndDirectory("a".into()));
+    }
+
+    #[test]
+    fn the_lenders_rules_are_named_and_do_not_bind_the_owner() {
+        let closed = Policy { lend: false, ..POLICY };
+        assert!(refusal(Role::Peer, &closed, |_| {}).text.contains("config set lend true"));
+        assert_eq!(admit(&job(), Role::Owner, &closed, "attic"), Ok(()));
+        let small = Policy { job_memory_bytes_max: Some(256 << 20), ..POLICY };
+        let fault = refusal(Role::Peer, &small, |_| {});
+        assert!(fault.text.contains("--memory 256M") && fault.text.contains("job_memory_bytes_max"), "{fault}");
+    }
+
+    #[test]
+    fn folders_of_this_machine_are_for_its_owner_alone() {
+        let local = |job: &mut SubmitJob| job.mounts = vec![JobMount { local: Some("/etc".into()), ..mount("/data") }];
+        assert_eq!(refusal(Role::Peer, &POLICY, local).code, FaultCode::NOT_ALLOWED);
+        let mut job = job();
+        local(&mut job);
+        assert_eq!(admit(&job, Role::Owner, &POLICY, "attic"), Ok(()));
+    }
+
+    #[test]
+    fn mount_points_that_escape_overlap_or_are_taken_are_refused() {
+        for guest in ["data", "/", "", "/a/../b", "//a", "/tmp", "/tmp/x", "/usr", "/usr/local/lib/x"] {
+            let fault = refusal(Role::Owner, &POLICY, |job| job.mounts = vec![mount(guest)]);
+            assert_eq!(fault.code, FaultCode::BAD_INPUT, "{guest}");
+        }
+        let fault = refusal(Role::Owner, &POLICY, |job| job.mounts = vec![mount("/d"), mount("/d/e")]);
+        assert!(fault.text.contains("/d and /d/e"), "{fault}");
+    }
+
+    #[test]
+    fn unusable_words_counts_and_features_are_refused() {
+        let code = |change: fn(&mut SubmitJob)| refusal(Role::Owner, &POLICY, change).code;
+        assert_eq!(code(|job| job.args = vec!["a\0b".into()]), FaultCode::BAD_INPUT);
+        assert_eq!(code(|job| job.args = vec![String::new(); WORDS_MAX + 1]), FaultCode::BAD_INPUT);
+        assert_eq!(code(|job| job.env = vec![("A=B".into(), String::new())]), FaultCode::BAD_INPUT);
+        assert_eq!(code(|job| job.directories = vec![path("a"); FILES_MAX + 1]), FaultCode::BAD_INPUT);
+        assert_eq!(code(|job| job.files = vec![JobFile { size: u64::MAX, ..file("a") }]), FaultCode::BAD_INPUT);
+        assert_eq!(code(|job| job.requires = vec!["wings".into()]), FaultCode::UNSUPPORTED);
+        let script = |job: &mut SubmitJob| {
+            job.program = JobProgram::Script { environment: "python".into(), entry: path("x.py") };
+        };
+        assert!(refusal(Role::Owner, &POLICY, script).text.contains("x.py"));
+    }
+}

@@ -1,0 +1,149 @@
+//! A job's inputs: found among what the submitter lies beside, found in the blob store, or asked for and received.
+//! Bytes are checked against their digest before anything reads them.
+
+use super::inbound::{Inbound, out_of_place};
+use super::{Stop, blocking, gone};
+use crate::dispatch::Role;
+use crate::store::blobs::{BlobError, BlobLease, BlobStore, BlobWriter};
+use crate::wire::{BlobHead, Fault, FaultCode, FrameWriter, JobFile, JobProgram, Need, SubmitJob, Tag};
+use potluck_runtime::Digest;
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Files of this machine a submitter in this very process points to, so that they are not copied on the way.
+#[derive(Clone, Debug, Default)]
+pub struct LocalSources {
+    paths: Arc<HashMap<Digest, PathBuf>>,
+}
+
+impl LocalSources {
+    /// Sources by digest; the caller has read them.
+    #[must_use]
+    pub fn new(paths: HashMap<Digest, PathBuf>) -> Self {
+        Self { paths: Arc::new(paths) }
+    }
+}
+
+/// Where each blob of a job lies on this machine, for as long as this lives.
+pub(super) struct Inputs {
+    local: LocalSources,
+    leases: HashMap<Digest, BlobLease>,
+}
+
+impl Inputs {
+    /// Where the bytes of this digest lie.
+    pub(super) fn path(&self, digest: &Digest) -> Result<&Path, Fault> {
+        let local = self.local.paths.get(digest).map(PathBuf::as_path);
+        local.or_else(|| self.leases.get(digest).map(BlobLease::path)).ok_or_else(|| {
+            Fault::new(FaultCode::INTERNAL, format!("blob {} was not asked for", digest.short()))
+        })
+    }
+}
+
+/// Gathers every blob of a job, asking the submitter for those that are missing.
+pub(super) async fn gather(
+    job: &SubmitJob,
+    role: Role,
+    blobs: &BlobStore,
+    local: &LocalSources,
+    inbound: &mut Inbound,
+    writer: &mut FrameWriter,
+) -> Result<Inputs, Stop> {
+    let wanted = wanted(job)?;
+    let mut inputs = Inputs { local: local.clone(), leases: HashMap::new() };
+    let mut missing = Vec::new();
+    for (digest, size) in &wanted {
+        if local.paths.contains_key(digest) {
+            continue;
+        }
+        match blobs.lease(*digest, *size) {
+            Some(lease) => {
+                inputs.leases.insert(*digest, lease);
+            }
+            None => missing.push(*digest),
+        }
+    }
+    missing.sort_unstable();
+    writer.send_message(Tag::NEED, &Need { digests: missing.clone() }).await.map_err(gone)?;
+    for digest in missing {
+        let lease = receive(blobs, digest, wanted[&digest], role, inbound).await?;
+        inputs.leases.insert(digest, lease);
+    }
+    let end = inbound.next().await?;
+    if end.tag != Tag::BLOBS_END {
+        return Err(out_of_place(&end, "BLOBS_END"));
+    }
+    trim(blobs).await;
+    Ok(inputs)
+}
+
+/// Every blob of a job once, with its size.
+fn wanted(job: &SubmitJob) -> Result<HashMap<Digest, u64>, Fault> {
+    let mut wanted = HashMap::new();
+    let files = job.files.iter().chain(job.mounts.iter().filter(|m| m.local.is_none()).flat_map(|m| &m.files));
+    let program = match &job.program {
+        JobProgram::Wasm { digest, size, .. } => Some((*digest, *size)),
+        JobProgram::Script { .. } => None,
+    };
+    for (digest, size) in files.map(|file: &JobFile| (file.digest, file.size)).chain(program) {
+        if *wanted.entry(digest).or_insert(size) != size {
+            let text = format!("blob {} is described with two sizes", digest.short());
+            return Err(Fault::new(FaultCode::BAD_INPUT, text));
+        }
+    }
+    Ok(wanted)
+}
+
+async fn receive(
+    blobs: &BlobStore,
+    digest: Digest,
+    size: u64,
+    role: Role,
+    inbound: &mut Inbound,
+) -> Result<BlobLease, Stop> {
+    let frame = inbound.next().await?;
+    if frame.tag != Tag::BLOB {
+        return Err(out_of_place(&frame, "BLOB"));
+    }
+    let head: BlobHead =
+        frame.decode().map_err(|error| Fault::new(FaultCode::BAD_MESSAGE, super::chain(&error)))?;
+    if head.digest != digest || head.size != size {
+        let text = format!("blob {} of {size} bytes was due and another came", digest.short());
+        return Err(Fault::new(FaultCode::BAD_MESSAGE, text).into());
+    }
+    let mut writer = blobs.receive(digest, size).map_err(|error| refuse(&error, role))?;
+    let mut left = size;
+    while left > 0 {
+        let frame = inbound.next().await?;
+        let len = frame.payload.len() as u64;
+        if frame.tag != Tag::DATA || len == 0 {
+            return Err(out_of_place(&frame, "DATA"));
+        }
+        let written: Result<BlobWriter, BlobError> =
+            blocking(move || writer.write(&frame.payload).map(|()| writer)).await;
+        writer = written.map_err(|error| refuse(&error, role))?;
+        left = left.saturating_sub(len);
+    }
+    blocking(move || writer.commit()).await.map_err(|error| refuse(&error, role).into())
+}
+
+async fn trim(blobs: &BlobStore) {
+    let blobs = blobs.clone();
+    if let Err(error) = blocking(move || blobs.trim()).await {
+        tracing::warn!(error = %super::chain(&error), "blob cache could not be trimmed");
+    }
+}
+
+fn refuse(error: &BlobError, role: Role) -> Fault {
+    let code = match error {
+        BlobError::Io { .. } => FaultCode::INTERNAL,
+        BlobError::Lie { .. } | BlobError::WrongSize { .. } => FaultCode::BAD_INPUT,
+    };
+    match error {
+        BlobError::Io { source, .. } if role == Role::Peer => {
+            Fault::new(code, format!("the machine could not store the job's inputs: {}", source.kind()))
+        }
+        error => Fault::new(code, super::chain(error)),
+    }
+}

@@ -1,0 +1,99 @@
+//! Read-only folders that travelled with a job, laid out where the sandbox can be given them: one directory per job,
+//! made of links to blobs, removed with the job. Its name begins with the id of the process that made it, so that what
+//! a killed process left is found and removed by the next.
+
+use super::blocking;
+use super::inputs::Inputs;
+use crate::dispatch::Role;
+use crate::wire::{Fault, FaultCode, JobMount};
+use potluck_runtime::Mount;
+use std::fs;
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+/// Makes the directory all carried folders lie in, and removes those whose process is gone.
+pub(super) fn prepare_dir(dir: &Path) -> io::Result<()> {
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
+    for entry in fs::read_dir(dir)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let owner = name.to_str().and_then(|name| name.split('-').next()?.parse::<u32>().ok());
+        if owner.is_some_and(|process| !Path::new("/proc").join(process.to_string()).exists()) {
+            fs::remove_dir_all(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+/// The folders of a job on this machine; removed when this is dropped.
+pub(super) struct LaidOut {
+    /// For the sandbox.
+    pub(super) mounts: Vec<Mount>,
+    _dir: Option<tempfile::TempDir>,
+}
+
+/// Lays out a job's folders under `dir`. Folders of this machine are passed on as they are; admission has refused them
+/// from anyone but the owner.
+pub(super) async fn lay_out(dir: &Path, mounts: &[JobMount], inputs: &Inputs, role: Role) -> Result<LaidOut, Fault> {
+    let mut laid_out = LaidOut { mounts: Vec::new(), _dir: None };
+    if mounts.iter().any(|mount| mount.local.is_none()) {
+        let prefix = format!("{}-", std::process::id());
+        let made = tempfile::Builder::new().prefix(&prefix).tempdir_in(dir);
+        laid_out._dir = Some(made.map_err(|error| failed(&error, role))?);
+    }
+    for (index, mount) in mounts.iter().enumerate() {
+        let host = match (&mount.local, &laid_out._dir) {
+            (Some(local), _) => local.clone(),
+            (None, Some(dir)) => {
+                let host = dir.path().join(index.to_string());
+                let plan = plan(mount, &host, inputs)?;
+                blocking(move || plan.carry_out()).await.map_err(|error| failed(&error, role))?;
+                host
+            }
+            (None, None) => return Err(Fault::new(FaultCode::INTERNAL, "a folder of the job has no place")),
+        };
+        laid_out.mounts.push(Mount { host, guest: mount.guest.clone() });
+    }
+    Ok(laid_out)
+}
+
+struct Plan {
+    directories: Vec<PathBuf>,
+    files: Vec<(PathBuf, PathBuf)>,
+}
+
+/// What to make; every path below `host` is made of normal components only.
+fn plan(mount: &JobMount, host: &Path, inputs: &Inputs) -> Result<Plan, Fault> {
+    let mut directories = vec![host.to_owned()];
+    directories.extend(mount.directories.iter().map(|path| host.join(path.as_str())));
+    let mut files = Vec::with_capacity(mount.files.len());
+    for file in &mount.files {
+        files.push((inputs.path(&file.digest)?.to_owned(), host.join(file.path.as_str())));
+    }
+    Ok(Plan { directories, files })
+}
+
+impl Plan {
+    fn carry_out(&self) -> io::Result<()> {
+        for directory in &self.directories {
+            fs::create_dir_all(directory)?;
+        }
+        for (source, place) in &self.files {
+            if let Some(parent) = place.parent() {
+                fs::create_dir_all(parent)?;
+            }
+            // Guests cannot write below a mount, so a link is as good as a copy; a copy does where links cannot reach.
+            fs::hard_link(source, place).or_else(|_| fs::copy(source, place).map(|_| ()))?;
+        }
+        Ok(())
+    }
+}
+
+fn failed(error: &io::Error, role: Role) -> Fault {
+    let text = match role {
+        Role::Peer => format!("the machine could not lay out the job's folders: {}", error.kind()),
+        Role::Owner => format!("cannot lay out the job's folders: {error}"),
+    };
+    Fault::new(FaultCode::INTERNAL, text)
+}

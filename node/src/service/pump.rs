@@ -1,0 +1,93 @@
+//! Between a run and its submitter while the guest runs: stdin in, stdout and stderr out, each at the pace of the slower
+//! side. When the submitter is gone the run is killed, and this returns when it is over.
+
+use super::inbound::{Inbound, out_of_place};
+use super::{Stop, gone};
+use crate::wire::{FrameWriter, Tag};
+use potluck_runtime::{OutputStream, Outputs, Report, Run, RunEvent, RunEvents, RunStdin};
+use std::pin::pin;
+use std::time::Duration;
+
+/// How long a killed run may take to be over before we stop waiting for it.
+const KILL_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Pumps until the run has ended.
+pub(super) async fn pump(
+    run: Run,
+    stdin_wanted: bool,
+    inbound: &mut Inbound,
+    writer: &mut FrameWriter,
+) -> Result<(Report, Outputs), Stop> {
+    let Run { stdin, mut events, canceller } = run;
+    let stdin = stdin_wanted.then_some(stdin);
+    let stopped = {
+        let mut feeding = pin!(feed(stdin, inbound));
+        let mut draining = pin!(drain(&mut events, writer));
+        let stop = tokio::select! {
+            ended = &mut draining => match ended {
+                Ok(ended) => return Ok(ended),
+                Err(stop) => stop,
+            },
+            stop = &mut feeding => stop,
+        };
+        canceller.cancel();
+        if matches!(stop, Stop::Cancelled) {
+            // What the guest said before is still told, unless the submitter does not listen any more.
+            let ended = tokio::time::timeout(KILL_TIMEOUT, &mut draining).await;
+            if let Ok(Ok(ended)) = ended {
+                return Ok(ended);
+            }
+        }
+        stop
+    };
+    let over = async { while !matches!(events.next().await, RunEvent::Ended { .. }) {} };
+    if tokio::time::timeout(KILL_TIMEOUT, over).await.is_err() {
+        tracing::warn!("a killed run was not over in time");
+    }
+    Err(stopped)
+}
+
+/// Passes stdin on; ends only when the job is to be stopped.
+async fn feed(mut stdin: Option<RunStdin>, inbound: &mut Inbound) -> Stop {
+    loop {
+        let frame = match inbound.next().await {
+            Ok(frame) => frame,
+            Err(stop) => return stop,
+        };
+        match frame.tag {
+            Tag::STDIN => {
+                let Some(open) = &mut stdin else { continue };
+                let written = tokio::select! {
+                    written = open.write(frame.payload) => written,
+                    stop = inbound.interrupted() => return stop,
+                };
+                if written.is_err() {
+                    // The guest has ended or closed its stdin: the rest is of no use to it.
+                    stdin = None;
+                }
+            }
+            Tag::STDIN_END => {
+                if let Some(open) = stdin.take() {
+                    open.close().await;
+                }
+            }
+            _ => return out_of_place(&frame, "STDIN, STDIN_END or CANCEL"),
+        }
+    }
+}
+
+/// Passes output on until the run has ended.
+async fn drain(events: &mut RunEvents, writer: &mut FrameWriter) -> Result<(Report, Outputs), Stop> {
+    loop {
+        match events.next().await {
+            RunEvent::Output { stream, bytes } => {
+                let tag = match stream {
+                    OutputStream::Stdout => Tag::STDOUT,
+                    OutputStream::Stderr => Tag::STDERR,
+                };
+                writer.send_bytes(tag, bytes).await.map_err(gone)?;
+            }
+            RunEvent::Ended { report, outputs } => return Ok((report, outputs)),
+        }
+    }
+}

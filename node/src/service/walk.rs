@@ -1,0 +1,166 @@
+//! The walk of one job on the side that runs it: admitted, accepted, given a place, its inputs gathered, its environment
+//! got, compiled, run, its outputs and its end sent.
+
+use super::inbound::Inbound;
+use super::inputs::{Inputs, LocalSources};
+use super::stages::{StageRelay, tell_while};
+use super::{Inner, Stop, admission, gone, inputs, mounts, outputs, pump, sentence};
+use crate::dispatch::{Caller, Role};
+use crate::service::environment::GetError;
+use crate::service::gate::{Full, Place};
+use crate::wire::{Accepted, Ended, Fault, FaultCode, Frame, FrameWriter, JobProgram, Stage, SubmitJob, Tag};
+use potluck_runtime::{InputFile, Mount, Outcome, PrepareError, Program, Report, RunRequest};
+
+/// Answers a `SUBMIT`. A job that is cancelled before its run has an end too.
+pub(super) async fn walk(
+    inner: &Inner,
+    caller: &Caller,
+    first: &Frame,
+    inbound: &mut Inbound,
+    writer: &mut FrameWriter,
+    local: &LocalSources,
+) -> Result<(), Stop> {
+    let job: SubmitJob =
+        first.decode().map_err(|error| Fault::new(FaultCode::BAD_MESSAGE, super::chain(&error)))?;
+    admission::admit(&job, caller.role, &inner.policy, &inner.name)?;
+    let accepted = Accepted { job: job.job, node: inner.node, name: inner.name.clone() };
+    writer.send_message(Tag::ACCEPTED, &accepted).await.map_err(gone)?;
+    tracing::debug!(job = %job.job, caller = %caller.id.short(), "job accepted");
+    let ended = match accepted_walk(inner, caller, job, inbound, writer, local).await {
+        Err(Stop::Cancelled) => cancelled_early(),
+        other => other?,
+    };
+    writer.send_message(Tag::ENDED, &ended).await.map_err(gone)
+}
+
+async fn accepted_walk(
+    inner: &Inner,
+    caller: &Caller,
+    job: SubmitJob,
+    inbound: &mut Inbound,
+    writer: &mut FrameWriter,
+    local: &LocalSources,
+) -> Result<Ended, Stop> {
+    let _place = take_place(inner, caller.role, inbound, writer).await?;
+    let inputs = inputs::gather(&job, caller.role, &inner.blobs, local, inbound, writer).await?;
+    let relay = StageRelay::new();
+    if let JobProgram::Script { environment, .. } = &job.program {
+        let first = (caller.role == Role::Peer).then_some(caller.id);
+        let got = inner.environments.ensure(environment, first, &relay);
+        tell_while(&relay, inbound, writer, got).await?.map_err(|error| no_environment(&error))?;
+    }
+    let program = program(&job, &inputs)?;
+    let prepared = tell_while(&relay, inbound, writer, inner.runtime.prepare(&program, &relay)).await?;
+    let prepared = prepared.map_err(|error| unprepared(&error, &program, caller.role))?;
+    let laid_out = mounts::lay_out(&inner.mounts_dir, &job.mounts, &inputs, caller.role).await?;
+    let request = request(&job, program, &inputs, laid_out.mounts.clone())?;
+    let started = tell_while(&relay, inbound, writer, inner.runtime.start(&prepared, request)).await?;
+    let run = started.map_err(|error| {
+        tracing::warn!(job = %job.job, error = %super::chain(&error), "job could not be started");
+        Fault::new(FaultCode::INTERNAL, sentence(&error, caller.role))
+    })?;
+    writer.send_empty(Tag::STARTED).await.map_err(gone)?;
+    let (report, made) = pump::pump(run, job.stdin, inbound, writer).await?;
+    tracing::debug!(job = %job.job, outcome = %report.outcome, "job ended");
+    let left_behind = if job.outputs { outputs::send(made, writer).await? } else { Vec::new() };
+    Ok(Ended { report, left_behind })
+}
+
+/// A place for the job. Peers wait for theirs and are told so; the owner does not wait.
+async fn take_place<'a>(
+    inner: &'a Inner,
+    role: Role,
+    inbound: &mut Inbound,
+    writer: &mut FrameWriter,
+) -> Result<Place<'a>, Stop> {
+    if role == Role::Owner {
+        return Ok(inner.gate.enter());
+    }
+    match inner.gate.try_enter() {
+        Ok(place) => Ok(place),
+        Err(Ok(waiting)) => {
+            let stage = Stage::Waiting { jobs_ahead: waiting.ahead };
+            writer.send_message(Tag::STAGE, &stage).await.map_err(gone)?;
+            tokio::select! {
+                place = waiting.place() => Ok(place),
+                stop = inbound.interrupted() => Err(stop),
+            }
+        }
+        Err(Err(Full)) => {
+            let text = format!(
+                "{} runs {} jobs of others at once and more than enough are waiting; try again later or another peer",
+                inner.name, inner.policy.jobs_max
+            );
+            Err(Fault::new(FaultCode::BUSY, text).into())
+        }
+    }
+}
+
+fn program(job: &SubmitJob, inputs: &Inputs) -> Result<Program, Fault> {
+    Ok(match &job.program {
+        JobProgram::Wasm { digest, name, .. } => {
+            Program::Wasm { path: inputs.path(digest)?.to_owned(), name: name.clone() }
+        }
+        JobProgram::Script { environment, entry } => {
+            Program::Script { environment: environment.clone(), entry: entry.clone() }
+        }
+    })
+}
+
+fn request(job: &SubmitJob, program: Program, inputs: &Inputs, mounts: Vec<Mount>) -> Result<RunRequest, Fault> {
+    let mut files = Vec::with_capacity(job.files.len());
+    for file in &job.files {
+        let source = inputs.path(&file.digest)?.to_owned();
+        files.push(InputFile { guest: file.path.clone(), source, executable: file.executable });
+    }
+    Ok(RunRequest {
+        program,
+        args: job.args.clone(),
+        env: job.env.clone(),
+        inputs: files,
+        directories: job.directories.clone(),
+        mounts,
+        limits: job.limits.clone(),
+    })
+}
+
+fn cancelled_early() -> Ended {
+    let report = Report { outcome: Outcome::Cancelled, fuel_used: 0, wall_ms: 0, memory_peak_bytes: 0 };
+    Ended { report, left_behind: Vec::new() }
+}
+
+fn no_environment(error: &GetError) -> Fault {
+    let code = match error {
+        GetError::Unknown { .. } => FaultCode::UNSUPPORTED,
+        GetError::NoSource { .. } | GetError::Look { .. } => FaultCode::NO_ENVIRONMENT,
+    };
+    Fault::new(code, super::chain(error))
+}
+
+/// What the program is at fault for is told with its causes; what this machine is at fault for only to its owner. The
+/// program is called by the submitter's name for it, not by where its blob lies here.
+fn unprepared(error: &PrepareError, program: &Program, role: Role) -> Fault {
+    let code = prepare_code(error);
+    let mut text = if code == FaultCode::INTERNAL {
+        tracing::warn!(error = %super::chain(error), "program could not be prepared");
+        sentence(error, role)
+    } else {
+        super::chain(error)
+    };
+    if let Program::Wasm { path, name } = program {
+        text = text.replace(&format!("{path:?}"), name).replace(&path.display().to_string(), name);
+    }
+    Fault::new(code, text)
+}
+
+fn prepare_code(error: &PrepareError) -> FaultCode {
+    match error {
+        PrepareError::NotFound { .. } => FaultCode::NOT_FOUND,
+        PrepareError::NotAProgram { .. }
+        | PrepareError::MissingImport { .. }
+        | PrepareError::NoEntryPoint { .. }
+        | PrepareError::Compile { .. } => FaultCode::BAD_PROGRAM,
+        PrepareError::MissingEnvironment { .. } | PrepareError::Environment { .. } => FaultCode::NO_ENVIRONMENT,
+        PrepareError::Cache { .. } | PrepareError::Worker { .. } => FaultCode::INTERNAL,
+    }
+}

@@ -1,0 +1,7 @@
+//! Decisions, pure: an event and the time go in, effects come out. No async, no clock, no randomness, no I/O.
+
+pub mod words;
+
+pub mod peers;
+
+pub mod placement;

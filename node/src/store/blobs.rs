@@ -1,0 +1,311 @@
+//! Blobs: bytes named by their BLAKE3 digest, kept in the cache so that an input travels once.
+//!
+//! A file has a blob's name only after all its bytes were checked against that name; what is still arriving has another
+//! name and is removed when it is dropped. Any number of processes may receive one blob at once: the last rename wins
+//! and both files are the same. The store is a cache: a blob may go whenever nobody holds a [`BlobLease`] of it.
+
+use potluck_runtime::Digest;
+use std::collections::HashMap;
+use std::fs::{self, File, FileTimes};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+/// How long a blob that was touched is left alone by trimming, so that another process that just found it can use it.
+const KEEP_TOUCHED: Duration = Duration::from_secs(10 * 60);
+/// How old an unfinished file is when its writer is taken for dead.
+const ABANDONED_AGE: Duration = Duration::from_secs(24 * 60 * 60);
+/// What files that are still arriving begin with; no digest does.
+const PARTIAL_PREFIX: &str = "partial-";
+
+/// The blobs of one cache directory. Clones share it.
+#[derive(Clone, Debug)]
+pub struct BlobStore {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    dir: PathBuf,
+    bytes_max: u64,
+    leases: Mutex<HashMap<Digest, usize>>,
+}
+
+/// Why a blob could not be kept.
+#[derive(Debug, thiserror::Error)]
+pub enum BlobError {
+    /// The file system refused.
+    #[error("cannot {doing} in the blob cache {dir}")]
+    Io {
+        /// What was attempted.
+        doing: &'static str,
+        /// The cache.
+        dir: PathBuf,
+        /// Why it failed.
+        source: io::Error,
+    },
+    /// The bytes are not those of the digest.
+    #[error("blob {} arrived with other bytes than its digest promises", wanted.short())]
+    Lie {
+        /// The digest that was promised.
+        wanted: Digest,
+    },
+    /// More bytes arrived than were promised, or fewer.
+    #[error("blob {} has {promised} bytes by its description and {arrived} arrived", wanted.short())]
+    WrongSize {
+        /// The blob.
+        wanted: Digest,
+        /// How many were promised.
+        promised: u64,
+        /// How many arrived.
+        arrived: u64,
+    },
+}
+
+impl BlobStore {
+    /// The store in `dir`, which is made if need be, and which holds about `bytes_max` bytes.
+    ///
+    /// # Errors
+    /// [`BlobError::Io`].
+    pub fn open(dir: &Path, bytes_max: u64) -> Result<Self, BlobError> {
+        let failed = |source| BlobError::Io { doing: "open", dir: dir.to_owned(), source };
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(failed)?;
+        Ok(Self { inner: Arc::new(Inner { dir: dir.to_owned(), bytes_max, leases: Mutex::default() }) })
+    }
+
+    /// The blob, if it is here with this size; it stays at least as long as the lease.
+    #[must_use]
+    pub fn lease(&self, digest: Digest, size: u64) -> Option<BlobLease> {
+        // The lease comes first, so that no trimming in this process can come between the look and the use.
+        let lease = self.hold(digest);
+        let file = File::open(lease.path()).ok()?;
+        if file.metadata().ok()?.len() != size {
+            return None;
+        }
+        // A time that cannot be set costs only the order in which blobs go.
+        let _ = file.set_times(FileTimes::new().set_modified(SystemTime::now()));
+        Some(lease)
+    }
+
+    /// A writer for a blob that is about to arrive.
+    ///
+    /// # Errors
+    /// [`BlobError::Io`].
+    pub fn receive(&self, digest: Digest, size: u64) -> Result<BlobWriter, BlobError> {
+        let file = tempfile::Builder::new()
+            .prefix(PARTIAL_PREFIX)
+            .tempfile_in(&self.inner.dir)
+            .map_err(|source| self.failed("write", source))?;
+        Ok(BlobWriter { store: self.clone(), file, hasher: blake3::Hasher::new(), wanted: digest, promised: size })
+    }
+
+    /// Removes the blobs unused for longest until the store is within its bound; returns the bytes it then holds.
+    ///
+    /// # Errors
+    /// [`BlobError::Io`].
+    pub fn trim(&self) -> Result<u64, BlobError> {
+        let now = SystemTime::now();
+        let mut blobs = Vec::new();
+        let mut total = 0u64;
+        for entry in fs::read_dir(&self.inner.dir).map_err(|source| self.failed("list", source))? {
+            let Ok(entry) = entry else { continue };
+            // A file that is gone by now was removed by another process.
+            let Ok(metadata) = entry.metadata() else { continue };
+            let age = metadata.modified().ok().and_then(|time| now.duration_since(time).ok()).unwrap_or_default();
+            let name = entry.file_name();
+            let Some(name) = name.to_str() else { continue };
+            match name.parse::<Digest>() {
+                Ok(digest) => {
+                    total = total.saturating_add(metadata.blocks().saturating_mul(512));
+                    blobs.push((age, digest, metadata.blocks().saturating_mul(512)));
+                }
+                Err(_) if name.starts_with(PARTIAL_PREFIX) && age > ABANDONED_AGE => {
+                    let _ = fs::remove_file(entry.path());
+                }
+                Err(_) => {}
+            }
+        }
+        blobs.sort_by_key(|(age, ..)| std::cmp::Reverse(*age));
+        for (age, digest, bytes) in blobs {
+            if total <= self.inner.bytes_max || (age < KEEP_TOUCHED && total <= self.inner.bytes_max.saturating_mul(2)) {
+                break;
+            }
+            if self.remove_unleased(digest) {
+                total = total.saturating_sub(bytes);
+            }
+        }
+        Ok(total)
+    }
+
+    fn remove_unleased(&self, digest: Digest) -> bool {
+        let leases = self.inner.leases.lock().unwrap_or_else(PoisonError::into_inner);
+        !leases.contains_key(&digest) && fs::remove_file(self.path(digest)).is_ok()
+    }
+
+    fn hold(&self, digest: Digest) -> BlobLease {
+        *self.inner.leases.lock().unwrap_or_else(PoisonError::into_inner).entry(digest).or_default() += 1;
+        BlobLease { store: self.clone(), digest, path: self.path(digest) }
+    }
+
+    fn path(&self, digest: Digest) -> PathBuf {
+        self.inner.dir.join(digest.to_string())
+    }
+
+    fn failed(&self, doing: &'static str, source: io::Error) -> BlobError {
+        BlobError::Io { doing, dir: self.inner.dir.clone(), source }
+    }
+}
+
+/// A blob that stays where it is while this lives.
+#[derive(Debug)]
+pub struct BlobLease {
+    store: BlobStore,
+    digest: Digest,
+    path: PathBuf,
+}
+
+impl BlobLease {
+    /// Where the bytes are. To be read, never written.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl Drop for BlobLease {
+    fn drop(&mut self) {
+        let mut leases = self.store.inner.leases.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = leases.get_mut(&self.digest) {
+            *count -= 1;
+            if *count == 0 {
+                leases.remove(&self.digest);
+            }
+        }
+    }
+}
+
+/// A blob that is arriving. Dropped before [`BlobWriter::commit`], it leaves nothing.
+#[derive(Debug)]
+pub struct BlobWriter {
+    store: BlobStore,
+    file: tempfile::NamedTempFile,
+    hasher: blake3::Hasher,
+    wanted: Digest,
+    promised: u64,
+}
+
+impl BlobWriter {
+    /// The next bytes.
+    ///
+    /// # Errors
+    /// [`BlobError::WrongSize`] as soon as there are too many, or [`BlobError::Io`].
+    pub fn write(&mut self, bytes: &[u8]) -> Result<(), BlobError> {
+        self.hasher.update(bytes);
+        if self.hasher.count() > self.promised {
+            return Err(self.wrong_size());
+        }
+        self.file.write_all(bytes).map_err(|source| self.store.failed("write", source))
+    }
+
+    /// Checks the bytes and gives them their name.
+    ///
+    /// # Errors
+    /// [`BlobError`]; then nothing is left.
+    pub fn commit(self) -> Result<BlobLease, BlobError> {
+        if self.hasher.count() != self.promised {
+            return Err(self.wrong_size());
+        }
+        if Digest::from_bytes(*self.hasher.finalize().as_bytes()) != self.wanted {
+            return Err(BlobError::Lie { wanted: self.wanted });
+        }
+        let Self { store, file, wanted, .. } = self;
+        let lease = store.hold(wanted);
+        file.persist(lease.path()).map_err(|error| store.failed("rename", error.error))?;
+        Ok(lease)
+    }
+
+    fn wrong_size(&self) -> BlobError {
+        BlobError::WrongSize { wanted: self.wanted, promised: self.promised, arrived: self.hasher.count() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn store(bytes_max: u64) -> (tempfile::TempDir, BlobStore) {
+        let dir = tempfile::tempdir().unwrap();
+        let store = BlobStore::open(&dir.path().join("blobs"), bytes_max).unwrap();
+        (dir, store)
+    }
+
+    fn put(store: &BlobStore, bytes: &[u8]) -> Result<BlobLease, BlobError> {
+        let mut writer = store.receive(Digest::of(bytes), bytes.len() as u64)?;
+        writer.write(bytes)?;
+        writer.commit()
+    }
+
+    fn names(store: &BlobStore) -> usize {
+        fs::read_dir(&store.inner.dir).unwrap().count()
+    }
+
+    #[test]
+    fn a_blob_is_found_after_it_was_committed_and_not_before() {
+        let (_dir, store) = store(1 << 20);
+        let digest = Digest::of(b"soup");
+        let mut writer = store.receive(digest, 4).unwrap();
+        writer.write(b"so").unwrap();
+        assert!(store.lease(digest, 4).is_none());
+        writer.write(b"up").unwrap();
+        let lease = writer.commit().unwrap();
+        assert_eq!(fs::read(lease.path()).unwrap(), b"soup");
+        assert!(store.lease(digest, 4).is_some());
+        assert!(store.lease(digest, 5).is_none());
+    }
+
+    #[test]
+    fn bytes_that_are_not_the_digests_leave_nothing() {
+        let (_dir, store) = store(1 << 20);
+        let mut writer = store.receive(Digest::of(b"soup"), 4).unwrap();
+        writer.write(b"soap").unwrap();
+        assert!(matches!(writer.commit(), Err(BlobError::Lie { .. })));
+        let mut writer = store.receive(Digest::of(b"soup"), 4).unwrap();
+        assert!(matches!(writer.write(b"soups"), Err(BlobError::WrongSize { arrived: 5, .. })));
+        let mut short = store.receive(Digest::of(b"soup"), 4).unwrap();
+        short.write(b"so").unwrap();
+        assert!(matches!(short.commit(), Err(BlobError::WrongSize { arrived: 2, .. })));
+        drop(writer);
+        assert_eq!(names(&store), 0);
+    }
+
+    #[test]
+    fn two_receivers_of_one_blob_both_succeed() {
+        let (_dir, store) = store(1 << 20);
+        let mut first = store.receive(Digest::of(b"soup"), 4).unwrap();
+        let mut second = store.receive(Digest::of(b"soup"), 4).unwrap();
+        first.write(b"soup").unwrap();
+        second.write(b"soup").unwrap();
+        let (first, second) = (first.commit().unwrap(), second.commit().unwrap());
+        assert_eq!(fs::read(first.path()).unwrap(), fs::read(second.path()).unwrap());
+        assert_eq!(names(&store), 1);
+    }
+
+    #[test]
+    fn trimming_removes_the_oldest_blobs_that_nobody_holds() {
+        let (_dir, store) = store(20_000);
+        let held = put(&store, &[1; 8192]).unwrap();
+        let old = put(&store, &[2; 8192]).unwrap();
+        let young = put(&store, &[3; 8192]).unwrap();
+        let hours = |n: u64| SystemTime::now() - Duration::from_secs(n * 3600);
+        for (lease, age) in [(&held, 9), (&old, 5), (&young, 1)] {
+            let file = File::open(lease.path()).unwrap();
+            file.set_times(FileTimes::new().set_modified(hours(age))).unwrap();
+        }
+        let (old_path, young_path) = (old.path().to_owned(), young.path().to_owned());
+        drop((old, young));
+        assert!(store.trim().unwrap() <= 20_000);
+        assert!(held.path().exists() && young_path.exists() && !old_path.exists());
+    }
+}

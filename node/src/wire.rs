@@ -1,0 +1,21 @@
+//! Bytes between nodes. Wire types live here and nowhere else; a number is given once; what we do not know survives;
+//! every length from outside is compared with a bound before anything is allocated for it.
+
+pub mod tag;
+
+pub mod frame;
+
+pub mod codec;
+
+pub mod message;
+
+pub mod fault;
+
+pub use codec::{DecodeError, decode, encode};
+pub use fault::{Fault, FaultCode};
+pub use frame::{Frame, FrameError, FrameReader, FrameStream, FrameWriter, payload_len_max};
+pub use message::*;
+pub use tag::Tag;
+
+#[cfg(test)]
+mod golden;

@@ -1,0 +1,359 @@
+//! Frames: a tag (u16), a length (u32), both little-endian, and that many bytes. Bulk tags carry raw bytes, the others
+//! a message of [`super::codec`].
+//!
+//! Both halves survive cancellation: a [`FrameReader::next`] that is dropped loses nothing, and a [`FrameWriter::send`]
+//! that is dropped leaves its rest to be written by the next call, so a frame is never cut in the middle.
+
+use super::codec::{DecodeError, decode, encode};
+use super::fault::Fault;
+use super::tag::Tag;
+use crate::defaults::CHUNK_LEN_MAX;
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+use serde::{Serialize, de::DeserializeOwned};
+use std::collections::VecDeque;
+use std::io;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+
+/// Bytes before the payload.
+pub const HEADER_LEN: usize = 6;
+/// Bytes of a frame without payload that are tolerated, so that a later version may put something there.
+pub const CONTROL_LEN_MAX: usize = 64;
+/// Bytes of a small message: a few fields, some addresses, a sentence.
+pub const MESSAGE_LEN_MAX: usize = 64 * 1024;
+/// Bytes of a message whose tag we do not know; it is skipped or refused by its number.
+pub const UNKNOWN_LEN_MAX: usize = 64 * 1024;
+/// Bytes of a job's description. One file takes about 100 bytes and its path, so tens of thousands of files fit.
+pub const SUBMIT_LEN_MAX: usize = 16 * 1024 * 1024;
+/// Bytes of a list of missing blobs: 34 bytes each, as many as a description can name.
+pub const NEED_LEN_MAX: usize = 8 * 1024 * 1024;
+/// Bytes of a list of members or peers: about 1 KiB each, [`crate::defaults::PEERS_MAX`] of them, with room.
+pub const LIST_LEN_MAX: usize = 4 * 1024 * 1024;
+/// Bytes of a job's end: a report, and the names of what stayed behind.
+pub const ENDED_LEN_MAX: usize = 1024 * 1024;
+/// Bytes a writer gathers into one write with the header instead of handing the payload over by itself.
+const INLINE_LEN_MAX: usize = 1024;
+/// Bytes a reader asks for when it does not know what comes next.
+const READ_LEN: usize = 16 * 1024;
+/// Bytes in flight between the ends of [`FrameStream::pair`]; the writer waits when they are full.
+const PAIR_LEN: usize = 256 * 1024;
+
+/// The most bytes a frame of this tag may carry.
+#[must_use]
+pub const fn payload_len_max(tag: Tag) -> usize {
+    match tag {
+        Tag::SUBMIT => SUBMIT_LEN_MAX,
+        Tag::NEED => NEED_LEN_MAX,
+        Tag::MEMBERS | Tag::MEMBERS_ARE | Tag::WELCOME | Tag::PEERS_ARE => LIST_LEN_MAX,
+        Tag::ENDED => ENDED_LEN_MAX,
+        Tag::DATA | Tag::STDIN | Tag::STDOUT | Tag::STDERR => CHUNK_LEN_MAX,
+        Tag::GOODBYE
+        | Tag::OWNER_PEERS
+        | Tag::OWNER_SHUTDOWN
+        | Tag::STARTED
+        | Tag::BLOBS_END
+        | Tag::STDIN_END
+        | Tag::CANCEL
+        | Tag::DONE => CONTROL_LEN_MAX,
+        Tag::FAULT
+        | Tag::INFO
+        | Tag::FETCH_ARTIFACT
+        | Tag::JOIN
+        | Tag::OWNER_INVITE
+        | Tag::OWNER_JOIN
+        | Tag::OWNER_ADD_PEER
+        | Tag::OWNER_REMOVE_PEER
+        | Tag::ACCEPTED
+        | Tag::STAGE
+        | Tag::OUTPUT_FILE
+        | Tag::BLOB
+        | Tag::INFO_IS
+        | Tag::ARTIFACT_IS
+        | Tag::INVITATION_IS
+        | Tag::JOIN_CHALLENGE
+        | Tag::JOIN_PROOF => MESSAGE_LEN_MAX,
+        _ => UNKNOWN_LEN_MAX,
+    }
+}
+
+/// One frame.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Frame {
+    /// What the payload is.
+    pub tag: Tag,
+    /// Raw bytes, or an encoded message.
+    pub payload: Bytes,
+}
+
+impl Frame {
+    /// A frame without payload.
+    #[must_use]
+    pub const fn empty(tag: Tag) -> Self {
+        Self { tag, payload: Bytes::new() }
+    }
+
+    /// A frame that carries `message`.
+    #[must_use]
+    pub fn message<T: Serialize>(tag: Tag, message: &T) -> Self {
+        Self { tag, payload: encode(message) }
+    }
+
+    /// The message it carries.
+    ///
+    /// # Errors
+    /// [`DecodeError`] when it carries something else.
+    pub fn decode<T: DeserializeOwned>(&self) -> Result<T, DecodeError> {
+        decode(&self.payload)
+    }
+}
+
+/// Why frames could not be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum FrameError {
+    /// The stream below failed; the other side or the connection is gone.
+    #[error("stream to the other side broke")]
+    Io(#[source] io::Error),
+    /// The stream ended inside a frame, or where one was needed.
+    #[error("stream ended early")]
+    Truncated,
+    /// A length is over its bound.
+    #[error("{tag} frame of {len} bytes is over its bound of {len_max}")]
+    TooLong {
+        /// The frame's tag.
+        tag: Tag,
+        /// Its length.
+        len: usize,
+        /// The bound.
+        len_max: usize,
+    },
+    /// The payload is not what the tag promises.
+    #[error("{tag} frame cannot be understood")]
+    Decode {
+        /// The frame's tag.
+        tag: Tag,
+        /// Why.
+        source: DecodeError,
+    },
+    /// Another frame was due.
+    #[error("{got} frame arrived where {wanted} was due")]
+    Unexpected {
+        /// What arrived.
+        got: Tag,
+        /// What was due.
+        wanted: Tag,
+    },
+    /// The other side refused or failed.
+    #[error("{0}")]
+    Fault(Fault),
+}
+
+/// Reads frames.
+pub struct FrameReader {
+    inner: Box<dyn AsyncRead + Send + Unpin>,
+    buffer: BytesMut,
+}
+
+impl FrameReader {
+    /// Frames from `inner`.
+    pub fn new(inner: impl AsyncRead + Send + Unpin + 'static) -> Self {
+        Self { inner: Box::new(inner), buffer: BytesMut::new() }
+    }
+
+    /// The next frame, or `None` where the stream ends between frames. Safe to cancel.
+    ///
+    /// # Errors
+    /// [`FrameError`]; the stream is of no use after one.
+    pub async fn next(&mut self) -> Result<Option<Frame>, FrameError> {
+        loop {
+            if let Some(frame) = self.take_buffered()? {
+                return Ok(Some(frame));
+            }
+            let read = self.inner.read_buf(&mut self.buffer).await.map_err(FrameError::Io)?;
+            if read == 0 {
+                return if self.buffer.is_empty() { Ok(None) } else { Err(FrameError::Truncated) };
+            }
+        }
+    }
+
+    /// The next frame, which must be there. A `FAULT` is an error.
+    ///
+    /// # Errors
+    /// [`FrameError`], among others [`FrameError::Fault`].
+    pub async fn expect_any(&mut self) -> Result<Frame, FrameError> {
+        let frame = self.next().await?.ok_or(FrameError::Truncated)?;
+        if frame.tag == Tag::FAULT {
+            let fault: Fault = frame.decode().map_err(|source| FrameError::Decode { tag: Tag::FAULT, source })?;
+            // It will be printed: lines are kept, what a terminal would obey is not.
+            let text: String = fault.text.chars().filter(|c| *c == '\n' || !c.is_control()).collect();
+            return Err(FrameError::Fault(Fault::new(fault.code, text)));
+        }
+        Ok(frame)
+    }
+
+    /// The next frame, which must be of this tag.
+    ///
+    /// # Errors
+    /// [`FrameError`], among others [`FrameError::Fault`] and [`FrameError::Unexpected`].
+    pub async fn expect(&mut self, wanted: Tag) -> Result<Frame, FrameError> {
+        let frame = self.expect_any().await?;
+        if frame.tag == wanted { Ok(frame) } else { Err(FrameError::Unexpected { got: frame.tag, wanted }) }
+    }
+
+    /// The message of the next frame, which must be of this tag.
+    ///
+    /// # Errors
+    /// [`FrameError`].
+    pub async fn expect_message<T: DeserializeOwned>(&mut self, wanted: Tag) -> Result<T, FrameError> {
+        let frame = self.expect(wanted).await?;
+        frame.decode().map_err(|source| FrameError::Decode { tag: wanted, source })
+    }
+
+    /// A frame that is already whole in the buffer; otherwise makes room for what is missing of it.
+    fn take_buffered(&mut self) -> Result<Option<Frame>, FrameError> {
+        if self.buffer.len() < HEADER_LEN {
+            self.buffer.reserve(READ_LEN);
+            return Ok(None);
+        }
+        let tag = Tag(u16::from_le_bytes([self.buffer[0], self.buffer[1]]));
+        let len_field = [self.buffer[2], self.buffer[3], self.buffer[4], self.buffer[5]];
+        let len = usize::try_from(u32::from_le_bytes(len_field)).unwrap_or(usize::MAX);
+        let len_max = payload_len_max(tag);
+        if len > len_max {
+            return Err(FrameError::TooLong { tag, len, len_max });
+        }
+        if self.buffer.len() < HEADER_LEN + len {
+            let missing = HEADER_LEN + len - self.buffer.len();
+            // Large payloads are made room for as they arrive: a length alone costs us at most this.
+            self.buffer.reserve(missing.min(CHUNK_LEN_MAX));
+            return Ok(None);
+        }
+        self.buffer.advance(HEADER_LEN);
+        Ok(Some(Frame { tag, payload: self.buffer.split_to(len).freeze() }))
+    }
+}
+
+/// Writes frames. Waits while the other side does not read: that is the backpressure of everything above.
+pub struct FrameWriter {
+    inner: Box<dyn AsyncWrite + Send + Unpin>,
+    /// What a cancelled call left unwritten; at most two pieces, header and payload.
+    pending: VecDeque<Bytes>,
+}
+
+impl FrameWriter {
+    /// Frames into `inner`.
+    pub fn new(inner: impl AsyncWrite + Send + Unpin + 'static) -> Self {
+        Self { inner: Box::new(inner), pending: VecDeque::new() }
+    }
+
+    /// Sends a frame. When this is cancelled the frame is sent by the next call, or lost as a whole with the stream.
+    ///
+    /// # Errors
+    /// [`FrameError::TooLong`] before anything is sent, or [`FrameError::Io`].
+    pub async fn send(&mut self, frame: Frame) -> Result<(), FrameError> {
+        let (tag, len, len_max) = (frame.tag, frame.payload.len(), payload_len_max(frame.tag));
+        let length = u32::try_from(len).ok().filter(|_| len <= len_max);
+        let Some(length) = length else { return Err(FrameError::TooLong { tag, len, len_max }) };
+        self.flush().await?;
+        let inline = len <= INLINE_LEN_MAX;
+        let mut head = BytesMut::with_capacity(HEADER_LEN + if inline { len } else { 0 });
+        head.put_u16_le(tag.0);
+        head.put_u32_le(length);
+        if inline {
+            head.put_slice(&frame.payload);
+        }
+        self.pending.push_back(head.freeze());
+        if !inline {
+            self.pending.push_back(frame.payload);
+        }
+        self.flush().await
+    }
+
+    /// Sends a message.
+    ///
+    /// # Errors
+    /// As [`FrameWriter::send`].
+    pub async fn send_message<T: Serialize>(&mut self, tag: Tag, message: &T) -> Result<(), FrameError> {
+        self.send(Frame::message(tag, message)).await
+    }
+
+    /// Sends a frame without payload.
+    ///
+    /// # Errors
+    /// As [`FrameWriter::send`].
+    pub async fn send_empty(&mut self, tag: Tag) -> Result<(), FrameError> {
+        self.send(Frame::empty(tag)).await
+    }
+
+    /// Sends raw bytes in as many frames as they need; none for no bytes.
+    ///
+    /// # Errors
+    /// As [`FrameWriter::send`].
+    pub async fn send_bytes(&mut self, tag: Tag, mut bytes: Bytes) -> Result<(), FrameError> {
+        while !bytes.is_empty() {
+            let piece = bytes.split_to(bytes.len().min(payload_len_max(tag)));
+            self.send(Frame { tag, payload: piece }).await?;
+        }
+        Ok(())
+    }
+
+    /// Sends a refusal; its text is cut where it would not fit.
+    ///
+    /// # Errors
+    /// As [`FrameWriter::send`].
+    pub async fn send_fault(&mut self, fault: &Fault) -> Result<(), FrameError> {
+        let text: String = fault.text.chars().take(MESSAGE_LEN_MAX / 8).collect();
+        self.send_message(Tag::FAULT, &Fault::new(fault.code, text)).await
+    }
+
+    /// Says that nothing more follows.
+    ///
+    /// # Errors
+    /// [`FrameError::Io`].
+    pub async fn finish(&mut self) -> Result<(), FrameError> {
+        self.flush().await?;
+        self.inner.shutdown().await.map_err(FrameError::Io)
+    }
+
+    async fn flush(&mut self) -> Result<(), FrameError> {
+        while let Some(piece) = self.pending.front_mut() {
+            if piece.has_remaining() {
+                let written = self.inner.write_buf(piece).await.map_err(FrameError::Io)?;
+                if written == 0 && piece.has_remaining() {
+                    return Err(FrameError::Io(io::ErrorKind::WriteZero.into()));
+                }
+            } else {
+                self.pending.pop_front();
+            }
+        }
+        self.inner.flush().await.map_err(FrameError::Io)
+    }
+}
+
+/// Both directions of one request. Dropping it ends it: the other side reads an end and its writes fail.
+pub struct FrameStream {
+    /// What the other side says.
+    pub reader: FrameReader,
+    /// What we say.
+    pub writer: FrameWriter,
+}
+
+impl FrameStream {
+    /// Frames over a pair of byte streams.
+    pub fn new(
+        reader: impl AsyncRead + Send + Unpin + 'static,
+        writer: impl AsyncWrite + Send + Unpin + 'static,
+    ) -> Self {
+        Self { reader: FrameReader::new(reader), writer: FrameWriter::new(writer) }
+    }
+
+    /// Two ends in this process.
+    #[must_use]
+    pub fn pair() -> (Self, Self) {
+        let (left, right) = tokio::io::duplex(PAIR_LEN);
+        let (left_reader, left_writer) = tokio::io::split(left);
+        let (right_reader, right_writer) = tokio::io::split(right);
+        (Self::new(left_reader, left_writer), Self::new(right_reader, right_writer))
+    }
+}
+
+#[cfg(test)]
+mod tests;

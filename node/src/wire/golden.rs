@@ -1,0 +1,218 @@
+//! One byte-exact frame of every tag, in `golden.txt`. A change there is a change of the wire: it needs a new protocol
+//! version and a word on how old and new get along.
+
+use super::*;
+use crate::identity::NodeId;
+use bytes::{BufMut, Bytes, BytesMut};
+use potluck_runtime::{Digest, GuestPath, LimitHit, LimitKind, Limits, Outcome, Report};
+use serde::{Serialize, de::DeserializeOwned};
+use std::collections::BTreeMap;
+use std::fmt::{Debug, Write};
+use std::net::SocketAddr;
+
+const GOLDEN: &str = include_str!("golden.txt");
+
+fn id(byte: u8) -> NodeId {
+    NodeId::from_bytes([byte; 32])
+}
+
+fn path(text: &str) -> GuestPath {
+    GuestPath::parse(text).unwrap()
+}
+
+fn addresses() -> Vec<SocketAddr> {
+    vec!["192.0.2.7:7420".parse().unwrap(), "[2001:db8::7]:7420".parse().unwrap()]
+}
+
+fn file() -> JobFile {
+    JobFile { path: path("data/in.csv"), digest: Digest::from_bytes([1; 32]), size: 300, executable: true }
+}
+
+fn submit() -> SubmitJob {
+    SubmitJob {
+        job: JobId([2; 16]),
+        program: JobProgram::Script { environment: "python".into(), entry: path("report.py") },
+        args: vec!["-v".into()],
+        env: vec![("LANG".into(), "C".into())],
+        files: vec![file()],
+        directories: vec![path("out")],
+        mounts: vec![JobMount {
+            guest: "/data".into(),
+            files: vec![],
+            directories: vec![],
+            local: Some("/srv".into()),
+        }],
+        limits: Limits::default(),
+        stdin: true,
+        outputs: false,
+        requires: vec![],
+    }
+}
+
+fn info() -> NodeInfo {
+    NodeInfo {
+        id: id(3),
+        name: "attic".into(),
+        version: "0.1.0".into(),
+        engine: "wasmtime 48.0.8".into(),
+        os: "linux".into(),
+        arch: "x86_64".into(),
+        cores: 8,
+        memory_bytes: 1 << 33,
+        memory_free_bytes: 1 << 32,
+        load_milli: 1250,
+        gpus: vec!["NVIDIA T400".into()],
+        jobs_running: 1,
+        environments: vec!["python".into()],
+        addresses: addresses(),
+    }
+}
+
+fn members() -> Members {
+    let vouch = Vouch {
+        subject: id(4),
+        name: "cellar".into(),
+        addresses: addresses(),
+        voucher: id(5),
+        issued_unix: 1_800_000_000,
+        signature: [6; 64],
+    };
+    Members { vouches: vec![vouch] }
+}
+
+fn peer_list() -> PeerList {
+    let peer = PeerState {
+        id: id(3),
+        name: "attic".into(),
+        address: Some(addresses()[0]),
+        online: true,
+        last_seen_ms: Some(40),
+        info: Some(info()),
+    };
+    let away = PeerState { address: None, online: false, last_seen_ms: None, info: None, ..peer.clone() };
+    PeerList { me: info(), peers: vec![peer, away] }
+}
+
+fn ended() -> Ended {
+    let hit = LimitHit { kind: LimitKind::WallTime, used: 2000, allowed: 1000 };
+    let report = Report { outcome: Outcome::Limit(hit), fuel_used: 5, wall_ms: 2000, memory_peak_bytes: 65536 };
+    Ended { report, left_behind: vec!["link: a symbolic link".into()] }
+}
+
+/// A message's payload, after checking that it comes back the same.
+fn message<T: Serialize + DeserializeOwned + PartialEq + Debug>(message: &T) -> Bytes {
+    let bytes = encode(message);
+    assert_eq!(&decode::<T>(&bytes).unwrap(), message);
+    assert!(decode::<T>(&bytes[..bytes.len() - 1]).is_err(), "cut short: {message:?}");
+    assert!(decode::<T>(&[&bytes[..], &[0]].concat()).is_err(), "followed by more: {message:?}");
+    bytes
+}
+
+fn sample(tag: Tag) -> Bytes {
+    let digest = Digest::from_bytes([1; 32]);
+    match tag {
+        Tag::FAULT => message(&Fault::new(FaultCode::BUSY, "full")),
+        Tag::SUBMIT => message(&submit()),
+        Tag::MEMBERS | Tag::MEMBERS_ARE => message(&members()),
+        Tag::FETCH_ARTIFACT => message(&FetchArtifact { sha256: [7; 32] }),
+        Tag::JOIN => message(&JoinHello { ticket: [8; 8], name: "den".into(), nonce: [9; 32], addresses: addresses() }),
+        Tag::OWNER_INVITE => message(&Invite { ttl_s: 3600 }),
+        Tag::OWNER_JOIN => message(&Join { ticket: "potluck1abc".into() }),
+        Tag::OWNER_ADD_PEER => message(&AddPeer { address: "attic:7420".into() }),
+        Tag::OWNER_REMOVE_PEER => message(&RemovePeer { peer: id(3) }),
+        Tag::ACCEPTED => message(&Accepted { job: JobId([2; 16]), node: id(3), name: "attic".into() }),
+        Tag::NEED => message(&Need { digests: vec![digest] }),
+        Tag::STAGE => message(&Stage::Fetching { what: "python".into(), done: 1, total: Some(2) }),
+        Tag::OUTPUT_FILE => message(&OutputFile { path: path("out/plot.png"), digest, size: 9, executable: false }),
+        Tag::ENDED => message(&ended()),
+        Tag::BLOB => message(&BlobHead { digest, size: 300 }),
+        Tag::INFO_IS => message(&info()),
+        Tag::ARTIFACT_IS => message(&ArtifactHead { size: 104 << 20 }),
+        Tag::WELCOME => message(&Welcome { name: "attic".into(), members: members() }),
+        Tag::INVITATION_IS => message(&Invitation { ticket: "potluck1abc".into(), expires_unix: 1_800_000_000 }),
+        Tag::PEERS_ARE => message(&peer_list()),
+        Tag::JOIN_CHALLENGE => message(&JoinChallenge { nonce: [9; 32], proof: [10; 32] }),
+        Tag::JOIN_PROOF => message(&JoinProof { proof: [10; 32] }),
+        Tag::STDOUT | Tag::STDERR | Tag::STDIN | Tag::DATA => Bytes::from_static(b"raw bytes"),
+        Tag::INFO
+        | Tag::GOODBYE
+        | Tag::OWNER_PEERS
+        | Tag::OWNER_SHUTDOWN
+        | Tag::STARTED
+        | Tag::BLOBS_END
+        | Tag::STDIN_END
+        | Tag::CANCEL
+        | Tag::DONE => Bytes::new(),
+        other => panic!("{other} has no sample"),
+    }
+}
+
+/// The frame as a writer sends it.
+fn frame_bytes(tag: Tag) -> Vec<u8> {
+    let payload = sample(tag);
+    let mut bytes = BytesMut::new();
+    bytes.put_u16_le(tag.0);
+    bytes.put_u32_le(u32::try_from(payload.len()).unwrap());
+    bytes.put_slice(&payload);
+    bytes.to_vec()
+}
+
+#[test]
+fn every_tag_has_its_golden_frame() {
+    let golden: BTreeMap<&str, &str> =
+        GOLDEN.lines().filter(|line| !line.starts_with('#')).filter_map(|line| line.split_once(' ')).collect();
+    assert_eq!(golden.len(), Tag::KNOWN.len(), "a frame for every tag and no other");
+    let mut changed = String::new();
+    for (tag, name) in Tag::KNOWN {
+        let bytes = data_encoding::HEXLOWER.encode(&frame_bytes(*tag));
+        if golden.get(name) != Some(&bytes.as_str()) {
+            writeln!(changed, "{name} {bytes}").unwrap();
+        }
+    }
+    assert!(changed.is_empty(), "these frames are others than in golden.txt:\n{changed}");
+}
+
+#[tokio::test]
+async fn every_golden_frame_is_read_as_its_tag_and_written_as_its_bytes() {
+    for (tag, _) in Tag::KNOWN {
+        let bytes = frame_bytes(*tag);
+        let (near, mut far) = tokio::io::duplex(64 * 1024);
+        let mut writer = FrameWriter::new(near);
+        writer.send(Frame { tag: *tag, payload: sample(*tag) }).await.unwrap();
+        drop(writer);
+        let mut written = Vec::new();
+        tokio::io::AsyncReadExt::read_to_end(&mut far, &mut written).await.unwrap();
+        assert_eq!(written, bytes, "{tag}");
+        let frame = FrameReader::new(std::io::Cursor::new(bytes)).next().await.unwrap().unwrap();
+        assert_eq!(frame, Frame { tag: *tag, payload: sample(*tag) });
+    }
+}
+
+#[test]
+fn a_field_of_a_later_version_is_skipped_and_bytes_at_random_are_refused_without_harm() {
+    #[derive(Serialize)]
+    struct LaterInvite {
+        ttl_s: u64,
+        note: &'static str,
+    }
+    let later = encode(&LaterInvite { ttl_s: 60, note: "later" });
+    assert_eq!(decode::<Invite>(&later).unwrap(), Invite { ttl_s: 60 });
+
+    let mut noise = [0u8; 200];
+    for round in 0..5000u32 {
+        let mut xof = blake3::Hasher::new().update(&round.to_le_bytes()).finalize_xof();
+        xof.fill(&mut noise);
+        assert!(decode::<SubmitJob>(&noise).is_err() && decode::<Members>(&noise).is_err());
+        // A genuine message with one byte changed is refused or another message, never a panic.
+        let mut bytes = encode(&peer_list()).to_vec();
+        let at = usize::from(noise[0]) * 256 % bytes.len() + usize::from(noise[1]) % 200;
+        let at = at % bytes.len();
+        bytes[at] = noise[2];
+        let _ = decode::<PeerList>(&bytes);
+    }
+    // Lengths that promise gigabytes cost nothing.
+    for lie in [&b"\x81\xa7vouches\xdd\xff\xff\xff\xff"[..], &b"\xdf\xff\xff\xff\xff"[..], &b"\xc6\xff\xff\xff\xff"[..]]
+    {
+        assert!(decode::<Members>(lie).is_err());
+    }
+}
