@@ -1,2 +1,37 @@
-//! x
-fn main(){}
+//! The one binary: parse, log, dispatch, exit code. Started as `potluck worker` it is the confined child in which a
+//! guest runs, and nothing else of this crate is touched.
+
+mod args;
+mod commands;
+mod exit;
+mod quantity;
+mod settings;
+mod render;
+mod progress;
+mod streams;
+mod signals;
+mod background;
+mod logging;
+
+use args::Cli;
+use clap::Parser;
+use std::ffi::OsStr;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    if std::env::args_os().nth(1).as_deref() == Some(OsStr::new(settings::WORKER_COMMAND)) {
+        return potluck_runtime::worker_main();
+    }
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return args::answer(&error),
+    };
+    let result = logging::start(cli.command.audience()).and_then(|()| commands::dispatch(cli.command));
+    ExitCode::from(result.unwrap_or_else(|error| {
+        let trouble = exit::trouble_of(&error);
+        if trouble != exit::Trouble::ReaderGone {
+            render::say(&render::sentence(&error));
+        }
+        trouble.code()
+    }))
+}

@@ -100,3 +100,5 @@ pub const DIALS_MAX: usize = 64;
 pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(3);
 /// Events waiting for the driver; senders wait when it is full.
 pub const EVENTS_MAX: usize = 1024;
+/// Graphics processors a node names, or may name.
+pub const GPUS_MAX: usize = 16;

@@ -1,12 +1,10 @@
 //! What this machine is and how busy it is. Cheap, and honest: what is not known is left out.
 
+use crate::defaults::GPUS_MAX;
 use std::fs;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use sysinfo::{MemoryRefreshKind, RefreshKind, System};
-
-/// Graphics processors named at most.
-const GPUS_MAX: usize = 16;
 
 /// Looks at this machine.
 #[derive(Debug)]

@@ -5,7 +5,10 @@
 //!
 //! The artifacts come from the wheel named by `POTLUCK_TEST_WHEEL`, or from pip; they and the compiled interpreter are
 //! kept below the target directory. Machines with neither fail here, and the message says what is needed.
-#![expect(unsafe_code, reason = "the compiled interpreter is kept in the target directory, which only this test writes")]
+#![expect(
+    unsafe_code,
+    reason = "the compiled interpreter is kept in the target directory, which only this test writes"
+)]
 
 use potluck_runtime::{Environments, GuestPath, ScriptBoot, SilentWatch};
 use std::fs;

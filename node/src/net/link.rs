@@ -1,7 +1,7 @@
 //! A link: one authenticated connection to a node whose key was proved in the handshake. Requests are streams on it.
 
 use crate::config::tame_name;
-use crate::defaults::REQUEST_TIMEOUT;
+use crate::defaults::{ADDRESSES_MAX, GPUS_MAX, REQUEST_TIMEOUT};
 pub use crate::dispatch::Role;
 use crate::identity::NodeId;
 use crate::net::quic::is_crypto;
@@ -9,6 +9,11 @@ use crate::wire::{Frame, FrameError, FrameStream, NodeInfo, Tag};
 use serde::de::DeserializeOwned;
 use std::fmt;
 use std::net::SocketAddr;
+
+/// Environments a peer may name.
+const ENVIRONMENTS_MAX: usize = 16;
+/// Characters of one text a peer says of itself.
+const TEXT_LEN_MAX: usize = 80;
 
 /// One connection to a proved peer. Clones are the same connection.
 #[derive(Clone)]
@@ -135,7 +140,7 @@ impl Link {
     /// [`RequestError`].
     pub async fn info(&self) -> Result<NodeInfo, RequestError> {
         let info: NodeInfo = self.request(Frame::empty(Tag::INFO), Tag::INFO_IS).await?;
-        Ok(NodeInfo { id: self.peer, name: tame_name(&info.name), ..info })
+        Ok(tame_info(self.peer, info))
     }
 
     /// Waits until the link has ended.
@@ -175,8 +180,54 @@ impl From<quinn::ConnectionError> for Closed {
     }
 }
 
+/// What a peer says of itself, made fit to be kept and printed: its id is the one it proved, its texts are short and hold
+/// nothing that a terminal would obey, its lists are bounded.
+fn tame_info(peer: NodeId, mut info: NodeInfo) -> NodeInfo {
+    info.id = peer;
+    info.name = tame_name(&info.name);
+    info.gpus.truncate(GPUS_MAX);
+    info.environments.truncate(ENVIRONMENTS_MAX);
+    info.addresses.truncate(ADDRESSES_MAX);
+    let texts = [&mut info.version, &mut info.engine, &mut info.os, &mut info.arch];
+    for text in texts.into_iter().chain(&mut info.gpus).chain(&mut info.environments) {
+        *text = text.chars().filter(|c| !c.is_control()).take(TEXT_LEN_MAX).collect();
+    }
+    info
+}
+
 /// An IPv4 address as such, also where a socket for both families shows it inside IPv6.
 #[must_use]
 pub fn unmapped(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(address.ip().to_canonical(), address.port())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_peer_says_of_itself_cannot_fill_the_list_or_command_a_terminal() {
+        let peer = NodeId::from_bytes([1; 32]);
+        let info = NodeInfo {
+            id: NodeId::from_bytes([2; 32]),
+            name: "two words".into(),
+            version: "1".into(),
+            engine: "\u{1b}[2Jgone".into(),
+            os: "x".repeat(5000),
+            arch: "a\nb".into(),
+            cores: 1,
+            memory_bytes: 0,
+            memory_free_bytes: 0,
+            load_milli: 0,
+            gpus: vec!["g".repeat(5000); 5000],
+            jobs_running: 0,
+            environments: vec![String::new(); 5000],
+            addresses: vec![SocketAddr::from(([192, 0, 2, 1], 1)); 5000],
+        };
+        let tame = tame_info(peer, info);
+        assert_eq!((tame.id, tame.name.as_str(), tame.engine.as_str()), (peer, "two-words", "[2Jgone"));
+        assert_eq!((tame.os.len(), tame.arch.as_str()), (TEXT_LEN_MAX, "ab"));
+        assert_eq!((tame.gpus.len(), tame.gpus[0].len()), (GPUS_MAX, TEXT_LEN_MAX));
+        assert_eq!((tame.environments.len(), tame.addresses.len()), (ENVIRONMENTS_MAX, ADDRESSES_MAX));
+    }
 }

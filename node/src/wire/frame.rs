@@ -181,8 +181,10 @@ impl FrameReader {
     pub async fn expect_any(&mut self) -> Result<Frame, FrameError> {
         let frame = self.next().await?.ok_or(FrameError::Truncated)?;
         if frame.tag == Tag::FAULT {
-            let fault = frame.decode().map_err(|source| FrameError::Decode { tag: Tag::FAULT, source })?;
-            return Err(FrameError::Fault(fault));
+            let fault: Fault = frame.decode().map_err(|source| FrameError::Decode { tag: Tag::FAULT, source })?;
+            // It will be printed: lines are kept, what a terminal would obey is not.
+            let text: String = fault.text.chars().filter(|c| *c == '\n' || !c.is_control()).collect();
+            return Err(FrameError::Fault(Fault::new(fault.code, text)));
         }
         Ok(frame)
     }

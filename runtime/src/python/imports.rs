@@ -29,7 +29,10 @@ impl fmt::Display for MissingPackage {
     /// A paragraph: what is missing, where it is imported, what helps, what is there.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { module, file, line } = self;
-        write!(f, "{file}:{line} imports {module:?}, which is neither in the environment python nor among the job's files")?;
+        write!(
+            f,
+            "{file}:{line} imports {module:?}, which is neither in the environment python nor among the job's files"
+        )?;
         if let Some(hint) = hint(module) {
             write!(f, "; {hint}")?;
         } else {
@@ -89,9 +92,9 @@ fn is_there(top: &str) -> bool {
 
 /// Whether any file or directory of the job has this name: then the script may know how to reach it.
 fn is_anywhere(neighbours: &BTreeSet<&str>, top: &str) -> bool {
-    neighbours
-        .iter()
-        .any(|path| path.split('/').any(|part| part == top || part.split_once('.').is_some_and(|(stem, _)| stem == top)))
+    neighbours.iter().any(|path| {
+        path.split('/').any(|part| part == top || part.split_once('.').is_some_and(|(stem, _)| stem == top))
+    })
 }
 
 /// The files an import of `module` runs: each package's `__init__.py` on the way, and the module itself.
@@ -247,7 +250,8 @@ fn simple_statements(code: &str, line: u32, imports: &mut Vec<Import>) {
 
 fn push(module: &str, line: u32, imports: &mut Vec<Import>) {
     let is_name = |part: &str| {
-        part.starts_with(|c: char| c.is_alphabetic() || c == '_') && part.chars().all(|c| c.is_alphanumeric() || c == '_')
+        part.starts_with(|c: char| c.is_alphabetic() || c == '_')
+            && part.chars().all(|c| c.is_alphanumeric() || c == '_')
     };
     if module.split('.').all(is_name) {
         imports.push(Import { module: module.to_owned(), line });
@@ -266,7 +270,9 @@ fn hint(module: &str) -> Option<String> {
         }
         "polars" | "pyarrow" | "dask" | "duckdb" | "modin" => "for tables there are pandas, narwhals and sqlite3",
         "plotly" | "bokeh" | "altair" => "for charts there are matplotlib and seaborn",
-        "numba" | "cython" | "Cython" | "cffi" => "code cannot be compiled inside the sandbox; numpy and scipy are there",
+        "numba" | "cython" | "Cython" | "cffi" => {
+            "code cannot be compiled inside the sandbox; numpy and scipy are there"
+        }
         "psycopg2" | "pymysql" | "sqlalchemy" | "redis" | "pymongo" => "a job has no network; sqlite3 is there",
         _ if ABSENT_STANDARD.binary_search(&module).is_ok() => {
             "this part of the standard library needs a screen, a terminal or an operating system that the sandbox does not have"

@@ -23,6 +23,7 @@ const MPL_DATA_FILES_MAX: usize = 4096;
 
 const GUEST_FILES: &[(&str, &str)] = &[
     ("boot.py", include_str!("../../python/boot.py")),
+    ("late.py", include_str!("../../python/late.py")),
     ("asyncio_loop.py", include_str!("../../python/asyncio_loop.py")),
     ("locks.py", include_str!("../../python/locks.py")),
     ("matplotlib_fonts.py", include_str!("../../python/matplotlib_fonts.py")),

@@ -26,10 +26,7 @@ impl ArtifactWriter {
     pub(super) fn create(root: &Path, artifact: &'static Artifact) -> Result<Self, EnvironmentError> {
         let aside = root.join("partial");
         let doing = "make room for an artifact in";
-        let file = tempfile::Builder::new()
-            .prefix(artifact.name)
-            .tempfile_in(&aside)
-            .map_err(failed(doing, &aside))?;
+        let file = tempfile::Builder::new().prefix(artifact.name).tempfile_in(&aside).map_err(failed(doing, &aside))?;
         file.as_file().lock().map_err(failed(doing, &aside))?;
         Ok(Self { artifact, file, place: root.join(artifact.place), hasher: Sha256::new(), written: 0 })
     }

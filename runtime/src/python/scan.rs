@@ -221,11 +221,9 @@ fn prefix(code: &[u8]) -> Prefix {
     let len = code.iter().rev().take_while(is_word).count();
     let word = code[code.len() - len..].to_ascii_lowercase();
     match word.as_slice() {
-        b"r" | b"b" | b"u" | b"f" | b"t" | b"br" | b"rb" | b"fr" | b"rf" | b"tr" | b"rt" => Prefix {
-            len,
-            raw: word.contains(&b'r'),
-            formatted: word.contains(&b'f') || word.contains(&b't'),
-        },
+        b"r" | b"b" | b"u" | b"f" | b"t" | b"br" | b"rb" | b"fr" | b"rf" | b"tr" | b"rt" => {
+            Prefix { len, raw: word.contains(&b'r'), formatted: word.contains(&b'f') || word.contains(&b't') }
+        }
         _ => Prefix { len: 0, raw: false, formatted: false },
     }
 }

@@ -27,8 +27,7 @@ pub(super) fn extract<W: Write>(
     }
     let mut archive = zip::ZipArchive::new(io::BufReader::new(file)).map_err(|e| refuse(e.to_string()))?;
     for &artifact in artifacts {
-        let mut member =
-            archive.by_name(artifact.member).map_err(|e| refuse(format!("{}: {e}", artifact.member)))?;
+        let mut member = archive.by_name(artifact.member).map_err(|e| refuse(format!("{}: {e}", artifact.member)))?;
         if member.size() != artifact.size {
             return Err(refuse(format!("{} has {} bytes instead of {}", artifact.name, member.size(), artifact.size)));
         }

@@ -14,3 +14,4 @@ file = open("unclosed.txt", "w")
 file.write("hello")
 file.flush()
 atexit.register(lambda: print(os.path.getsize("/unclosed.txt"), "bytes"))
+globals()[1] = "a name that is no text"

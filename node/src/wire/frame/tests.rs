@@ -111,3 +111,11 @@ async fn a_fault_is_an_error_with_its_sentence_and_long_bytes_are_cut_into_frame
     assert_eq!(far.reader.expect(Tag::DATA).await.unwrap().payload.len(), 1);
     sending.await.unwrap();
 }
+
+#[tokio::test]
+async fn the_sentence_of_a_fault_cannot_command_a_terminal() {
+    let (mut near, mut far) = FrameStream::pair();
+    near.writer.send_fault(&Fault::new(FaultCode::BUSY, "one\u{1b}[2J\ntwo\r")).await.unwrap();
+    let answer = far.reader.expect(Tag::DONE).await;
+    assert!(matches!(&answer, Err(FrameError::Fault(fault)) if fault.text == "one[2J\ntwo"), "{answer:?}");
+}

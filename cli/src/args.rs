@@ -1,0 +1,119 @@
+//! What can be typed. Each command's own options stand beside the command; nothing here opens or reads anything.
+
+use crate::commands::{
+    completions, config, doctor, down, env, invite, join, peers, run, setup, status, up, version, whoami,
+};
+use crate::exit;
+use crate::logging::Audience;
+use clap::error::ErrorKind;
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+/// Examples under `potluck --help`.
+const EXAMPLES: &str = "\
+Examples:
+  potluck run hello.py                     run a script here, in a sandbox
+  potluck up -d                            lend this machine, find the others
+  potluck invite                           print a ticket for another machine
+  potluck run --on attic report.py         run a script on the machine called attic
+
+`potluck COMMAND --help` shows the options of a command and examples.
+POTLUCK_HOME moves configuration and data, POTLUCK_CACHE_DIR the cache; POTLUCK_LOG=debug says more.";
+
+/// Run .py and .wasm jobs on any machine of people who trust each other, in a sandbox.
+#[derive(Debug, Parser)]
+#[command(name = "potluck", version, after_help = EXAMPLES, max_term_width = 100)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run a program here or on a peer
+    Run(run::RunArgs),
+    /// Start this machine's node: find peers, run their jobs
+    Up(up::UpArgs),
+    /// Stop this machine's node
+    Down(down::DownArgs),
+    /// Say whether the node runs, and what it is
+    Status(status::StatusArgs),
+    /// List the machines of the group, or change who belongs to it
+    Peers(peers::PeersArgs),
+    /// Make a ticket that lets one more machine join
+    Invite(invite::InviteArgs),
+    /// Join a group with a ticket
+    Join(join::JoinArgs),
+    /// Say who this machine is
+    Whoami(whoami::WhoamiArgs),
+    /// Set this machine up with a few questions
+    Setup(setup::SetupArgs),
+    /// Read and change settings
+    Config(config::ConfigArgs),
+    /// List, add and remove language environments
+    Env(env::EnvArgs),
+    /// Test each thing Potluck needs and say what to do about a failure
+    Doctor(doctor::DoctorArgs),
+    /// Print a completion script for a shell
+    Completions(completions::CompletionsArgs),
+    /// Print the version
+    Version(version::VersionArgs),
+}
+
+impl Command {
+    /// Who reads this command's log.
+    pub(crate) fn audience(&self) -> Audience {
+        match self {
+            Self::Up(up) if !up.detach => Audience::Daemon,
+            _ => Audience::Command,
+        }
+    }
+}
+
+/// Prints what the parser has to say (help, or what is wrong) and gives the exit code for it.
+pub(crate) fn answer(error: &clap::Error) -> ExitCode {
+    // Nobody is left to be told when the stream is closed.
+    let _gone = error.print();
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => ExitCode::from(exit::SUCCESS),
+        _ if std::env::args_os().nth(1).is_some_and(|command| command == "run") => ExitCode::from(exit::FAILED),
+        _ => ExitCode::from(exit::USAGE),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_has_examples() {
+        for command in Cli::command().get_subcommands() {
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            assert!(help.contains("potluck"), "{} has no example", command.get_name());
+        }
+    }
+
+    #[test]
+    fn what_stands_after_the_program_belongs_to_the_program() {
+        let cli = Cli::try_parse_from(["potluck", "run", "--on", "attic", "x.py", "--on", "b", "-f", "--", "-x"]).unwrap();
+        let Command::Run(run) = cli.command else { panic!("run was typed") };
+        assert_eq!(run.on.as_deref(), Some("attic"));
+        assert_eq!(run.program, std::path::Path::new("x.py"));
+        assert_eq!(run.args, ["--on", "b", "-f", "--", "-x"]);
+    }
+
+    #[test]
+    fn an_option_without_a_usable_value_is_refused() {
+        for wrong in [["--fuel", "plenty"], ["--memory", "x"], ["--timeout", "soon"], ["-e", "=x"], ["--stdin", "maybe"]] {
+            assert!(Cli::try_parse_from(["potluck", "run", wrong[0], wrong[1], "x.py"]).is_err(), "{wrong:?}");
+        }
+        assert!(Cli::try_parse_from(["potluck", "run", "--mount", "here", "x.py"]).is_err());
+        assert!(Cli::try_parse_from(["potluck", "run"]).is_err());
+    }
+}

@@ -1,0 +1,51 @@
+//! One file for each command; each gives an exit code or an error.
+
+pub(crate) mod run;
+
+pub(crate) mod up;
+
+pub(crate) mod down;
+
+pub(crate) mod status;
+
+pub(crate) mod peers;
+
+pub(crate) mod invite;
+
+pub(crate) mod join;
+
+pub(crate) mod whoami;
+
+pub(crate) mod setup;
+
+pub(crate) mod config;
+
+pub(crate) mod env;
+
+pub(crate) mod doctor;
+
+pub(crate) mod completions;
+
+pub(crate) mod version;
+
+use crate::args::Command;
+
+/// Carries a command out.
+pub(crate) fn dispatch(command: Command) -> anyhow::Result<u8> {
+    match command {
+        Command::Run(args) => run::execute(args),
+        Command::Up(args) => up::execute(&args),
+        Command::Down(args) => down::execute(&args),
+        Command::Status(args) => status::execute(&args),
+        Command::Peers(args) => peers::execute(args),
+        Command::Invite(args) => invite::execute(&args),
+        Command::Join(args) => join::execute(&args),
+        Command::Whoami(args) => whoami::execute(&args),
+        Command::Setup(args) => setup::execute(args),
+        Command::Config(args) => config::execute(args),
+        Command::Env(args) => env::execute(args),
+        Command::Doctor(args) => doctor::execute(&args),
+        Command::Completions(args) => completions::execute(&args),
+        Command::Version(args) => version::execute(&args),
+    }
+}

@@ -1,0 +1,327 @@
+//! `potluck run`: a program goes in, its output comes out as it is printed, and its exit code is ours.
+
+mod capture;
+mod report;
+
+use crate::exit::{self, Refusal, Trouble};
+use crate::progress::{Manner, Progress};
+use crate::quantity::{ByteSize, Fuel, Span};
+use crate::render::{self, say};
+use crate::settings;
+use crate::signals::EndRequests;
+use crate::streams::{self, Writer};
+use bytes::Bytes;
+use capture::Capture;
+use clap::{Args, ValueEnum};
+use potluck_node::client::{FailureKind, Job, JobEvent, JobStdin, StdinMode, Submission, SubmitError, Target};
+use potluck_runtime::{GuestPath, Limits, OutputStream};
+use report::Summary;
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+
+const EXAMPLES: &str = "\
+Examples:
+  potluck run hello.py                                here, or on any machine of the group that fits
+  potluck run --on attic report.py --year 2025        on the machine called attic; --year is the script's
+  cat text | potluck run wordcount.py                 stdin is the script's stdin
+  potluck run -f sales.csv -o out report.py           sales.csv goes along, what is written comes back into out/
+  potluck run --mount ./data::/data --memory 4G train.py
+  potluck run --json tool.wasm | jq .exit_code
+
+Options stand before PROGRAM; everything after it belongs to the program.";
+
+#[derive(Args, Debug)]
+#[command(after_help = EXAMPLES, after_long_help = format!("{EXAMPLES}\n\n{}", exit::TABLE))]
+pub(crate) struct RunArgs {
+    /// Where to run: a peer's name or id, `any`, or `local` [default: any machine that fits, this one included]
+    #[arg(long, value_name = "PEER|any|local")]
+    pub(crate) on: Option<String>,
+    /// The environment that runs a script [default: by the file's ending]
+    #[arg(long = "env", value_name = "NAME")]
+    environment: Option<String>,
+    /// Set an environment variable of the program; nothing else is inherited
+    #[arg(short = 'e', value_name = "KEY=VALUE", value_parser = parse_variable)]
+    variables: Vec<(String, String)>,
+    /// Put files and folders into the program's working directory
+    #[arg(short = 'f', value_name = "PATH")]
+    files: Vec<PathBuf>,
+    /// Let the program read a folder, at an absolute path of its own
+    #[arg(long, value_name = "HOST::GUEST", value_parser = parse_mount)]
+    mount: Vec<(PathBuf, String)>,
+    /// Bring back the files the program made or changed into this folder
+    #[arg(short = 'o', value_name = "DIR")]
+    outputs: Option<PathBuf>,
+    /// Most instructions it may execute; a busy core takes about 8G a second
+    #[arg(long, value_name = "AMOUNT", default_value = "10T")]
+    fuel: Fuel,
+    /// Most memory it may hold
+    #[arg(long, value_name = "SIZE", default_value = "1G")]
+    memory: ByteSize,
+    /// Longest it may take
+    #[arg(long, value_name = "TIME", default_value = "10m")]
+    timeout: Span,
+    /// Most bytes it may keep on disk, inputs not counted
+    #[arg(long, value_name = "SIZE", default_value = "1G")]
+    disk: ByteSize,
+    /// Most bytes it may print
+    #[arg(long, value_name = "SIZE", default_value = "64M")]
+    output: ByteSize,
+    /// What the program reads: `none` is empty, `inherit` is ours, `auto` is ours unless we are in the background
+    #[arg(long, value_name = "WHICH", default_value = "auto", hide_possible_values = true)]
+    stdin: StdinChoice,
+    /// Print one JSON object with everything about the job instead of its output
+    #[arg(long)]
+    json: bool,
+    /// Say nothing but what the program says, unless it cannot be run
+    #[arg(short, long)]
+    quiet: bool,
+    /// file.py, file.wasm, or a directory with __main__.py
+    #[arg(value_name = "PROGRAM")]
+    pub(crate) program: PathBuf,
+    /// Arguments of the program
+    #[arg(value_name = "ARGS", trailing_var_arg = true, allow_hyphen_values = true)]
+    pub(crate) args: Vec<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum StdinChoice {
+    Auto,
+    None,
+    Inherit,
+}
+
+/// Runs the program and gives its exit code.
+pub(crate) fn execute(args: RunArgs) -> anyhow::Result<u8> {
+    let json = args.json;
+    match settings::block_on(run(args)) {
+        Ok(code) => Ok(code),
+        Err(error) if json && exit::trouble_of(&error) != Trouble::ReaderGone => {
+            let code = exit::trouble_of(&error).code();
+            render::print_json(&report::of_failure(&render::sentence(&error), code))?;
+            Err(error)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+async fn run(args: RunArgs) -> anyhow::Result<u8> {
+    let mut requests = EndRequests::listen()?;
+    let progress = Progress::new(Manner::suitable(args.quiet));
+    warn_of_late_options(&args);
+    let client = settings::client()?;
+    let submission = submission(&args);
+    let target: Target = args.on.as_deref().unwrap_or("any").parse().unwrap_or(Target::Any);
+    let job = tokio::select! {
+        job = client.submit(target, submission) => job.map_err(refusal)?,
+        () = requests.next() => return Err(Refusal::error(Trouble::Cancelled, "cancelled before the job was sent")),
+    };
+    let summary = Show::new(&args, progress)?.follow(job, &mut requests).await?;
+    if !args.quiet {
+        summary.explain();
+    }
+    let code = summary.exit_code();
+    if args.json {
+        render::print_json(&summary.into_json())?;
+    }
+    Ok(code)
+}
+
+fn submission(args: &RunArgs) -> Submission {
+    let forwards = match args.stdin {
+        StdinChoice::None => false,
+        StdinChoice::Inherit => true,
+        StdinChoice::Auto => streams::stdin_is_ours(),
+    };
+    let limits = Limits {
+        fuel: args.fuel.0,
+        memory_bytes: args.memory.0,
+        wall_ms: u64::try_from(args.timeout.0.as_millis()).unwrap_or(u64::MAX),
+        output_bytes: args.output.0,
+        disk_bytes: args.disk.0,
+        ..Limits::default()
+    };
+    let mut submission = Submission::new(&args.program)
+        .args(args.args.clone())
+        .limits(limits)
+        .stdin(if forwards { StdinMode::Piped } else { StdinMode::None });
+    for (key, value) in &args.variables {
+        submission = submission.env(key, value);
+    }
+    for path in &args.files {
+        submission = submission.file(path);
+    }
+    for (host, guest) in &args.mount {
+        submission = submission.mount(host, guest);
+    }
+    if let Some(dir) = &args.outputs {
+        submission = submission.outputs(dir);
+    }
+    match &args.environment {
+        Some(name) => submission.environment(name),
+        None => submission,
+    }
+}
+
+/// `--on` typed last goes to the program, which is seldom what was meant.
+fn warn_of_late_options(args: &RunArgs) {
+    let late = args.args.iter().any(|arg| arg == "--on" || arg.starts_with("--on="));
+    if late && args.on.is_none() && !args.quiet {
+        let program = args.program.display();
+        say(&format!("note: `--on` stands after {program}, so it goes to the program; to choose a machine type \
+                      `potluck run --on PEER {program}`"));
+    }
+}
+
+/// Shows a job as it runs.
+struct Show {
+    progress: Progress,
+    writer: Writer,
+    capture: Option<Capture>,
+    quiet: bool,
+    summary: Summary,
+}
+
+impl Show {
+    fn new(args: &RunArgs, progress: Progress) -> anyhow::Result<Self> {
+        let capture = args.json.then(Capture::default);
+        Ok(Self { progress, writer: Writer::start()?, capture, quiet: args.quiet, summary: Summary::default() })
+    }
+
+    /// Until the job has ended, or the user asks a second time to end it.
+    async fn follow(mut self, mut job: Job, requests: &mut EndRequests) -> anyhow::Result<Summary> {
+        self.summary.job = Some(job.id);
+        if let Some(stdin) = job.stdin.take() {
+            let pieces = streams::read_stdin()?;
+            // Ends with the job, which closes its stdin, or with this process.
+            tokio::spawn(forward(pieces, stdin));
+        }
+        let mut cancelled = false;
+        loop {
+            let step = {
+                let next = async {
+                    match job.events.next().await {
+                        Some(event) => self.take(event.map_err(refusal)?).await,
+                        None => Err(anyhow::anyhow!("the job ended without a word")),
+                    }
+                };
+                tokio::select! {
+                    step = next => Some(step?),
+                    () = requests.next() => None,
+                }
+            };
+            match step {
+                Some(ControlFlow::Break(())) => break,
+                Some(ControlFlow::Continue(true)) => {}
+                Some(ControlFlow::Continue(false)) if self.summary.reader_gone => {}
+                Some(ControlFlow::Continue(false)) => {
+                    self.summary.reader_gone = true;
+                    job.canceller.cancel();
+                }
+                None if cancelled => return Err(Refusal::error(Trouble::Cancelled, "cancelled; the job was not waited for")),
+                None => {
+                    cancelled = true;
+                    self.progress.finish();
+                    job.canceller.cancel();
+                }
+            }
+        }
+        self.finish(requests).await
+    }
+
+    /// Shows one event. Continues with whether the output is still wanted; breaks when the job has ended.
+    async fn take(&mut self, event: JobEvent) -> anyhow::Result<ControlFlow<(), bool>> {
+        match event {
+            JobEvent::Accepted { node, name } => {
+                if node.is_some() && !self.quiet && self.progress_is_for_people() {
+                    say(&format!("running on {}", render::tame(&name)));
+                }
+                self.summary.peer = Some(name);
+            }
+            JobEvent::Sending { done, total } => self.progress.bytes("sending inputs", done, Some(total)),
+            JobEvent::Stage(stage) => self.progress.wire_stage(&stage),
+            JobEvent::Started => self.progress.finish(),
+            JobEvent::Output { stream, bytes } => {
+                self.progress.finish();
+                return Ok(ControlFlow::Continue(self.output(stream, bytes).await));
+            }
+            JobEvent::OutputFile { path, size } => self.summary.outputs.push(Self::output_file(&path, size)),
+            JobEvent::Ended(ended) => {
+                self.progress.finish();
+                self.summary.ended = Some(ended);
+                return Ok(ControlFlow::Break(()));
+            }
+        }
+        Ok(ControlFlow::Continue(true))
+    }
+
+    fn progress_is_for_people(&self) -> bool {
+        std::io::IsTerminal::is_terminal(&std::io::stderr())
+    }
+
+    async fn output(&mut self, stream: OutputStream, bytes: Bytes) -> bool {
+        match &mut self.capture {
+            Some(capture) => {
+                capture.push(stream, &bytes);
+                true
+            }
+            None => self.summary.reader_gone || self.writer.write(stream, bytes).await,
+        }
+    }
+
+    fn output_file(path: &GuestPath, size: u64) -> report::OutputEntry {
+        report::OutputEntry { path: path.to_string(), size }
+    }
+
+    async fn finish(mut self, requests: &mut EndRequests) -> anyhow::Result<Summary> {
+        let written = tokio::select! {
+            written = self.writer.finish() => written,
+            () = requests.next() => return Err(Refusal::error(Trouble::Cancelled, "cancelled before all output was written")),
+        };
+        match written {
+            Ok(()) => {}
+            Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => self.summary.reader_gone = true,
+            Err(error) => return Err(anyhow::Error::new(error).context("cannot write the job's output to stdout")),
+        }
+        self.summary.capture = self.capture;
+        Ok(self.summary)
+    }
+}
+
+async fn forward(mut pieces: tokio::sync::mpsc::Receiver<Bytes>, mut stdin: JobStdin) {
+    while let Some(bytes) = pieces.recv().await {
+        if stdin.write(bytes).await.is_err() {
+            return;
+        }
+    }
+    stdin.close().await;
+}
+
+/// A submission's failure with its exit code.
+fn refusal(error: SubmitError) -> anyhow::Error {
+    let trouble = match error.kind() {
+        FailureKind::NotFound => Trouble::NotFound,
+        FailureKind::BadProgram => Trouble::CannotRun,
+        FailureKind::Cancelled => Trouble::Cancelled,
+        FailureKind::BadInput
+        | FailureKind::Unreachable
+        | FailureKind::Refused
+        | FailureKind::Environment
+        | FailureKind::Lost
+        | FailureKind::Internal => Trouble::Failed,
+    };
+    Refusal::error(trouble, render::sentence(&anyhow::Error::new(error)))
+}
+
+fn parse_variable(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err("KEY=VALUE is expected".to_owned()),
+    }
+}
+
+fn parse_mount(text: &str) -> Result<(PathBuf, String), String> {
+    match text.split_once("::") {
+        Some((host, guest)) if !host.is_empty() && guest.starts_with('/') => Ok((host.into(), guest.to_owned())),
+        _ => Err("HOST::GUEST is expected, GUEST starting with `/`, such as ./data::/data".to_owned()),
+    }
+}

@@ -1,0 +1,207 @@
+//! How a job is summed up: the sentence for people, the object for programs, the exit code for scripts. The object's
+//! fields are stable; it is the same object whether the job ran or could not.
+
+use super::capture::{Capture, text_of};
+use crate::exit;
+use crate::quantity::{ByteSize, Fuel, Span};
+use crate::render::{say, tame};
+use potluck_node::wire::{Ended, JobId};
+use potluck_runtime::{LimitHit, LimitKind, Outcome};
+use serde::Serialize;
+use std::time::Duration;
+
+/// What is known of a job when it has ended.
+#[derive(Default)]
+pub(super) struct Summary {
+    pub(super) job: Option<JobId>,
+    pub(super) peer: Option<String>,
+    pub(super) ended: Option<Ended>,
+    pub(super) outputs: Vec<OutputEntry>,
+    pub(super) capture: Option<Capture>,
+    /// Whoever read our stdout went away.
+    pub(super) reader_gone: bool,
+}
+
+/// One file that came back.
+#[derive(Debug, Serialize)]
+pub(super) struct OutputEntry {
+    pub(super) path: String,
+    pub(super) size: u64,
+}
+
+/// The object of `--json`.
+#[derive(Debug, Serialize)]
+pub(super) struct JobObject {
+    job: Option<String>,
+    peer: Option<String>,
+    outcome: OutcomeObject,
+    exit_code: u8,
+    fuel_used: u64,
+    wall_ms: u64,
+    memory_peak_bytes: u64,
+    stdout: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stdout_base64: Option<String>,
+    stderr: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stderr_base64: Option<String>,
+    outputs: Vec<OutputEntry>,
+    truncated: bool,
+}
+
+/// How it ended, for programs.
+#[derive(Debug, Serialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+enum OutcomeObject {
+    Exited { code: i32 },
+    Trapped { why: String },
+    Limit { limit: LimitKind, used: u64, allowed: u64 },
+    Cancelled,
+    Lost { why: String },
+    /// It has not run, or nobody knows how it ended.
+    Failed { why: String },
+}
+
+/// The object of a job that has no outcome.
+pub(super) fn of_failure(why: &str, exit_code: u8) -> JobObject {
+    let outcome = if exit_code == exit::CANCELLED {
+        OutcomeObject::Cancelled
+    } else {
+        OutcomeObject::Failed { why: why.to_owned() }
+    };
+    JobObject {
+        job: None,
+        peer: None,
+        outcome,
+        exit_code,
+        fuel_used: 0,
+        wall_ms: 0,
+        memory_peak_bytes: 0,
+        stdout: String::new(),
+        stdout_base64: None,
+        stderr: String::new(),
+        stderr_base64: None,
+        outputs: Vec::new(),
+        truncated: false,
+    }
+}
+
+impl Summary {
+    /// What `potluck run` exits with.
+    pub(super) fn exit_code(&self) -> u8 {
+        match &self.ended {
+            _ if self.reader_gone => exit::CANCELLED,
+            Some(ended) => exit::code_of_outcome(&ended.report.outcome),
+            None => exit::FAILED,
+        }
+    }
+
+    /// Says on stderr what the exit code alone does not.
+    pub(super) fn explain(&self) {
+        let Some(ended) = &self.ended else { return };
+        if !self.reader_gone {
+            if let Some(sentence) = explanation(&ended.report.outcome) {
+                say(&tame(&sentence));
+            }
+        }
+        for left in &ended.left_behind {
+            say(&format!("not brought back: {}", tame(left)));
+        }
+    }
+
+    /// The object of this job.
+    pub(super) fn into_json(self) -> JobObject {
+        let exit_code = self.exit_code();
+        let mut object = of_failure("the job ended without a word", exit_code);
+        object.job = self.job.map(|job| job.to_string());
+        object.peer = self.peer;
+        object.outputs = self.outputs;
+        if let Some(Ended { report, .. }) = self.ended {
+            object.outcome = report.outcome.into();
+            object.fuel_used = report.fuel_used;
+            object.wall_ms = report.wall_ms;
+            object.memory_peak_bytes = report.memory_peak_bytes;
+        }
+        if let Some(capture) = self.capture {
+            (object.stdout, object.stdout_base64) = text_of(&capture.stdout);
+            (object.stderr, object.stderr_base64) = text_of(&capture.stderr);
+            object.truncated = capture.truncated;
+        }
+        object
+    }
+}
+
+impl From<Outcome> for OutcomeObject {
+    fn from(outcome: Outcome) -> Self {
+        match outcome {
+            Outcome::Exited(code) => Self::Exited { code },
+            Outcome::Trapped(why) => Self::Trapped { why },
+            Outcome::Limit(LimitHit { kind, used, allowed }) => Self::Limit { limit: kind, used, allowed },
+            Outcome::Cancelled => Self::Cancelled,
+            Outcome::Lost(why) => Self::Lost { why },
+        }
+    }
+}
+
+/// The sentence for an outcome, if the job itself has not said enough.
+fn explanation(outcome: &Outcome) -> Option<String> {
+    match outcome {
+        Outcome::Exited(_) => None,
+        Outcome::Trapped(why) => Some(format!("the program trapped: {why}")),
+        Outcome::Limit(hit) => Some(limit_sentence(hit)),
+        Outcome::Cancelled => Some("the job was cancelled".to_owned()),
+        Outcome::Lost(why) => Some(format!("the worker was lost: {why}")),
+    }
+}
+
+fn limit_sentence(hit: &LimitHit) -> String {
+    let amount = |value: u64| match hit.kind {
+        LimitKind::Fuel => Fuel(value).to_string(),
+        LimitKind::WallTime => Span(Duration::from_millis(value)).to_string(),
+        LimitKind::Memory | LimitKind::Output | LimitKind::Disk => ByteSize(value).to_string(),
+        LimitKind::OpenFiles => value.to_string(),
+    };
+    let remedy = hit.kind.flag().map(|flag| format!("; `{flag}` raises it")).unwrap_or_default();
+    format!("stopped by its {} limit: used {} of {}{remedy}", hit.kind, amount(hit.used), amount(hit.allowed))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use potluck_runtime::Report;
+
+    fn summary(outcome: Outcome) -> Summary {
+        let report = Report { outcome, fuel_used: 5, wall_ms: 6, memory_peak_bytes: 7 };
+        Summary { ended: Some(Ended { report, left_behind: Vec::new() }), ..Summary::default() }
+    }
+
+    #[test]
+    fn a_limit_says_which_how_much_and_which_flag_raises_it() {
+        let hit = LimitHit { kind: LimitKind::Memory, used: 3 << 29, allowed: 1 << 30 };
+        let sentence = limit_sentence(&hit);
+        assert_eq!(sentence, "stopped by its memory limit: used 1.5 GiB of 1 GiB; `--memory` raises it");
+        let hit = LimitHit { kind: LimitKind::WallTime, used: 60_000, allowed: 60_000 };
+        assert_eq!(limit_sentence(&hit), "stopped by its wall time limit: used 1m of 1m; `--timeout` raises it");
+    }
+
+    #[test]
+    fn the_object_names_the_outcome_and_carries_the_figures() {
+        let object = serde_json::to_value(summary(Outcome::Exited(3)).into_json()).unwrap();
+        assert_eq!(object["outcome"], serde_json::json!({"kind": "exited", "code": 3}));
+        assert_eq!((&object["exit_code"], &object["fuel_used"]), (&3.into(), &5.into()));
+        assert!(object.get("stdout_base64").is_none());
+    }
+
+    #[test]
+    fn an_output_nobody_reads_counts_as_cancelled() {
+        let mut summary = summary(Outcome::Exited(0));
+        summary.reader_gone = true;
+        assert_eq!(summary.exit_code(), exit::CANCELLED);
+    }
+
+    #[test]
+    fn a_job_that_ends_by_itself_needs_no_explanation() {
+        assert_eq!(explanation(&Outcome::Exited(1)), None);
+        assert!(explanation(&Outcome::Cancelled).is_some());
+    }
+}

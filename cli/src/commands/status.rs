@@ -1,0 +1,100 @@
+//! `potluck status`: whether the node runs, and what it says of itself. Fails when it does not run, so that scripts can
+//! ask.
+
+use crate::quantity::ByteSize;
+use crate::{exit, render, settings};
+use clap::Args;
+use potluck_node::wire::NodeInfo;
+use serde::Serialize;
+
+const EXAMPLES: &str = "\
+Examples:
+  potluck status
+  potluck status --json | jq .jobs_running
+
+Exits with 0 when the node runs and with 125 when it does not.";
+
+#[derive(Args, Debug)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct StatusArgs {
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// A node in JSON: the fields of `status --json` and of each peer's `info`.
+#[derive(Serialize)]
+pub(super) struct NodeObject {
+    running: bool,
+    id: String,
+    name: String,
+    version: String,
+    engine: String,
+    os: String,
+    arch: String,
+    cores: u32,
+    memory_bytes: u64,
+    memory_free_bytes: u64,
+    load: f64,
+    gpus: Vec<String>,
+    jobs_running: u32,
+    environments: Vec<String>,
+    addresses: Vec<String>,
+}
+
+impl NodeObject {
+    pub(super) fn new(info: &NodeInfo, running: bool) -> Self {
+        Self {
+            running,
+            id: info.id.to_string(),
+            name: info.name.clone(),
+            version: info.version.clone(),
+            engine: info.engine.clone(),
+            os: info.os.clone(),
+            arch: info.arch.clone(),
+            cores: info.cores,
+            memory_bytes: info.memory_bytes,
+            memory_free_bytes: info.memory_free_bytes,
+            load: f64::from(info.load_milli) / 1000.0,
+            gpus: info.gpus.clone(),
+            jobs_running: info.jobs_running,
+            environments: info.environments.clone(),
+            addresses: info.addresses.iter().map(ToString::to_string).collect(),
+        }
+    }
+}
+
+pub(crate) fn execute(args: &StatusArgs) -> anyhow::Result<u8> {
+    let client = settings::client()?;
+    let (running, info) = settings::block_on(async { Ok((client.daemon_runs(), client.info().await?)) })?;
+    if args.json {
+        render::print_json(&NodeObject::new(&info, running))?;
+    } else if running {
+        render::print(&describe(&info))?;
+    }
+    if running {
+        return Ok(exit::SUCCESS);
+    }
+    render::say("no node runs on this machine; `potluck up -d` starts one");
+    Ok(exit::FAILED)
+}
+
+fn describe(info: &NodeInfo) -> String {
+    let addresses: Vec<String> = info.addresses.iter().map(ToString::to_string).collect();
+    let environments = if info.environments.is_empty() { "none".to_owned() } else { info.environments.join(", ") };
+    format!(
+        "{} ({}) is up\naddresses     {}\nmachine       {}/{}, {} cores, {} of {} memory free\nload          {:.2}\n\
+         jobs running  {}\nenvironments  {environments}\nengine        {}\n",
+        info.name,
+        info.id.short(),
+        addresses.join(", "),
+        info.os,
+        info.arch,
+        info.cores,
+        ByteSize(info.memory_free_bytes),
+        ByteSize(info.memory_bytes),
+        f64::from(info.load_milli) / 1000.0,
+        info.jobs_running,
+        info.engine,
+    )
+}

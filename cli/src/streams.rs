@@ -1,0 +1,109 @@
+//! The three standard streams of this process, each on a thread of its own: a reader that is slow, or a stdin that
+//! never ends, holds up neither the network nor Ctrl-C. Order between stdout and stderr is kept; queues are bounded,
+//! so a full one is backpressure on the job. No thread is waited for at the end of the process.
+
+use anyhow::Context;
+use bytes::Bytes;
+use potluck_runtime::OutputStream;
+use std::io::{self, IsTerminal, Read, Write};
+use tokio::sync::{mpsc, oneshot};
+
+/// Pieces of output that wait for a slow reader; each is at most one frame (256 KiB).
+const OUTPUT_PIECES_MAX: usize = 8;
+/// Pieces of stdin that wait for the job.
+const INPUT_PIECES_MAX: usize = 2;
+/// Bytes of one piece of stdin.
+const INPUT_PIECE_LEN_MAX: usize = 64 * 1024;
+
+/// Writes what a job writes.
+pub(crate) struct Writer {
+    pieces: Option<mpsc::Sender<(OutputStream, Bytes)>>,
+    result: oneshot::Receiver<io::Result<()>>,
+}
+
+impl Writer {
+    /// Starts the writing thread.
+    pub(crate) fn start() -> anyhow::Result<Self> {
+        let (pieces, mut queue) = mpsc::channel::<(OutputStream, Bytes)>(OUTPUT_PIECES_MAX);
+        let (sender, result) = oneshot::channel();
+        let body = move || {
+            let mut outcome = Ok(());
+            while let Some((stream, bytes)) = queue.blocking_recv() {
+                outcome = write(stream, &bytes);
+                if outcome.is_err() {
+                    break;
+                }
+            }
+            // Closed first, so that whoever waits to send learns that nothing more is taken.
+            drop(queue);
+            let _gone = sender.send(outcome);
+        };
+        std::thread::Builder::new().name("output".into()).spawn(body).context("cannot start a thread for the output")?;
+        Ok(Self { pieces: Some(pieces), result })
+    }
+
+    /// Hands over a piece; false when stdout takes no more.
+    pub(crate) async fn write(&self, stream: OutputStream, bytes: Bytes) -> bool {
+        match &self.pieces {
+            Some(pieces) => pieces.send((stream, bytes)).await.is_ok(),
+            None => false,
+        }
+    }
+
+    /// Waits until everything is written, and says how that went.
+    pub(crate) async fn finish(&mut self) -> io::Result<()> {
+        self.pieces = None;
+        (&mut self.result).await.unwrap_or_else(|_| Err(io::Error::other("the output thread has ended")))
+    }
+}
+
+fn write(stream: OutputStream, bytes: &[u8]) -> io::Result<()> {
+    match stream {
+        OutputStream::Stdout => {
+            let mut stdout = io::stdout().lock();
+            stdout.write_all(bytes)?;
+            stdout.flush()
+        }
+        OutputStream::Stderr => {
+            // A closed stderr is no reason to end a job whose stdout is read.
+            let _gone = io::stderr().lock().write_all(bytes);
+            Ok(())
+        }
+    }
+}
+
+/// Whether `--stdin auto` hands stdin on: always, but not that of a terminal whose foreground is another job's, since
+/// reading there would stop this process.
+pub(crate) fn stdin_is_ours() -> bool {
+    if !io::stdin().is_terminal() {
+        return true;
+    }
+    match rustix::termios::tcgetpgrp(io::stdin()) {
+        Ok(foreground) => foreground == rustix::process::getpgrp(),
+        Err(_) => false,
+    }
+}
+
+/// Reads this process's stdin for as long as somebody takes it.
+pub(crate) fn read_stdin() -> anyhow::Result<mpsc::Receiver<Bytes>> {
+    let (pieces, queue) = mpsc::channel(INPUT_PIECES_MAX);
+    let body = move || {
+        let mut stdin = io::stdin().lock();
+        let mut buffer = vec![0u8; INPUT_PIECE_LEN_MAX];
+        loop {
+            match stdin.read(&mut buffer) {
+                // A stdin that cannot be read (closed, a directory) is an empty one.
+                Ok(0) => return,
+                Ok(len) => {
+                    if pieces.blocking_send(Bytes::copy_from_slice(&buffer[..len])).is_err() {
+                        return;
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => return,
+            }
+        }
+    };
+    std::thread::Builder::new().name("stdin".into()).spawn(body).context("cannot start a thread for stdin")?;
+    Ok(queue)
+}

@@ -1,0 +1,217 @@
+//! A place of its own for everything one `potluck` user has: configuration, data, cache, temporary and working
+//! directory. When it is dropped, nothing that ran in it may be left.
+
+use crate::artifacts::binary;
+use crate::leak::{left_in, processes_of};
+use crate::process::Invocation;
+use crate::python::shared_cache;
+use crate::wait::holds_within;
+use std::ffi::OsStr;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::thread;
+use std::time::Duration;
+use tempfile::TempDir;
+
+/// How long after the last command a process of a home may still be about to end.
+const GONE_WITHIN: Duration = Duration::from_secs(10);
+
+/// One user's world.
+#[derive(Debug)]
+pub struct Home {
+    root: TempDir,
+    cache: PathBuf,
+    host: Option<String>,
+    path: Option<PathBuf>,
+}
+
+impl Home {
+    /// A fresh world with an empty cache of its own.
+    ///
+    /// # Panics
+    /// When its directories cannot be made.
+    #[must_use]
+    pub fn new() -> Self {
+        let root =
+            tempfile::Builder::new().prefix("potluck-test-").tempdir().expect("a temporary directory can be made");
+        for name in ["home", "cache", "tmp", "work", "user"] {
+            fs::create_dir(root.path().join(name)).expect("a directory can be made in a fresh one");
+        }
+        let home = Self { cache: root.path().join("cache"), root, host: None, path: None };
+        let settings = format!("port = 0\ndiscovery_port = {}\n", discovery_port());
+        fs::write(home.config().join("config.toml"), settings).expect("the settings can be written");
+        home
+    }
+
+    /// A fresh world with the lasting cache, in which Python is compiled.
+    #[must_use]
+    pub fn with_python() -> Self {
+        Self::new().with_cache(&shared_cache())
+    }
+
+    /// The same world with another cache.
+    #[must_use]
+    pub fn with_cache(mut self, cache: &Path) -> Self {
+        cache.clone_into(&mut self.cache);
+        self
+    }
+
+    /// The same world on a host of a lab, named by its network namespace.
+    #[must_use]
+    pub fn on_host(mut self, namespace: &str) -> Self {
+        self.host = Some(namespace.to_owned());
+        self
+    }
+
+    /// The same world where no program but those in `directory` is found by name.
+    #[must_use]
+    pub fn with_path(mut self, directory: &Path) -> Self {
+        self.path = Some(directory.to_owned());
+        self
+    }
+
+    /// The same world whose node calls itself `name`.
+    ///
+    /// # Panics
+    /// When `potluck config set` refuses.
+    #[must_use]
+    #[track_caller]
+    pub fn named(self, name: &str) -> Self {
+        self.potluck(["config", "set", "name", name]).finish().expect(0);
+        self
+    }
+
+    /// The directory all of this world lies in.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        self.root.path()
+    }
+
+    /// What `POTLUCK_HOME` says.
+    #[must_use]
+    pub fn config(&self) -> PathBuf {
+        self.root.path().join("home")
+    }
+
+    /// What `POTLUCK_CACHE_DIR` says.
+    #[must_use]
+    pub fn cache(&self) -> &Path {
+        &self.cache
+    }
+
+    /// Where commands are run.
+    #[must_use]
+    pub fn work(&self) -> PathBuf {
+        self.root.path().join("work")
+    }
+
+    /// Where the working directories of runs are made.
+    #[must_use]
+    pub fn scratch(&self) -> PathBuf {
+        self.config().join("data/scratch")
+    }
+
+    /// The working directories of runs that exist now.
+    #[must_use]
+    pub fn scratch_entries(&self) -> Vec<PathBuf> {
+        left_in(&self.scratch())
+    }
+
+    /// Writes a file below the working directory and returns its path.
+    ///
+    /// # Panics
+    /// When it cannot be written.
+    pub fn write(&self, name: &str, bytes: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.work().join(name);
+        let parent = path.parent().expect("a file below a directory has a parent");
+        fs::create_dir_all(parent).expect("a directory can be made");
+        fs::write(&path, bytes).expect("a file can be written");
+        path
+    }
+
+    /// `potluck` with these arguments.
+    pub fn potluck<A: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = A>) -> Invocation {
+        Invocation::new(self.command(binary().as_os_str())).args(args)
+    }
+
+    /// `potluck run` with these arguments.
+    pub fn run<A: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = A>) -> Invocation {
+        self.potluck(["run"]).args(args)
+    }
+
+    /// Any program in this world's environment, on its host.
+    pub fn command(&self, program: &OsStr) -> Command {
+        let mut command = match &self.host {
+            Some(namespace) => {
+                let mut command = Command::new("ip");
+                command.args(["netns", "exec", namespace]).arg(program);
+                command
+            }
+            None => Command::new(program),
+        };
+        let root = self.root.path();
+        let path = self.path.clone().map_or_else(|| std::env::var_os("PATH").unwrap_or_default(), Into::into);
+        command
+            .env_clear()
+            .env("PATH", path)
+            .env("LANG", "C.UTF-8")
+            .env("HOME", root.join("user"))
+            .env("TMPDIR", root.join("tmp"))
+            .env("POTLUCK_HOME", self.config())
+            .env("POTLUCK_CACHE_DIR", &self.cache)
+            .current_dir(self.work());
+        command
+    }
+
+    /// What is there of this world beside what it was given: processes, working directories of runs, temporary files.
+    #[must_use]
+    pub fn traces(&self) -> Vec<String> {
+        let processes = processes_of(self.root.path()).into_iter().map(|p| format!("process {}: {}", p.id, p.command));
+        let temporary = left_in(&self.root.path().join("tmp"));
+        let directories = self.scratch_entries().into_iter().chain(temporary).map(|path| path.display().to_string());
+        processes.chain(directories).collect()
+    }
+
+    /// Fails when a process, working directory or temporary file of this world is left.
+    ///
+    /// # Panics
+    /// When something is left; processes are killed first.
+    pub fn assert_nothing_left(&self) {
+        if holds_within(GONE_WITHIN, || self.traces().is_empty()) {
+            return;
+        }
+        let left = self.traces();
+        processes_of(self.root.path()).iter().for_each(crate::leak::Process::kill);
+        panic!("left behind: {left:#?}");
+    }
+}
+
+impl Default for Home {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Drop for Home {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            // The test has failed already; only make sure that nothing outlives it.
+            processes_of(self.root.path()).iter().for_each(crate::leak::Process::kill);
+        } else {
+            self.assert_nothing_left();
+        }
+    }
+}
+
+/// The beacon port of this test process: its own, so that tests side by side do not hear each other, and below the
+/// range from which the system gives out ports.
+fn discovery_port() -> u32 {
+    10_000 + std::process::id() % 20_000
+}
+
+/// Writes a script into the working directory of `home` and returns its name.
+pub fn write_script(home: &Home, name: &str, lines: &[&str]) -> String {
+    home.write(name, lines.join("\n") + "\n");
+    name.to_owned()
+}

@@ -1,0 +1,68 @@
+//! What a home has left behind: processes and directories.
+
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+/// A process that has to do with a home.
+#[derive(Clone, Debug)]
+pub struct Process {
+    /// Its id.
+    pub id: i32,
+    /// Its command line, for people.
+    pub command: String,
+}
+
+impl Process {
+    /// The most memory it has held at once, in bytes; `None` when it has ended.
+    #[must_use]
+    pub fn memory_peak(&self) -> Option<u64> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.id)).ok()?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+        line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok().map(|kib| kib * 1024)
+    }
+
+    /// Ends it at once, as a crash would; no matter if it has ended already.
+    pub fn kill(&self) {
+        if let Some(id) = rustix::process::Pid::from_raw(self.id) {
+            let _ = rustix::process::kill_process(id, rustix::process::Signal::KILL);
+        }
+    }
+}
+
+/// Every process but this one whose environment, command line, working directory or open files name a path below `root`.
+/// A worker may have been given an empty environment; its working directory and files still give it away.
+#[must_use]
+pub fn processes_of(root: &Path) -> Vec<Process> {
+    let own = std::process::id().to_string();
+    let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
+    entries
+        .flatten()
+        .filter(|entry| entry.file_name().to_str() != Some(&own))
+        .filter_map(|entry| {
+            let id = entry.file_name().to_str()?.parse().ok()?;
+            names(&entry.path(), root).then(|| Process { id, command: command_line(&entry.path()) })
+        })
+        .collect()
+}
+
+/// Every entry below `directory`, which may be missing; `.lock` files do not count.
+pub(crate) fn left_in(directory: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(directory) else { return Vec::new() };
+    entries.flatten().map(|entry| entry.path()).filter(|path| path.extension().is_none_or(|e| e != "lock")).collect()
+}
+
+fn names(process: &Path, root: &Path) -> bool {
+    let text = root.as_os_str().as_bytes();
+    let within = |file: &str| {
+        fs::read(process.join(file)).is_ok_and(|bytes| bytes.windows(text.len()).any(|window| window == text))
+    };
+    let leads = |link: PathBuf| fs::read_link(link).is_ok_and(|target| target.starts_with(root));
+    let holds = || fs::read_dir(process.join("fd")).is_ok_and(|files| files.flatten().any(|file| leads(file.path())));
+    within("environ") || within("cmdline") || leads(process.join("cwd")) || holds()
+}
+
+fn command_line(process: &Path) -> String {
+    let bytes = fs::read(process.join("cmdline")).unwrap_or_default();
+    String::from_utf8_lossy(&bytes).replace('\0', " ")
+}

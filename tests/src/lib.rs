@@ -1,0 +1,31 @@
+//! The kit: drives the `potluck` binary as a user would, and knows nothing of its insides.
+//!
+//! A test makes a [`Home`] (its own configuration, data and temporary directory), runs commands in it, starts a
+//! [`Node`] in it, and may put it on a host of a [`Lab`]. Nothing here sleeps for a result: every wait is for a condition, has a
+//! deadline and says what it waited for. When a [`Home`] is dropped, whatever ran in it must be gone without a trace,
+//! or the test fails.
+
+mod home;
+mod node;
+mod process;
+mod wait;
+
+mod artifacts;
+mod forge;
+mod lab;
+mod leak;
+mod png;
+mod python;
+mod stranger;
+
+pub use artifacts::{binary, compiled_code, example, guest, wheel, workspace};
+pub use forge::{TicketPart, forge};
+pub use home::{Home, write_script};
+pub use lab::{Lab, in_lab};
+pub use leak::{Process, processes_of};
+pub use node::{Node, join, online_peers, pair};
+pub use png::png_size;
+pub use process::{Capture, Finished, Invocation, Running};
+pub use python::shared_cache;
+pub use stranger::Stranger;
+pub use wait::{DEADLINE, holds_within, until, until_within};

@@ -1,0 +1,31 @@
+//! Potluck as its users meet it: real processes, real sockets, real hosts. One behaviour per test.
+
+mod sight;
+
+mod guests;
+mod limits;
+mod outcomes;
+mod refusals;
+mod report;
+mod streams;
+mod workspace;
+
+mod examples;
+mod packages;
+mod python;
+mod python_libraries;
+
+mod cache;
+mod environment;
+
+mod commands;
+mod daemon;
+mod group;
+mod hosts;
+mod remote;
+mod strangers;
+mod tickets;
+
+mod kit;
+
+include!(concat!(env!("OUT_DIR"), "/every_guest_has_a_test.rs"));

