@@ -243,7 +243,7 @@ impl Client {
             runtime: self.runtime()?,
             cache_dir: self.paths().cache_dir.clone(),
             blob_bytes_max: config.cache_bytes_max / 2,
-            peers: Arc::new(network::ClientPeers::new(self.clone())),
+            peers: Arc::new(network::ClientPeers::new(self)),
         })
     }
 
