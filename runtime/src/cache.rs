@@ -109,6 +109,11 @@ impl Cache {
         }
     }
 
+    /// Whether code of this name lies here, sound or not.
+    pub(crate) fn holds(&self, key: CodeKey) -> bool {
+        self.code_path(key).is_file() && self.note_path(key).is_file()
+    }
+
     fn open_code(&self, key: CodeKey, path: &Path) -> io::Result<Code> {
         let file = open_own(path)?;
         rustix::fs::flock(&file, FlockOperation::LockShared)?;

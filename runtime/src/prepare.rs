@@ -2,7 +2,7 @@
 
 use crate::cache::{Claim, Code, CodeKey};
 use crate::digest::Digest;
-use crate::job::Program;
+use crate::job::{GuestPath, Program};
 use crate::protocol::{self, Answer, CompileSpec, Compiled, FrameReader, Purpose, Refusal, Spec, tag};
 use crate::python::EnvironmentError;
 use crate::runtime::Runtime;
@@ -138,6 +138,23 @@ impl Runtime {
         Ok(Prepared { program: program.clone(), code: Arc::new(code), plan, warning })
     }
 
+    /// Makes an environment's interpreter ready, as the first script would, so that it need not wait.
+    ///
+    /// # Errors
+    /// A [`PrepareError`] that says what to do; [`PrepareError::MissingEnvironment`] if its artifacts are not here.
+    pub async fn prepare_environment(&self, name: &str, watch: &dyn Watch) -> Result<Prepared, PrepareError> {
+        let script = Program::Script { environment: name.to_owned(), entry: any_entry() };
+        self.prepare(&script, watch).await
+    }
+
+    /// Whether the environment is on this machine and its interpreter's code is kept here, so that a script starts at
+    /// once. The code is looked for, not read.
+    #[must_use]
+    pub fn environment_compiled(&self, name: &str) -> bool {
+        let Ok(plan) = self.environments().plan(name, &any_entry()) else { return false };
+        self.code_key(plan.module_digest, Purpose::Interpreter).is_ok_and(|key| self.cache().holds(key))
+    }
+
     /// The code, from the cache or made now, by us or by another process that is at it already.
     async fn code(&self, job: &Job, watch: &dyn Watch) -> Result<(Code, Option<String>), PrepareError> {
         let started = Instant::now();
@@ -258,6 +275,11 @@ impl Job {
             Refusal::Store(why) => PrepareError::Cache { source: io::Error::other(why) },
         }
     }
+}
+
+/// The name of some script; which one does not matter to what is compiled for it.
+fn any_entry() -> GuestPath {
+    GuestPath::parse("main.py").expect("a plain file name is a guest path")
 }
 
 async fn content_digest(path: &Path) -> Result<Digest, PrepareError> {

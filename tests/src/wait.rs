@@ -45,7 +45,7 @@ pub fn holds_within(limit: Duration, mut condition: impl FnMut() -> bool) -> boo
     true
 }
 
-#[expect(clippy::disallowed_methods, reason = "the one pause of these tests, between two looks at a condition")]
+/// The one pause of these tests: between two looks at a condition.
 fn pause() {
     std::thread::sleep(POLL_EVERY);
 }

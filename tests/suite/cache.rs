@@ -79,28 +79,32 @@ fn two_processes_fill_an_empty_cache_at_once() {
 }
 
 #[test]
-fn a_cache_that_cannot_be_written_is_a_warning() {
+fn a_cache_in_the_place_of_which_lies_a_file_is_an_error_that_names_it() {
     let home = Home::new();
-    // A file where the directory should be: fails for root as well, whom permissions do not stop.
     fs::remove_dir_all(home.cache()).expect("it can be removed");
     fs::write(home.cache(), "in the way").expect("it can be written");
-    assert!(copies(&home).to_lowercase().contains("cache"), "the trouble is told");
+    let finished = home.run([guest("cat")]).input("words").finish();
+    finished.expect(125).says(&[&home.cache().display().to_string()]);
 }
 
 #[test]
 fn a_full_disk_is_a_warning() {
-    let disk = match SmallDisk::new() {
-        Ok(disk) => disk,
-        Err(why) => {
-            assert!(!std::env::var("CI").is_ok_and(|ci| ci == "true") || !rustix::process::getuid().is_root(), "{why}");
-            eprintln!("SKIPPED: no small disk can be made: {why}");
-            return;
-        }
-    };
-    let home = Home::new().with_cache(disk.0.path());
-    let said = copies(&home);
-    assert!(said.to_lowercase().contains("cache"), "the trouble is told: {said}");
-    assert!(compiled_files(&home).is_empty(), "half a file is kept");
+    SmallDisk::with(|disk| {
+        let home = Home::new().with_cache(disk);
+        let said = copies(&home);
+        assert!(said.contains("cache"), "the trouble is told: {said}");
+        assert!(compiled_files(&home).is_empty(), "half a file is kept");
+    });
+}
+
+#[test]
+fn a_disk_that_cannot_be_written_is_a_warning() {
+    SmallDisk::with(|disk| {
+        mount(&["-o", "remount,ro"], disk).expect("a disk of our own can be made read-only");
+        let home = Home::new().with_cache(disk);
+        let said = copies(&home);
+        assert!(said.contains("cache"), "the trouble is told: {said}");
+    });
 }
 
 #[test]
@@ -145,6 +149,17 @@ fn a_cache_over_its_size_drops_what_was_used_longest_ago() {
 struct SmallDisk(tempfile::TempDir);
 
 impl SmallDisk {
+    /// Runs `body` with a small disk where one can be made, which root can.
+    fn with(body: impl FnOnce(&Path)) {
+        match Self::new() {
+            Ok(disk) => body(disk.0.path()),
+            Err(why) => {
+                assert!(!rustix::process::getuid().is_root(), "root cannot make a small disk: {why}");
+                eprintln!("SKIPPED: no small disk can be made: {why}");
+            }
+        }
+    }
+
     fn new() -> Result<Self, String> {
         let directory = tempfile::tempdir().map_err(|e| e.to_string())?;
         mount(&["-t", "tmpfs", "-o", "size=64k,mode=0700", "tmpfs"], directory.path())?;

@@ -186,9 +186,22 @@ fn doctor_notices_a_port_that_is_taken() {
 #[test]
 fn setup_takes_every_answer_as_a_flag() {
     let home = Home::new();
-    home.potluck(["setup", "--name", "attic", "--lend", "yes", "--start"]).finish().expect(0);
+    home.potluck(["setup", "--name", "attic", "--lend", "yes", "--jobs", "2", "--start", "no"]).finish().expect(0);
     assert_eq!(home.potluck(["config", "get", "name"]).finish().expect(0).out(), "attic\n");
     assert_eq!(home.potluck(["config", "get", "lend"]).finish().expect(0).out(), "true\n");
+    assert_eq!(home.potluck(["config", "get", "jobs_max"]).finish().expect(0).out(), "2\n");
+}
+
+#[test]
+fn setup_joins_a_group_and_starts_the_node() {
+    let ann = Home::new().named("ann");
+    let node = Node::start(&ann);
+    let bob = Home::new();
+    let answers = ["setup", "--name", "bob", "--lend", "no", "--start", "yes", "--join"];
+    bob.potluck(answers).arg(node.invite()).finish().expect(0);
+    bob.potluck(["status"]).finish().expect(0);
+    potluck_tests::until("ann sees bob", || (potluck_tests::online_peers(&ann).len() == 1).then_some(()));
+    bob.potluck(["down"]).finish().expect(0);
 }
 
 #[test]

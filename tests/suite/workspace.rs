@@ -63,15 +63,6 @@ fn files_and_folders_given_with_f_are_the_working_directory() {
 }
 
 #[test]
-fn several_paths_may_follow_one_f() {
-    let home = Home::new();
-    home.write("a.txt", "a");
-    home.write("b.txt", "b");
-    let finished = home.run(["-f", "a.txt", "b.txt", "--"]).arg(guest("look")).finish();
-    assert_eq!(lines_with(&finished.expect(0).out(), "file "), ["a.txt 1", "b.txt 1"]);
-}
-
-#[test]
 fn a_working_directory_without_inputs_is_empty() {
     let home = Home::new();
     home.write("lies-beside.txt", "not given");

@@ -83,7 +83,8 @@ fn describe(check: &Check) -> String {
         Verdict::Warn => "warn",
         Verdict::Fail => "FAIL",
     };
-    let remedy = if check.remedy.is_empty() { String::new() } else { format!("\n                    -> {}", check.remedy) };
+    let remedy =
+        if check.remedy.is_empty() { String::new() } else { format!("\n                    -> {}", check.remedy) };
     format!("{mark}  {:<12}  {}{remedy}\n", check.name, render::tame(&check.found))
 }
 

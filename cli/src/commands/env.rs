@@ -125,7 +125,9 @@ fn add(client: &Client, name: &str, wheel: Option<&Path>, quiet: bool) -> anyhow
         let mut requests = EndRequests::listen()?;
         let adding = async {
             match wheel {
-                Some(wheel) => runtime.environments().add_wheel(name, wheel, &progress).await.map_err(anyhow::Error::new),
+                Some(wheel) => {
+                    runtime.environments().add_wheel(name, wheel, &progress).await.map_err(anyhow::Error::new)
+                }
                 None => client.fetch_environment(name, &progress).await.map_err(anyhow::Error::new),
             }
         };

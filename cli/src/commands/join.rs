@@ -29,8 +29,7 @@ pub(crate) fn execute(args: &JoinArgs) -> anyhow::Result<u8> {
 /// Joins and says so; also the last step of `potluck setup`.
 pub(super) fn join(ticket: &str) -> anyhow::Result<()> {
     let client = settings::client()?;
-    let (joined, runs) =
-        settings::block_on(async { Ok((client.join(ticket.trim()).await?, client.daemon_runs())) })?;
+    let (joined, runs) = settings::block_on(async { Ok((client.join(ticket.trim()).await?, client.daemon_runs())) })?;
     let members = match joined.members {
         1 => "1 machine".to_owned(),
         members => format!("{members} machines"),

@@ -18,6 +18,8 @@ use crate::workspace::Workspace;
 struct Rule {
     /// Its folder, below the work tree.
     folder: &'static str,
+    /// Its own name, which its tests and examples use from outside.
+    own: &'static str,
     /// Our crates that it may name.
     below: &'static [&'static str],
     /// Other people's crates that are another layer's business.
@@ -29,22 +31,39 @@ const OURS: [&str; 6] =
     ["potluck-guest", "potluck-runtime", "potluck-node", "potluck", "potluck-tests", "potluck-benches"];
 
 const RULES: [Rule; 7] = [
-    Rule { folder: "guest-sdk", below: &[], strange: &[] },
-    Rule { folder: "runtime", below: &["potluck-guest"], strange: &["quinn", "rustls", "clap", "anyhow"] },
+    Rule { folder: "guest-sdk", own: "potluck-guest", below: &[], strange: &[] },
+    Rule {
+        folder: "runtime",
+        own: "potluck-runtime",
+        below: &["potluck-guest"],
+        strange: &["quinn", "rustls", "clap", "anyhow"],
+    },
     Rule {
         folder: "node",
+        own: "potluck-node",
         below: &["potluck-runtime"],
         strange: &["clap", "wasmtime", "wasmtime-wasi", "indicatif", "anyhow", "tracing-subscriber"],
     },
     // The cli names the runtime for one thing: `potluck worker`, the child process, has its life there.
-    Rule { folder: "cli", below: &["potluck-node", "potluck-runtime"], strange: &["quinn", "rustls", "wasmtime"] },
-    Rule { folder: "xtask", below: &[], strange: &["wasmtime", "tokio", "clap"] },
+    Rule {
+        folder: "cli",
+        own: "potluck",
+        below: &["potluck-node", "potluck-runtime"],
+        strange: &["quinn", "rustls", "wasmtime"],
+    },
+    Rule { folder: "xtask", own: "xtask", below: &[], strange: &["wasmtime", "tokio", "clap"] },
     Rule {
         folder: "tests",
+        own: "potluck-tests",
         below: &["potluck-guest", "potluck-runtime", "potluck-node", "potluck", "potluck-tests"],
         strange: &["anyhow"],
     },
-    Rule { folder: "benches", below: &["potluck-guest", "potluck-runtime", "potluck-node", "potluck"], strange: &[] },
+    Rule {
+        folder: "benches",
+        own: "potluck-benches",
+        below: &["potluck-guest", "potluck-runtime", "potluck-node", "potluck"],
+        strange: &[],
+    },
 ];
 
 /// Each manifest names only what its rule allows.
@@ -78,7 +97,10 @@ pub(crate) fn check_uses(file: &SourceFile, breaches: &mut Vec<Breach>) {
         return;
     }
     for (number, line) in file.text.lines().enumerate().filter(|(_, line)| !line.trim_start().starts_with("//")) {
-        for name in OURS.iter().filter(|name| names_crate(line, &name.replace('-', "_"))) {
+        let is_outside =
+            ["tests", "examples"].iter().any(|part| file.path.starts_with(&format!("{}/{part}/", rule.folder)));
+        let foreign = OURS.iter().filter(|name| !(is_outside && **name == rule.own));
+        for name in foreign.filter(|name| names_crate(line, &name.replace('-', "_"))) {
             if let Some(what) = objection(rule, name) {
                 breaches.push(Breach { file: file.path.clone(), line: number + 1, what });
             }
@@ -135,6 +157,12 @@ mod tests {
         assert_eq!(breaches("runtime/src/a.rs", "use potluck_node::NodeId;"), 1);
         assert_eq!(breaches("node/src/a.rs", "use potluck_runtime::Digest;"), 0);
         assert_eq!(breaches("node/src/a.rs", "let a = potluck_guest::abi::TEMP_DIR;"), 1);
+    }
+
+    #[test]
+    fn the_tests_of_a_crate_use_it_by_name() {
+        assert_eq!(breaches("runtime/tests/a.rs", "use potluck_runtime::Digest;"), 0);
+        assert_eq!(breaches("runtime/tests/a.rs", "use potluck_node::NodeId;"), 1);
     }
 
     #[test]

@@ -90,7 +90,9 @@ fn echo() -> io::Result<bool> {
         match socket.recv(&mut buffer) {
             Ok(len) if buffer[..len] == word => return Ok(true),
             Ok(_) => {}
-            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => return Ok(false),
+            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
+                return Ok(false);
+            }
             Err(error) => return Err(error),
         }
     }

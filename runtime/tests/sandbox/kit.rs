@@ -1,0 +1,117 @@
+//! A runtime of its own for each test, in a temporary directory, and runs of tiny guests on it.
+
+use bytes::Bytes;
+use potluck_runtime::{
+    Limits, Outcome, OutputStream, Prepared, Program, Report, Run, RunEvent, RunRequest, Runtime,
+    RuntimeConfig, SilentWatch, WorkerCommand,
+};
+use std::future::Future;
+use std::path::{Path, PathBuf};
+
+/// A test and its name.
+pub(crate) type Test = (&'static str, fn());
+
+pub(crate) struct Kit {
+    pub(crate) runtime: Runtime,
+    pub(crate) home: tempfile::TempDir,
+}
+
+pub(crate) struct Ended {
+    pub(crate) report: Report,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap().block_on(future)
+}
+
+pub(crate) fn config(home: &Path) -> RuntimeConfig {
+    RuntimeConfig {
+        cache_dir: home.join("cache"),
+        scratch_dir: home.join("scratch"),
+        cache_bytes_max: 1 << 30,
+        worker: WorkerCommand { program: std::env::current_exe().unwrap(), args: vec!["worker".into()] },
+    }
+}
+
+impl Kit {
+    pub(crate) fn new() -> Self {
+        let home = tempfile::tempdir().unwrap();
+        Self { runtime: Runtime::open(config(home.path())).unwrap(), home }
+    }
+
+    pub(crate) fn program(&self, text: &str) -> Program {
+        let bytes = wat::parse_str(text).unwrap_or_else(|error| panic!("{error}"));
+        self.program_of(&bytes)
+    }
+
+    pub(crate) fn program_of(&self, bytes: &[u8]) -> Program {
+        let path = self.home.path().join(format!("{}.wasm", potluck_runtime::Digest::of(bytes).short()));
+        std::fs::write(&path, bytes).unwrap();
+        Program::Wasm { path, name: "guest.wasm".to_owned() }
+    }
+
+    pub(crate) async fn prepare(&self, program: &Program) -> Prepared {
+        self.runtime.prepare(program, &SilentWatch).await.unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    pub(crate) async fn start(&self, request: RunRequest) -> Run {
+        let prepared = self.prepare(&request.program).await;
+        self.runtime.start(&prepared, request).await.unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// Runs a guest to its end with this on its stdin.
+    pub(crate) async fn run(&self, request: RunRequest, stdin: &'static [u8]) -> Ended {
+        let Run { stdin: mut pipe, events, canceller: _canceller } = self.start(request).await;
+        let feed = async move {
+            // A guest may end without reading.
+            let _unread = pipe.write(Bytes::from_static(stdin)).await;
+            pipe.close().await;
+        };
+        let (ended, ()) = tokio::join!(collect(events), feed);
+        ended
+    }
+
+    pub(crate) fn outcome(&self, text: &str, limits: Limits) -> Outcome {
+        let request = RunRequest { limits, ..request(self.program(text)) };
+        block_on(self.run(request, b"")).report.outcome
+    }
+
+    /// What runs left in the scratch directory, lock files aside.
+    pub(crate) fn left_behind(&self) -> Vec<PathBuf> {
+        let owners = std::fs::read_dir(self.home.path().join("scratch")).unwrap().flatten();
+        owners
+            .filter(|owner| owner.path().is_dir())
+            .flat_map(|owner| std::fs::read_dir(owner.path()).unwrap().flatten())
+            .map(|entry| entry.path())
+            .filter(|path| path.is_dir())
+            .collect()
+    }
+}
+
+pub(crate) async fn collect(mut events: potluck_runtime::RunEvents) -> Ended {
+    let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
+    loop {
+        match events.next().await {
+            RunEvent::Output { stream: OutputStream::Stdout, bytes } => stdout.extend_from_slice(&bytes),
+            RunEvent::Output { stream: OutputStream::Stderr, bytes } => stderr.extend_from_slice(&bytes),
+            RunEvent::Ended { report, outputs: _removed } => {
+                let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+                return Ended { report, stdout: text(stdout), stderr: text(stderr) };
+            }
+        }
+    }
+}
+
+pub(crate) fn request(program: Program) -> RunRequest {
+    RunRequest {
+        program,
+        args: Vec::new(),
+        env: Vec::new(),
+        inputs: Vec::new(),
+        directories: Vec::new(),
+        mounts: Vec::new(),
+        limits: Limits { wall_ms: 60_000, ..Limits::default() },
+    }
+}
