@@ -65,6 +65,9 @@ struct Inner {
     embedded: OnceLock<Embedded>,
 }
 
+/// What this machine is called in sentences about a job that runs here.
+const HERE_LABEL: &str = "this machine";
+
 /// Where a job goes.
 enum Route {
     Here,
@@ -75,8 +78,7 @@ impl Client {
     /// A client over these directories; opens nothing yet.
     #[must_use]
     pub fn open(config: ClientConfig) -> Self {
-        let inner =
-            Inner { config, runtime: OnceLock::new(), identity: OnceLock::new(), embedded: OnceLock::new() };
+        let inner = Inner { config, runtime: OnceLock::new(), identity: OnceLock::new(), embedded: OnceLock::new() };
         Self { inner: Arc::new(inner) }
     }
 
@@ -201,8 +203,7 @@ impl Client {
         let sources = packed.sources.iter().map(|(digest, source)| (*digest, source.path.clone())).collect();
         let first = Frame::message(Tag::SUBMIT, &packed.job);
         let (stream, serving) = embedded.serve(first, LocalSources::new(sources));
-        let name = self.config().name.clone();
-        Ok(Job::new(stream, packed, outputs_dir, name, Carrier::Here(serving)))
+        Ok(Job::new(stream, packed, outputs_dir, HERE_LABEL.to_owned(), Carrier::Here(serving)))
     }
 
     /// The service in this process.
@@ -234,7 +235,8 @@ impl Client {
             runtime: self.runtime()?,
             cache_dir: self.paths().cache_dir.clone(),
             blob_bytes_max: config.cache_bytes_max / 2,
-            peers: Arc::new(network::ClientPeers::new(self.clone())),
+            // A client of its own: this one holds the service, and a circle would keep its directories for ever.
+            peers: Arc::new(network::ClientPeers::new(Self::open(self.inner.config.clone()))),
         })
     }
 
@@ -317,4 +319,3 @@ impl Client {
 pub(crate) fn label(name: &str, id: NodeId) -> String {
     if name.is_empty() { id.short() } else { name.to_owned() }
 }
-

@@ -67,6 +67,8 @@ pub enum JobEvent {
         path: GuestPath,
         /// Its bytes.
         size: u64,
+        /// The digest of its content.
+        digest: Digest,
     },
     /// The job has ended; the last event.
     Ended(Ended),
@@ -234,8 +236,8 @@ impl JobEvents {
     fn finish_file_when_whole(&mut self) -> Result<Option<JobEvent>, SubmitError> {
         match self.arriving.take() {
             Some(arriving) if arriving.left() == 0 => {
-                let (path, size) = arriving.finish()?;
-                Ok(Some(JobEvent::OutputFile { path, size }))
+                let OutputFile { path, size, digest, .. } = arriving.finish()?;
+                Ok(Some(JobEvent::OutputFile { path, size, digest }))
             }
             unfinished => {
                 self.arriving = unfinished;

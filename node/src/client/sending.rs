@@ -100,20 +100,21 @@ impl Sender {
     /// that the submitter is gone.
     pub(super) async fn run(mut self) -> SubmitError {
         let mut cancelled = self.cancelled.clone();
-        let cancel = async move {
-            if cancelled.wait_for(|cancelled| *cancelled).await.is_err() {
-                std::future::pending::<()>().await;
+        let sent = tokio::select! {
+            sent = self.send_all() => sent,
+            () = until_true(&mut cancelled) => Ok(()),
+        };
+        match sent {
+            // All is said, or cut short by a cancellation; there is nothing else left to say.
+            Ok(()) => {
+                until_true(&mut cancelled).await;
+                // The reading side sees a broken stream and knows more of it.
+                let _broken = self.writer.send_empty(Tag::CANCEL).await;
             }
-        };
-        let result = tokio::select! {
-            result = self.send_all() => result,
-            () = cancel => self.writer.send_empty(Tag::CANCEL).await.map_err(Failure::Write),
-        };
-        match result {
-            // The reading side sees the same break and knows more of it.
-            Ok(()) | Err(Failure::Write(_)) => std::future::pending().await,
-            Err(Failure::Read(error)) => error,
+            Err(Failure::Write(_)) => {}
+            Err(Failure::Read(error)) => return error,
         }
+        std::future::pending().await
     }
 
     async fn send_all(&mut self) -> Result<(), Failure> {
@@ -150,7 +151,41 @@ impl Sender {
     }
 }
 
+/// Waits until it is so; for ever when nobody is left who could make it so.
+async fn until_true(flag: &mut watch::Receiver<bool>) {
+    if flag.wait_for(|set| *set).await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
 enum Failure {
     Read(SubmitError),
     Write(#[expect(dead_code, reason = "the reading side reports it")] FrameError),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::FrameStream;
+    use std::time::Duration;
+
+    #[tokio::test]
+    async fn a_job_that_has_been_sent_whole_can_still_be_cancelled() {
+        let (near, mut far) = FrameStream::pair();
+        let (sender, handles) = Sender::new(near.writer, HashMap::new(), true);
+        let task = tokio::spawn(sender.run());
+        handles.needed.send(Vec::new()).unwrap();
+        drop(handles.stdin);
+        let mut tags = Vec::new();
+        let mut next = async || {
+            let frame = tokio::time::timeout(Duration::from_secs(5), far.reader.next()).await;
+            frame.expect("a frame comes").unwrap().unwrap().tag
+        };
+        tags.push(next().await);
+        tags.push(next().await);
+        handles.canceller.cancel();
+        tags.push(next().await);
+        assert_eq!(tags, [Tag::BLOBS_END, Tag::STDIN_END, Tag::CANCEL]);
+        task.abort();
+    }
 }
