@@ -25,7 +25,7 @@ fn main() -> ExitCode {
     let before = memory_peak();
     let start = Instant::now();
     tokio.block_on(through(&client, PIECES));
-    let (seconds, mib) = (start.elapsed().as_secs_f64(), PIECES * PIECE_LEN as u64 >> 20);
+    let (seconds, mib) = (start.elapsed().as_secs_f64(), (PIECES * PIECE_LEN as u64) >> 20);
     println!("{mib} MiB through stdin and stdout: {:.0} MiB/s", mib as f64 / seconds);
     println!("peak memory before: {before}, after: {}", memory_peak());
     ExitCode::SUCCESS

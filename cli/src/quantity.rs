@@ -132,7 +132,11 @@ impl fmt::Display for Span {
             return write!(f, "{ms}ms");
         }
         if ms < 60_000 {
-            return if ms.is_multiple_of(1000) { write!(f, "{}s", ms / 1000) } else { write!(f, "{:.1}s", ms as f64 / 1000.0) };
+            return if ms.is_multiple_of(1000) {
+                write!(f, "{}s", ms / 1000)
+            } else {
+                write!(f, "{:.1}s", ms as f64 / 1000.0)
+            };
         }
         let seconds = ms / 1000;
         let parts =

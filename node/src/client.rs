@@ -67,6 +67,9 @@ struct Inner {
     embedded: OnceLock<Embedded>,
 }
 
+/// What this machine is called in sentences about a job that runs here.
+const HERE_LABEL: &str = "this machine";
+
 /// Where a job goes.
 enum Route {
     Here,
@@ -194,7 +197,7 @@ impl Client {
         let sources = packed.sources.iter().map(|(digest, source)| (*digest, source.path.clone())).collect();
         let first = Frame::message(Tag::SUBMIT, &packed.job);
         let (stream, serving) = embedded.serve(first, LocalSources::new(sources));
-        let name = self.config().name.clone();
+        let name = HERE_LABEL.to_owned();
         Ok(Job::new(stream, packed, outputs_dir, name, Door::Here(embedded), Carrier::Here(serving)))
     }
 
@@ -243,7 +246,7 @@ impl Client {
             runtime: self.runtime()?,
             cache_dir: self.paths().cache_dir.clone(),
             blob_bytes_max: config.cache_bytes_max / 2,
-            peers: Arc::new(network::ClientPeers::new(self.clone())),
+            peers: Arc::new(network::ClientPeers::new(self)),
         })
     }
 

@@ -79,8 +79,10 @@ pub(crate) fn execute(args: PeersArgs) -> anyhow::Result<u8> {
         match &args.change {
             Some(Change::Add { address }) => {
                 let found = client.add_peer(address).await?;
-                let id = found.id.map(|id| format!(" ({})", id.short())).unwrap_or_default();
-                render::say(&format!("found {}{id} at {address}", render::tame(&found.name)));
+                render::say(&match found.id {
+                    Some(id) => format!("found {} ({}) at {address}", render::tame(&found.name), id.short()),
+                    None => format!("found a peer at {address}"),
+                });
             }
             Some(Change::Rm { peer }) => {
                 let id = client.remove_peer(peer).await?;

@@ -16,7 +16,7 @@ use capture::Capture;
 use clap::{Args, ValueEnum, ValueHint};
 use line::Line;
 use potluck_node::client::{FailureKind, Job, JobEvent, JobStdin, StdinMode, Submission, SubmitError, Target};
-use potluck_runtime::{GuestPath, Limits, OutputStream};
+use potluck_runtime::{Limits, OutputStream};
 use report::Summary;
 use std::ffi::OsString;
 use std::ops::ControlFlow;
@@ -248,7 +248,10 @@ impl Show {
                 self.progress.finish();
                 return Ok(ControlFlow::Continue(self.output(stream, bytes).await));
             }
-            JobEvent::OutputFile { path, size } => self.summary.outputs.push(Self::output_file(&path, size)),
+            JobEvent::OutputFile { path, size, digest } => {
+                let (path, digest) = (path.to_string(), digest.to_string());
+                self.summary.outputs.push(report::OutputEntry { path, size, digest });
+            }
             JobEvent::Ended(ended) => {
                 self.progress.finish();
                 self.summary.ended = Some(ended);
@@ -270,10 +273,6 @@ impl Show {
             }
             None => self.summary.reader_gone || self.writer.write(stream, bytes).await,
         }
-    }
-
-    fn output_file(path: &GuestPath, size: u64) -> report::OutputEntry {
-        report::OutputEntry { path: path.to_string(), size }
     }
 
     async fn finish(mut self, requests: &mut EndRequests) -> anyhow::Result<Summary> {

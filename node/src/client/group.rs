@@ -185,7 +185,7 @@ impl Client {
     /// # Errors
     /// [`ClientError`] with what to do.
     pub async fn fetch_environment(&self, name: &str, watch: &dyn Watch) -> Result<(), ClientError> {
-        let peers = Arc::new(super::network::ClientPeers::new(self.clone()));
+        let peers = Arc::new(super::network::ClientPeers::new(self));
         let getter = Getter::new(self.runtime()?, peers);
         let got = getter.ensure(name, None, watch).await;
         got.map_err(|error| ClientError::Failed(crate::service::chain(&error)))

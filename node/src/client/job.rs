@@ -7,6 +7,7 @@ use super::receiving::{ArrivingFile, OutputsDir};
 pub use super::sending::{JobCanceller, JobStdin, StdinClosed};
 use super::sending::{Sender, SenderHandles, Sent};
 use crate::identity::NodeId;
+use crate::net::link::{CloseCode, Closed};
 use crate::service::embedded::HERE;
 use crate::wire::{Accepted, Ended, Frame, FrameError, FrameReader, FrameStream, JobId, Need, OutputFile, Stage, Tag};
 use bytes::Bytes;
@@ -19,6 +20,9 @@ use tokio::time::{Instant, sleep_until};
 
 /// How long a cancelled job's end may take to arrive before the connection is ended instead, which ends the job too.
 const CANCEL_TIMEOUT: Duration = Duration::from_secs(4);
+
+/// How long the reason of a broken stream may take to be known.
+const CLOSE_TIMEOUT: Duration = Duration::from_millis(100);
 
 /// A job that was submitted.
 pub struct Job {
@@ -66,6 +70,8 @@ pub enum JobEvent {
         path: GuestPath,
         /// Its bytes.
         size: u64,
+        /// The digest of its content.
+        digest: Digest,
     },
     /// The job has ended; the last event.
     Ended(Ended),
@@ -239,8 +245,8 @@ impl JobEvents {
     fn finish_file_when_whole(&mut self) -> Result<Option<JobEvent>, SubmitError> {
         match self.arriving.take() {
             Some(arriving) if arriving.left() == 0 => {
-                let (path, size) = arriving.finish()?;
-                Ok(Some(JobEvent::OutputFile { path, size }))
+                let OutputFile { path, size, digest, .. } = arriving.finish()?;
+                Ok(Some(JobEvent::OutputFile { path, size, digest }))
             }
             unfinished => {
                 self.arriving = unfinished;
@@ -251,14 +257,22 @@ impl JobEvents {
 
     /// A stream that broke, with what the connection knows of why.
     async fn lost(&self, why: &str) -> SubmitError {
-        let why = match &self.door {
-            Door::There(link) => {
-                let closed = tokio::time::timeout(Duration::from_millis(100), link.closed()).await;
-                closed.map_or_else(|_| why.to_owned(), |closed| closed.to_string())
-            }
-            Door::Here(_) => why.to_owned(),
+        let closed = match &self.door {
+            Door::There(link) => tokio::time::timeout(CLOSE_TIMEOUT, link.closed()).await.ok(),
+            Door::Here(_) => None,
         };
-        SubmitError::Lost { peer: self.peer.clone(), why }
+        let peer = self.peer.clone();
+        if matches!(closed, Some(Closed::There(CloseCode::NOT_A_PEER) | Closed::NotAccepted)) {
+            return SubmitError::Unreachable(format!(
+                "{peer} does not trust this machine, or not any more; ask its owner for a ticket (`potluck invite`)"
+            ));
+        }
+        let why = closed.map_or_else(|| why.to_owned(), |closed| closed.to_string());
+        if *self.accepted.borrow() {
+            SubmitError::Lost { peer, why }
+        } else {
+            SubmitError::Unreachable(format!("cannot reach {peer}: {why}; nothing of the job has run"))
+        }
     }
 
     fn stop_sending(&mut self) {

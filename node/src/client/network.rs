@@ -1,8 +1,8 @@
 //! How a command reaches others: the daemon of this machine over loopback with the machine's own key, peers over their
 //! addresses from the daemon, the book and a short look around.
 
-use super::Client;
 use super::target::{WhichPeer, find};
+use super::{Client, Inner};
 use crate::identity::NodeId;
 use crate::net::discover::{ReachError, dial, discover};
 use crate::net::link::Link;
@@ -15,6 +15,7 @@ use crate::wire::{Frame, FrameError, FrameStream, PeerList, PeerState, Tag};
 use std::any::Any;
 use std::error::Error;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 /// How long the network is asked who is there, when a peer is not where it was.
@@ -202,19 +203,25 @@ impl KnownPeers {
 
 /// Peers as the service in this process asks them for artifacts.
 pub(super) struct ClientPeers {
-    client: Client,
+    /// Weak, because the client owns the service that owns this: nothing would ever be dropped.
+    client: Weak<Inner>,
 }
 
 impl ClientPeers {
-    pub(super) fn new(client: Client) -> Self {
-        Self { client }
+    pub(super) fn new(client: &Client) -> Self {
+        Self { client: Arc::downgrade(&client.inner) }
+    }
+
+    fn client(&self) -> Option<Client> {
+        Some(Client { inner: self.client.upgrade()? })
     }
 }
 
 #[async_trait::async_trait]
 impl PeerStreams for ClientPeers {
     async fn peers(&self, environment: &str) -> Vec<(NodeId, String)> {
-        let Ok(list) = self.client.peers().await else { return Vec::new() };
+        let Some(client) = self.client() else { return Vec::new() };
+        let Ok(list) = client.peers().await else { return Vec::new() };
         let has = |peer: &PeerState| {
             peer.info.as_ref().is_some_and(|info| info.environments.iter().any(|name| name == environment))
         };
@@ -223,8 +230,9 @@ impl PeerStreams for ClientPeers {
     }
 
     async fn open(&self, peer: NodeId) -> Option<(FrameStream, Carrier)> {
-        let known = KnownPeers::load(&self.client).await.ok()?;
-        let Reached { link, carrier, .. } = known.reach(&self.client, peer).await.ok()?;
+        let client = self.client()?;
+        let known = KnownPeers::load(&client).await.ok()?;
+        let Reached { link, carrier, .. } = known.reach(&client, peer).await.ok()?;
         let stream = link.open_stream().await.ok()?;
         Some((stream, Box::new((link, carrier))))
     }

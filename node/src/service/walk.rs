@@ -141,7 +141,7 @@ fn cancelled() -> Ended {
 
 fn no_environment(error: &GetError) -> Fault {
     let code = match error {
-        GetError::Unknown { .. } => FaultCode::UNSUPPORTED,
+        GetError::Unknown { .. } => FaultCode::BAD_PROGRAM,
         GetError::NoSource { .. } | GetError::Look { .. } => FaultCode::NO_ENVIRONMENT,
     };
     Fault::new(code, super::chain(error))

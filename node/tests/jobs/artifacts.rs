@@ -5,13 +5,16 @@ use crate::lab::{Machine, wait_until};
 use potluck_node::client::{JobEvent, Submission, Target};
 use potluck_node::wire::Stage;
 use potluck_runtime::SilentWatch;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// The wheel that the environment is in; `cargo xtask test` downloads it once.
 fn wheel() -> PathBuf {
-    let wheel =
-        std::env::var_os("POTLUCK_TEST_WHEEL").expect("run `cargo xtask test`, or `eval \"$(cargo xtask env)\"`");
-    PathBuf::from(wheel)
+    if let Some(wheel) = std::env::var_os("POTLUCK_TEST_WHEEL") {
+        return wheel.into();
+    }
+    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/test-data");
+    let mut files = std::fs::read_dir(data).into_iter().flatten().flatten().map(|entry| entry.path());
+    files.find(|path| path.extension().is_some_and(|ending| ending == "whl")).expect("run `cargo xtask test`")
 }
 
 fn is_ready(machine: &Machine) -> bool {

@@ -5,9 +5,14 @@ use potluck_node::Node;
 use potluck_node::client::{Client, ClientConfig, Job, JobEvent, JobStdin};
 use potluck_node::config::{Config, PortChoice, Settings};
 use potluck_node::identity::NodeId;
+use potluck_node::net::dial;
+use potluck_node::net::link::Link;
+use potluck_node::net::quic::QuicEndpoint;
 use potluck_node::paths::Paths;
+use potluck_node::trust::book::BookStore;
 use potluck_node::wire::Ended;
 use potluck_runtime::{Outcome, OutputStream, WorkerCommand};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -132,6 +137,14 @@ impl Machine {
 
     pub(crate) fn port(&self) -> u16 {
         self.node.as_ref().unwrap().port()
+    }
+
+    /// A connection of this machine's to `other`, and what carries it.
+    pub(crate) async fn link_to(&self, other: &Machine) -> (QuicEndpoint, Link) {
+        let identity = self.client.identity().unwrap();
+        let book = BookStore::in_dir(&self.paths.data_dir).read().unwrap();
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, other.port()));
+        dial(&identity, &book, other.id(), &[address]).await.unwrap()
     }
 
     /// Becomes a member of `other`'s group.

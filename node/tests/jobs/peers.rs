@@ -3,8 +3,9 @@
 use crate::lab::{CAT, COPY, FLOOD, Machine, PATIENCE, SPIN, ended, feed, next, until_started, wait_until};
 use bytes::Bytes;
 use potluck_node::client::{FailureKind, JobEvent, StdinMode, Submission, Target};
-use potluck_node::wire::Stage;
-use potluck_runtime::{Limits, Outcome};
+use potluck_node::net::link::CloseCode;
+use potluck_node::wire::{BlobHead, JobId, JobProgram, Stage, SubmitJob, Tag};
+use potluck_runtime::{Digest, Limits, Outcome};
 use std::time::{Duration, Instant};
 
 fn on(machine: &Machine) -> Target {
@@ -97,6 +98,50 @@ async fn a_submitter_that_vanishes_ends_its_job_whatever_the_job_was_doing() {
         feeding.await.unwrap();
     }
     attic.down().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_link_that_ends_ends_its_job_although_nobody_reads_the_stream() {
+    let (desk, mut attic) = (Machine::new("desk"), Machine::new("attic"));
+    attic.up().await;
+    desk.join(&attic).await;
+    let (_endpoint, link) = desk.link_to(&attic).await;
+    let bytes = wat::parse_str(SPIN).unwrap();
+    let (digest, size) = (Digest::of(&bytes), bytes.len() as u64);
+    let mut stream = link.open_stream().await.unwrap();
+    stream.writer.send_message(Tag::SUBMIT, &spinning(digest, size)).await.unwrap();
+    stream.reader.expect(Tag::ACCEPTED).await.unwrap();
+    stream.reader.expect(Tag::NEED).await.unwrap();
+    stream.writer.send_message(Tag::BLOB, &BlobHead { digest, size }).await.unwrap();
+    stream.writer.send_bytes(Tag::DATA, bytes.into()).await.unwrap();
+    stream.writer.send_empty(Tag::BLOBS_END).await.unwrap();
+    while stream.reader.expect_any().await.unwrap().tag != Tag::STARTED {}
+    // More than the service reads ahead: the end of the stream would not be seen behind it.
+    stream.writer.send_bytes(Tag::STDIN, vec![7; 6 << 20].into()).await.unwrap();
+    // An answer shows that the stdin before it has left; a connection's close does not wait for more.
+    link.info().await.unwrap();
+    assert_eq!(attic.workers(), 1);
+    let start = Instant::now();
+    link.close(CloseCode::DONE);
+    attic.is_clean().await;
+    assert!(start.elapsed() < Duration::from_secs(3), "{:?}", start.elapsed());
+    attic.down().await;
+}
+
+fn spinning(digest: Digest, size: u64) -> SubmitJob {
+    SubmitJob {
+        job: JobId([1; 16]),
+        program: JobProgram::Wasm { digest, size, name: "spin.wasm".into() },
+        args: vec![],
+        env: vec![],
+        files: vec![],
+        directories: vec![],
+        mounts: vec![],
+        limits: Limits::default(),
+        stdin: true,
+        outputs: false,
+        requires: vec![],
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

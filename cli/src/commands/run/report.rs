@@ -27,6 +27,8 @@ pub(super) struct Summary {
 pub(super) struct OutputEntry {
     pub(super) path: String,
     pub(super) size: u64,
+    /// BLAKE3 of its content, in hexadecimal.
+    pub(super) digest: String,
 }
 
 /// The object of `--json`.
