@@ -55,7 +55,8 @@ impl Outputs {
         Self { workspace }
     }
 
-    /// The files made or changed by the job, and what is left behind.
+    /// The files made or changed by the job, and what is left behind. Reads each of them in full, on the calling thread:
+    /// in async code this belongs on a blocking thread.
     ///
     /// # Errors
     /// An [`OutputError`] if a directory or file cannot be read.

@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use potluck_runtime::{
-    Limits, Outcome, OutputStream, Prepared, Program, Report, Run, RunEvent, RunRequest, Runtime,
-    RuntimeConfig, SilentWatch, WorkerCommand,
+    Limits, Outcome, OutputStream, Prepared, Program, Report, Run, RunEvent, RunRequest, Runtime, RuntimeConfig,
+    SilentWatch, WorkerCommand,
 };
 use std::future::Future;
 use std::path::{Path, PathBuf};
