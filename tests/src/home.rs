@@ -112,10 +112,10 @@ impl Home {
         self.config().join("data/scratch")
     }
 
-    /// The working directories of runs that exist now.
+    /// The working directories of runs that exist now. Each process that runs jobs has a directory of its own for them.
     #[must_use]
     pub fn scratch_entries(&self) -> Vec<PathBuf> {
-        left_in(&self.scratch())
+        left_in(&self.scratch()).iter().flat_map(|owner| left_in(owner)).collect()
     }
 
     /// Writes a file below the working directory and returns its path.
@@ -169,8 +169,8 @@ impl Home {
     pub fn traces(&self) -> Vec<String> {
         let processes = processes_of(self.root.path()).into_iter().map(|p| format!("process {}: {}", p.id, p.command));
         let temporary = left_in(&self.root.path().join("tmp"));
-        let directories = self.scratch_entries().into_iter().chain(temporary).map(|path| path.display().to_string());
-        processes.chain(directories).collect()
+        let directories = left_in(&self.scratch()).into_iter().chain(self.scratch_entries()).chain(temporary);
+        processes.chain(directories.map(|path| path.display().to_string())).collect()
     }
 
     /// Fails when a process, working directory or temporary file of this world is left.

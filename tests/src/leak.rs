@@ -46,10 +46,14 @@ pub fn processes_of(root: &Path) -> Vec<Process> {
         .collect()
 }
 
-/// Every entry below `directory`, which may be missing; `.lock` files do not count.
+/// Every entry of `directory`, which may be missing; lock files do not count.
 pub(crate) fn left_in(directory: &Path) -> Vec<PathBuf> {
     let Ok(entries) = fs::read_dir(directory) else { return Vec::new() };
-    entries.flatten().map(|entry| entry.path()).filter(|path| path.extension().is_none_or(|e| e != "lock")).collect()
+    entries
+        .flatten()
+        .filter(|entry| !entry.file_name().as_bytes().ends_with(b".lock"))
+        .map(|entry| entry.path())
+        .collect()
 }
 
 fn names(process: &Path, root: &Path) -> bool {

@@ -91,6 +91,7 @@ fn whoami_makes_an_identity_once_and_keeps_it_private() {
     assert_eq!(home.potluck(["whoami"]).finish().expect(0).out(), first, "the identity stays");
     let mut keys = Vec::new();
     let mut open = vec![home.config()];
+    fs::remove_file(home.config().join("config.toml")).expect("it can be removed");
     while let Some(folder) = open.pop() {
         assert_eq!(fs::metadata(&folder).expect("it is there").permissions().mode() & 0o022, 0, "{}", folder.display());
         for entry in fs::read_dir(&folder).expect("it can be read").flatten() {

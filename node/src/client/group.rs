@@ -138,9 +138,10 @@ impl Client {
         let pins = Arc::new(Pins::new(identity.id(), store.read()?.peers().map(|entry| entry.id)));
         let endpoint = QuicEndpoint::dial_only(&identity, Arc::clone(&pins))
             .map_err(|source| ClientError::local("cannot open the network", source))?;
-        let link = endpoint.dial(Expected::AnyPinned(pins), &addresses).await.map_err(|error| {
-            ClientError::Failed(format!("no peer of this machine answers at {address}: {error}"))
-        })?;
+        let link = endpoint
+            .dial(Expected::AnyPinned(pins), &addresses)
+            .await
+            .map_err(|error| ClientError::Failed(format!("no peer of this machine answers at {address}: {error}")))?;
         let (peer, at) = (link.peer(), link.remote_address());
         let frame = ask(&link, Frame::empty(Tag::INFO), Tag::INFO_IS, LOOK_TIMEOUT).await?;
         let info: NodeInfo = decoded(&frame)?;

@@ -1,17 +1,16 @@
 //! A job as its submitter sees it: events in, stdin and a cancellation out. Dropping [`JobEvents`] ends the job.
 
+use super::door::{Carrier, Door, cancel_when_asked};
 use super::failure::SubmitError;
 use super::packing::Packed;
 use super::receiving::{ArrivingFile, OutputsDir};
 pub use super::sending::{JobCanceller, JobStdin, StdinClosed};
 use super::sending::{Sender, SenderHandles, Sent};
 use crate::identity::NodeId;
-use crate::net::link::Link;
-use crate::service::embedded::{HERE, Serving};
+use crate::service::embedded::HERE;
 use crate::wire::{Accepted, Ended, Frame, FrameError, FrameReader, FrameStream, JobId, Need, OutputFile, Stage, Tag};
 use bytes::Bytes;
 use potluck_runtime::{Digest, GuestPath, OutputStream};
-use std::any::Any;
 use std::path::PathBuf;
 use std::time::Duration;
 use tokio::sync::{oneshot, watch};
@@ -77,25 +76,21 @@ pub enum JobEvent {
 /// The events of a job.
 pub struct JobEvents {
     reader: FrameReader,
+    job: JobId,
     peer: String,
-    link: Option<Link>,
+    door: Door,
     needed: Option<oneshot::Sender<Vec<Digest>>>,
     sent: watch::Receiver<Sent>,
     cancelled: watch::Receiver<bool>,
     give_up: Option<Instant>,
-    sending: JoinHandle<SubmitError>,
+    /// None once it has ended.
+    sending: Option<JoinHandle<SubmitError>>,
+    cancelling: JoinHandle<()>,
+    accepted: watch::Sender<bool>,
     outputs: Option<OutputsDir>,
     arriving: Option<ArrivingFile>,
     over: bool,
-    _carrier: Carrier,
-}
-
-/// What must live as long as the stream.
-pub(super) enum Carrier {
-    /// The service in this process.
-    Here(#[expect(dead_code, reason = "held for its drop")] Serving),
-    /// The connection to another.
-    Link(Link, #[expect(dead_code, reason = "held for its drop")] Box<dyn Any + Send>),
+    carrier: Option<Carrier>,
 }
 
 enum Step {
@@ -113,24 +108,29 @@ impl Job {
         packed: Packed,
         outputs_dir: Option<PathBuf>,
         peer: String,
+        door: Door,
         carrier: Carrier,
     ) -> Self {
         let (sender, handles) = Sender::new(stream.writer, packed.sources, packed.job.stdin);
         let SenderHandles { needed, stdin, canceller, cancelled, sent } = handles;
-        let link = if let Carrier::Link(link, _) = &carrier { Some(link.clone()) } else { None };
+        let (accepted, accepted_receiver) = watch::channel(false);
+        let cancelling = cancel_when_asked(door.clone(), packed.job.job, cancelled.clone(), accepted_receiver);
         let events = JobEvents {
             reader: stream.reader,
+            job: packed.job.job,
             peer,
-            link,
+            door,
             needed: Some(needed),
             sent,
             cancelled,
             give_up: None,
-            sending: tokio::spawn(sender.run()),
+            sending: Some(tokio::spawn(sender.run())),
+            cancelling: tokio::spawn(cancelling),
+            accepted,
             outputs: outputs_dir.map(OutputsDir::new),
             arriving: None,
             over: false,
-            _carrier: carrier,
+            carrier: Some(carrier),
         };
         Self { id: packed.job.job, stdin, events, canceller }
     }
@@ -158,7 +158,7 @@ impl JobEvents {
                 }
                 Err(error) => {
                     self.over = true;
-                    self.sending.abort();
+                    self.stop_sending();
                     return Some(Err(error));
                 }
             }
@@ -174,7 +174,7 @@ impl JobEvents {
             frame = self.reader.next() => Step::Frame(frame),
             Ok(()) = self.sent.changed() => Step::Sent(*self.sent.borrow_and_update()),
             Ok(()) = self.cancelled.changed(), if waiting => Step::Cancelled,
-            Ok(error) = &mut self.sending => Step::SendFailed(error),
+            error = sending_failed(&mut self.sending) => Step::SendFailed(error),
             () = sleep_until(give_up.unwrap_or_else(Instant::now)), if !waiting => Step::GiveUp,
         }
     }
@@ -186,12 +186,17 @@ impl JobEvents {
             Err(FrameError::Io(error)) => return Err(self.lost(&error.to_string()).await),
             Err(error) => return Err(SubmitError::from_frame(&self.peer, error)),
         };
+        if frame.tag == Tag::ENDED && self.give_up.is_some() {
+            // A cancelled job ends also in the middle of a file.
+            self.arriving = None;
+        }
         if frame.tag != Tag::DATA && self.arriving.is_some() {
             return Err(self.unexpected(&frame, Tag::DATA));
         }
         match frame.tag {
             Tag::ACCEPTED => {
                 let accepted: Accepted = self.decode(&frame)?;
+                self.accepted.send_replace(true);
                 let node = (accepted.node != HERE).then_some(accepted.node);
                 Ok(Some(JobEvent::Accepted { node, name: accepted.name }))
             }
@@ -211,7 +216,7 @@ impl JobEvents {
             Tag::DATA => self.file_bytes(&frame),
             Tag::ENDED => {
                 let ended = self.decode(&frame)?;
-                self.sending.abort();
+                self.stop_sending();
                 Ok(Some(JobEvent::Ended(ended)))
             }
             Tag::FAULT => Err(SubmitError::from_frame(&self.peer, FrameError::Fault(self.decode(&frame)?))),
@@ -248,14 +253,20 @@ impl JobEvents {
 
     /// A stream that broke, with what the connection knows of why.
     async fn lost(&self, why: &str) -> SubmitError {
-        let why = match &self.link {
-            Some(link) => {
+        let why = match &self.door {
+            Door::There(link) => {
                 let closed = tokio::time::timeout(Duration::from_millis(100), link.closed()).await;
                 closed.map_or_else(|_| why.to_owned(), |closed| closed.to_string())
             }
-            None => why.to_owned(),
+            Door::Here(_) => why.to_owned(),
         };
         SubmitError::Lost { peer: self.peer.clone(), why }
+    }
+
+    fn stop_sending(&mut self) {
+        if let Some(sending) = self.sending.take() {
+            sending.abort();
+        }
     }
 
     fn decode<T: serde::de::DeserializeOwned>(&self, frame: &Frame) -> Result<T, SubmitError> {
@@ -271,6 +282,20 @@ impl JobEvents {
 impl Drop for JobEvents {
     fn drop(&mut self) {
         // The task owns the writing half: with it the stream ends, and with the stream the job.
-        self.sending.abort();
+        self.stop_sending();
+        self.cancelling.abort();
+        if !self.over
+            && let Some(carrier) = self.carrier.take()
+        {
+            carrier.leave(self.door.clone(), self.job);
+        }
     }
+}
+
+/// Why the sending task has ended; it ends by itself only when it has failed.
+async fn sending_failed(sending: &mut Option<JoinHandle<SubmitError>>) -> SubmitError {
+    let Some(task) = sending else { return std::future::pending().await };
+    let ended = task.await;
+    *sending = None;
+    ended.unwrap_or_else(|error| SubmitError::internal("sending the job failed", error))
 }

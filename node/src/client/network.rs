@@ -11,7 +11,7 @@ use crate::paths::Paths;
 use crate::service::environment::{Carrier, PeerStreams};
 use crate::store::record::RecordError;
 use crate::trust::book::{Book, BookStore};
-use crate::wire::{Frame, FrameError, FrameStream, PeerList, Tag};
+use crate::wire::{Frame, FrameError, FrameStream, PeerList, PeerState, Tag};
 use std::any::Any;
 use std::error::Error;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -38,7 +38,9 @@ pub enum ClientError {
     #[error(transparent)]
     WhichPeer(#[from] WhichPeer),
     /// The peer cannot be reached.
-    #[error("cannot reach {name}: {why}; check that `potluck up` runs there, or tell its address with `potluck peers add HOST:PORT`")]
+    #[error(
+        "cannot reach {name}: {why}; check that `potluck up` runs there, or tell its address with `potluck peers add HOST:PORT`"
+    )]
     Unreachable {
         /// Its label.
         name: String,
@@ -211,9 +213,13 @@ impl ClientPeers {
 
 #[async_trait::async_trait]
 impl PeerStreams for ClientPeers {
-    async fn peers(&self, _first: Option<NodeId>) -> Vec<(NodeId, String)> {
-        let book = book(self.client.paths()).unwrap_or_default();
-        book.peers().map(|entry| (entry.id, super::label(&entry.name, entry.id))).collect()
+    async fn peers(&self, environment: &str) -> Vec<(NodeId, String)> {
+        let Ok(list) = self.client.peers().await else { return Vec::new() };
+        let has = |peer: &PeerState| {
+            peer.info.as_ref().is_some_and(|info| info.environments.iter().any(|name| name == environment))
+        };
+        let peers = list.peers.into_iter().filter(|peer| peer.online && has(peer));
+        peers.map(|peer| (peer.id, super::label(&peer.name, peer.id))).collect()
     }
 
     async fn open(&self, peer: NodeId) -> Option<(FrameStream, Carrier)> {

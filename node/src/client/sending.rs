@@ -1,5 +1,6 @@
-//! What the submitter sends after its `SUBMIT`: the blobs that were asked for, then stdin as it comes, a cancellation at
-//! any time. One task owns the writing half, so that reading never waits for writing.
+//! What the submitter sends after its `SUBMIT`: the blobs that were asked for, then stdin as it comes. One task owns the
+//! writing half, so that reading never waits for writing. A cancellation goes by a stream of its own, because this one
+//! may be full.
 
 use super::failure::SubmitError;
 use super::packing::Source;
@@ -66,7 +67,6 @@ pub(super) struct Sender {
     pub(super) sources: HashMap<Digest, Source>,
     needed: oneshot::Receiver<Vec<Digest>>,
     stdin: Option<mpsc::Receiver<Bytes>>,
-    cancelled: watch::Receiver<bool>,
     sent: watch::Sender<Sent>,
 }
 
@@ -89,32 +89,21 @@ impl Sender {
             needed: needed_sender,
             stdin: stdin.then_some(JobStdin { pieces }),
             canceller: JobCanceller { cancelled: cancel_sender },
-            cancelled: cancelled.clone(),
+            cancelled,
             sent: sent_receiver,
         };
         let stdin = stdin.then_some(stdin_receiver);
-        (Self { writer, sources, needed, stdin, cancelled, sent }, handles)
+        (Self { writer, sources, needed, stdin, sent }, handles)
     }
 
     /// Sends until there is nothing more to say, then keeps the stream open until the task is ended: its end would mean
     /// that the submitter is gone.
     pub(super) async fn run(mut self) -> SubmitError {
-        let mut cancelled = self.cancelled.clone();
-        let sent = tokio::select! {
-            sent = self.send_all() => sent,
-            () = until_true(&mut cancelled) => Ok(()),
-        };
-        match sent {
-            // All is said, or cut short by a cancellation; there is nothing else left to say.
-            Ok(()) => {
-                until_true(&mut cancelled).await;
-                // The reading side sees a broken stream and knows more of it.
-                let _broken = self.writer.send_empty(Tag::CANCEL).await;
-            }
-            Err(Failure::Write(_)) => {}
-            Err(Failure::Read(error)) => return error,
+        match self.send_all().await {
+            // The reading side sees the same break and knows more of it.
+            Ok(()) | Err(Failure::Write(_)) => std::future::pending().await,
+            Err(Failure::Read(error)) => error,
         }
-        std::future::pending().await
     }
 
     async fn send_all(&mut self) -> Result<(), Failure> {
@@ -151,41 +140,7 @@ impl Sender {
     }
 }
 
-/// Waits until it is so; for ever when nobody is left who could make it so.
-async fn until_true(flag: &mut watch::Receiver<bool>) {
-    if flag.wait_for(|set| *set).await.is_err() {
-        std::future::pending::<()>().await;
-    }
-}
-
 enum Failure {
     Read(SubmitError),
     Write(#[expect(dead_code, reason = "the reading side reports it")] FrameError),
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::wire::FrameStream;
-    use std::time::Duration;
-
-    #[tokio::test]
-    async fn a_job_that_has_been_sent_whole_can_still_be_cancelled() {
-        let (near, mut far) = FrameStream::pair();
-        let (sender, handles) = Sender::new(near.writer, HashMap::new(), true);
-        let task = tokio::spawn(sender.run());
-        handles.needed.send(Vec::new()).unwrap();
-        drop(handles.stdin);
-        let mut tags = Vec::new();
-        let mut next = async || {
-            let frame = tokio::time::timeout(Duration::from_secs(5), far.reader.next()).await;
-            frame.expect("a frame comes").unwrap().unwrap().tag
-        };
-        tags.push(next().await);
-        tags.push(next().await);
-        handles.canceller.cancel();
-        tags.push(next().await);
-        assert_eq!(tags, [Tag::BLOBS_END, Tag::STDIN_END, Tag::CANCEL]);
-        task.abort();
-    }
 }
