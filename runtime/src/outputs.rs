@@ -184,3 +184,6 @@ fn open_file(dir: &Dir, name: &str) -> io::Result<cap_std::fs::File> {
     options.read(true).custom_flags(flags.bits().cast_signed());
     dir.open_with(Path::new(name), &options)
 }
+
+#[cfg(test)]
+mod tests;

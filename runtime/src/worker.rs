@@ -65,6 +65,11 @@ fn work() -> io::Result<()> {
                 guest::run(&spec, parent_gone, inbox, &outbox).await
             }
         };
-        outbox.finish(&answer).await
+        if outbox.finish(&answer).await.is_err() {
+            // Nobody reads any more: the parent is gone, and the thread that watches it ends this process when it has
+            // cleaned up. Ending here would cut that short.
+            std::future::pending::<()>().await;
+        }
+        Ok(())
     })
 }

@@ -3,19 +3,29 @@
 
 #[path = "sandbox/components.rs"]
 mod components;
+#[path = "sandbox/endings.rs"]
+mod endings;
 #[path = "sandbox/guests.rs"]
 mod guests;
+#[path = "sandbox/kept.rs"]
+mod kept;
 #[path = "sandbox/kit.rs"]
 mod kit;
 #[path = "sandbox/outcomes.rs"]
 mod outcomes;
+#[path = "sandbox/streams.rs"]
+mod streams;
 
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    if arguments.first().is_some_and(|argument| argument == "worker") {
-        return potluck_runtime::worker_main();
+    match arguments.first().map(String::as_str) {
+        Some("worker") => return potluck_runtime::worker_main(),
+        Some("counted-worker") => return kept::counted_worker(&arguments[1..]),
+        Some("preparer") => return kept::preparer(&arguments[1..]),
+        Some("parent") => return endings::parent(&arguments[1..]),
+        Some(_) | None => {}
     }
     // As libtest understands them, and nextest asks: none of these tests is ignored.
     let has = |flag: &str| arguments.iter().any(|argument| argument == flag);
@@ -38,7 +48,7 @@ fn main() -> ExitCode {
     run(chosen)
 }
 
-const TABLES: &[&[kit::Test]] = &[outcomes::TESTS, components::TESTS];
+const TABLES: &[&[kit::Test]] = &[outcomes::TESTS, endings::TESTS, streams::TESTS, kept::TESTS, components::TESTS];
 
 fn run<'a>(chosen: impl Iterator<Item = &'a kit::Test>) -> ExitCode {
     let mut failed = Vec::new();

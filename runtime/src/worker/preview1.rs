@@ -54,6 +54,7 @@ pub(super) fn linker(engine: &Engine) -> Result<Linker<ModuleGuest>> {
     add_writes(&mut linker)?;
     add_entries(&mut linker)?;
     add_opens(&mut linker)?;
+    add_closes(&mut linker)?;
     add_exit(&mut linker)?;
     linker.allow_shadowing(false);
     Ok(linker)
@@ -218,6 +219,11 @@ fn add_opens(linker: &mut Linker<ModuleGuest>) -> Result<()> {
             }) as Call<'_>
         },
     )?;
+    Ok(())
+}
+
+/// What gives a descriptor back.
+fn add_closes(linker: &mut Linker<ModuleGuest>) -> Result<()> {
     linker.func_wrap_async(MODULE, "fd_close", |mut caller: Caller<'_, ModuleGuest>, (fd,): (i32,)| {
         Box::new(async move {
             let (mut memory, guest) = parts(&mut caller)?;
