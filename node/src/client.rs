@@ -244,7 +244,8 @@ impl Client {
             name: config.name.clone(),
             policy: Policy::from(config),
             runtime: self.runtime()?,
-            cache_dir: self.paths().cache_dir.clone(),
+            blobs_dir: self.paths().cache_dir.join("blobs"),
+            mounts_dir: self.paths().data_dir.join("mounts"),
             blob_bytes_max: config.cache_bytes_max / 2,
             peers: Arc::new(network::ClientPeers::new(self)),
         })

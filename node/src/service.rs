@@ -34,7 +34,7 @@ pub mod embedded;
 use crate::defaults::CHUNK_LEN_MAX;
 use crate::dispatch::{Caller, JobService, Role};
 use crate::identity::NodeId;
-use crate::store::blobs::{BlobError, BlobStore};
+use crate::store::blobs::BlobStore;
 use crate::wire::{Cancel, Fault, FaultCode, Frame, FrameError, FrameStream, FrameWriter, Tag};
 pub(crate) use admission::check_mount_point;
 pub use admission::{Case, Clash, check_paths};
@@ -71,8 +71,10 @@ pub struct JobsConfig {
     pub policy: Policy,
     /// What runs them.
     pub runtime: Runtime,
-    /// Where blobs are kept.
-    pub cache_dir: PathBuf,
+    /// Where blobs are kept, once one arrives.
+    pub blobs_dir: PathBuf,
+    /// Where the folders that jobs carry are laid out while they run.
+    pub mounts_dir: PathBuf,
     /// Bytes of blobs kept.
     pub blob_bytes_max: u64,
     /// Who may have an environment that is missing here.
@@ -82,9 +84,6 @@ pub struct JobsConfig {
 /// The service could not be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum JobsError {
-    /// The blob cache cannot be used.
-    #[error("cannot set up the blob cache")]
-    Blobs(#[source] BlobError),
     /// The directory of carried folders cannot be used.
     #[error("cannot set up {path}")]
     Mounts {
@@ -145,9 +144,8 @@ impl Jobs {
     /// # Errors
     /// [`JobsError`] when its directories cannot be used.
     pub fn open(config: JobsConfig) -> Result<Self, JobsError> {
-        let blobs =
-            BlobStore::open(&config.cache_dir.join("blobs"), config.blob_bytes_max).map_err(JobsError::Blobs)?;
-        let mounts_dir = config.cache_dir.join("mounts");
+        let blobs = BlobStore::new(config.blobs_dir, config.blob_bytes_max);
+        let mounts_dir = config.mounts_dir;
         let unusable = |source| JobsError::Mounts { path: mounts_dir.clone(), source };
         mounts::prepare_dir(&mounts_dir).map_err(unusable)?;
         let case = Case::of(&mounts_dir).map_err(unusable)?;

@@ -30,7 +30,8 @@ impl Lab {
             name: "attic".into(),
             policy,
             runtime: runtime.unwrap(),
-            cache_dir: dir.path().join("cache"),
+            blobs_dir: dir.path().join("blobs"),
+            mounts_dir: dir.path().join("mounts"),
             blob_bytes_max: 1 << 30,
             peers: Arc::new(NoPeers),
         });

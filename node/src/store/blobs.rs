@@ -65,14 +65,11 @@ pub enum BlobError {
 }
 
 impl BlobStore {
-    /// The store in `dir`, which is made if need be, and which holds about `bytes_max` bytes.
-    ///
-    /// # Errors
-    /// [`BlobError::Io`].
-    pub fn open(dir: &Path, bytes_max: u64) -> Result<Self, BlobError> {
-        let failed = |source| BlobError::Io { doing: "open", dir: dir.to_owned(), source };
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(failed)?;
-        Ok(Self { inner: Arc::new(Inner { dir: dir.to_owned(), bytes_max, leases: Mutex::default() }) })
+    /// The store in `dir`, which holds about `bytes_max` bytes. The directory is made when the first blob arrives, so that
+    /// a job that carries nothing needs no directory it can write.
+    #[must_use]
+    pub fn new(dir: PathBuf, bytes_max: u64) -> Self {
+        Self { inner: Arc::new(Inner { dir, bytes_max, leases: Mutex::default() }) }
     }
 
     /// The blob, if it is here with this size; it stays at least as long as the lease.
@@ -94,6 +91,8 @@ impl BlobStore {
     /// # Errors
     /// [`BlobError::Io`].
     pub fn receive(&self, digest: Digest, size: u64) -> Result<BlobWriter, BlobError> {
+        let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.inner.dir);
+        made.map_err(|source| self.failed("make a place", source))?;
         let file = tempfile::Builder::new()
             .prefix(PARTIAL_PREFIX)
             .tempfile_in(&self.inner.dir)
@@ -109,7 +108,12 @@ impl BlobStore {
         let now = SystemTime::now();
         let mut blobs = Vec::new();
         let mut total = 0u64;
-        for entry in fs::read_dir(&self.inner.dir).map_err(|source| self.failed("list", source))? {
+        let entries = match fs::read_dir(&self.inner.dir) {
+            Ok(entries) => entries,
+            Err(source) if source.kind() == io::ErrorKind::NotFound => return Ok(0),
+            Err(source) => return Err(self.failed("list", source)),
+        };
+        for entry in entries {
             let Ok(entry) = entry else { continue };
             // A file that is gone by now was removed by another process.
             let Ok(metadata) = entry.metadata() else { continue };
@@ -238,7 +242,7 @@ mod tests {
 
     fn store(bytes_max: u64) -> (tempfile::TempDir, BlobStore) {
         let dir = tempfile::tempdir().unwrap();
-        let store = BlobStore::open(&dir.path().join("blobs"), bytes_max).unwrap();
+        let store = BlobStore::new(dir.path().join("blobs"), bytes_max);
         (dir, store)
     }
 
@@ -249,7 +253,15 @@ mod tests {
     }
 
     fn names(store: &BlobStore) -> usize {
-        fs::read_dir(&store.inner.dir).unwrap().count()
+        fs::read_dir(&store.inner.dir).map_or(0, Iterator::count)
+    }
+
+    #[test]
+    fn a_store_without_blobs_is_no_directory() {
+        let (_dir, store) = store(1 << 20);
+        assert_eq!(store.trim().unwrap(), 0);
+        assert!(store.lease(Digest::of(b"soup"), 4).is_none());
+        assert!(!store.inner.dir.exists());
     }
 
     #[test]

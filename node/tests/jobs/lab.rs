@@ -172,7 +172,7 @@ impl Machine {
         let entries = |dir: &Path| std::fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path());
         let runs = entries(&self.paths.scratch_dir).flat_map(|owner| entries(&owner).collect::<Vec<_>>());
         let runs = runs.filter(|path| path.is_dir()).count();
-        runs + entries(&self.paths.cache_dir.join("mounts")).count()
+        runs + entries(&self.paths.data_dir.join("mounts")).count()
     }
 
     /// Waits until nothing of any job is left: no process and no directory.
