@@ -7,6 +7,7 @@ use crate::exit;
 use crate::logging::Audience;
 use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
+use std::io::Write;
 use std::process::ExitCode;
 
 /// Examples under `potluck --help`.
@@ -15,7 +16,7 @@ Examples:
   potluck run hello.py                     run a script here, in a sandbox
   potluck up -d                            lend this machine, find the others
   potluck invite                           print a ticket for another machine
-  potluck run --on attic report.py         run a script on the machine called attic
+  potluck run report.py --on attic         run a script on the machine called attic
 
 `potluck COMMAND --help` shows the options of a command and examples.
 POTLUCK_HOME moves configuration and data, POTLUCK_CACHE_DIR the cache; POTLUCK_LOG=debug says more.";
@@ -72,13 +73,26 @@ impl Command {
 
 /// Prints what the parser has to say (help, or what is wrong) and gives the exit code for it.
 pub(crate) fn answer(error: &clap::Error) -> ExitCode {
-    // Nobody is left to be told when the stream is closed.
-    let _gone = error.print();
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            // Nobody is left to be told when the stream is closed.
+            let _gone = error.print();
+        }
+        _ => complain(error),
+    }
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => ExitCode::from(exit::SUCCESS),
         _ if std::env::args_os().nth(1).is_some_and(|command| command == "run") => ExitCode::from(exit::FAILED),
         _ => ExitCode::from(exit::USAGE),
     }
+}
+
+/// What is wrong, the way Potluck says everything else.
+fn complain(error: &clap::Error) {
+    let text = error.render().to_string();
+    let text = text.strip_prefix("error: ").unwrap_or(&text);
+    // Nobody is left to be told when stderr is closed.
+    let _gone = write!(std::io::stderr().lock(), "potluck: {text}");
 }
 
 #[cfg(test)]
@@ -101,16 +115,49 @@ mod tests {
 
     #[test]
     fn what_stands_after_the_program_belongs_to_the_program() {
-        let cli = Cli::try_parse_from(["potluck", "run", "--on", "attic", "x.py", "--on", "b", "-f", "--", "-x"]).unwrap();
-        let Command::Run(run) = cli.command else { panic!("run was typed") };
-        assert_eq!(run.on.as_deref(), Some("attic"));
-        assert_eq!(run.program, std::path::Path::new("x.py"));
-        assert_eq!(run.args, ["--on", "b", "-f", "--", "-x"]);
+        let typed = ["potluck", "run", "--on", "attic", "x.py", "--on", "b", "-f", "--fuel", "1", "--", "-x", "--help"];
+        let cli = Cli::try_parse_from(typed).unwrap();
+        let Command::Run(mut run) = cli.command else { panic!("run was typed") };
+        let line = run.line().unwrap();
+        assert_eq!(line.on.as_deref(), Some("attic"));
+        assert_eq!(line.program, std::path::Path::new("x.py"));
+        assert_eq!(line.args, typed[5..]);
+    }
+
+    #[test]
+    fn a_machine_may_be_named_before_the_program_or_directly_after_it() {
+        for typed in
+            [&["--on", "attic", "x.py", "-v"][..], &["x.py", "--on", "attic", "-v"], &["x.py", "--on=attic", "-v"]]
+        {
+            let cli = Cli::try_parse_from(["potluck", "run"].iter().chain(typed)).unwrap();
+            let Command::Run(mut run) = cli.command else { panic!("run was typed") };
+            let line = run.line().unwrap();
+            assert_eq!(
+                (line.on.as_deref(), line.args.as_slice()),
+                (Some("attic"), &["-v".to_owned()][..]),
+                "{typed:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn two_dashes_after_the_program_reach_its_line() {
+        let cli = Cli::try_parse_from(["potluck", "run", "x.py", "--", "--on", "b"]).unwrap();
+        let Command::Run(mut run) = cli.command else { panic!("run was typed") };
+        let line = run.line().unwrap();
+        assert_eq!((line.on, line.args), (None, vec!["--on".to_owned(), "b".to_owned()]));
     }
 
     #[test]
     fn an_option_without_a_usable_value_is_refused() {
-        for wrong in [["--fuel", "plenty"], ["--memory", "x"], ["--timeout", "soon"], ["-e", "=x"], ["--stdin", "maybe"]] {
+        for wrong in [
+            ["--fuel", "plenty"],
+            ["--memory", "x"],
+            ["--timeout", "soon"],
+            ["-e", "=x"],
+            ["--stdin", "maybe"],
+            ["--on", ""],
+        ] {
             assert!(Cli::try_parse_from(["potluck", "run", wrong[0], wrong[1], "x.py"]).is_err(), "{wrong:?}");
         }
         assert!(Cli::try_parse_from(["potluck", "run", "--mount", "here", "x.py"]).is_err());

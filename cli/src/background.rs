@@ -61,7 +61,11 @@ async fn wait_until_it_answers(client: &Client, mut child: Child, log_path: &Pat
             // It may hang for good; a node nobody can reach is of no use.
             let _gone = child.kill();
             let _gone = child.wait();
-            anyhow::bail!("the node did not answer within {} s; its log is {}", ANSWERS_WITHIN.as_secs(), log_path.display());
+            anyhow::bail!(
+                "the node did not answer within {} s; its log is {}",
+                ANSWERS_WITHIN.as_secs(),
+                log_path.display()
+            );
         }
         tokio::time::sleep(ASK_PERIOD).await;
     }

@@ -2,16 +2,16 @@
 //! guest runs, and nothing else of this crate is touched.
 
 mod args;
+mod background;
 mod commands;
 mod exit;
-mod quantity;
-mod settings;
-mod render;
-mod progress;
-mod streams;
-mod signals;
-mod background;
 mod logging;
+mod progress;
+mod quantity;
+mod render;
+mod settings;
+mod signals;
+mod streams;
 
 use args::Cli;
 use clap::Parser;

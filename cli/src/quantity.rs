@@ -107,7 +107,7 @@ impl fmt::Display for ByteSize {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let units = [("TiB", 1u64 << 40), ("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
         match units.iter().find(|(_, size)| self.0 >= *size) {
-            Some((unit, size)) if self.0 % size == 0 => write!(f, "{} {unit}", self.0 / size),
+            Some((unit, size)) if self.0.is_multiple_of(*size) => write!(f, "{} {unit}", self.0 / size),
             Some((unit, size)) => write!(f, "{:.1} {unit}", self.0 as f64 / *size as f64),
             None => write!(f, "{} bytes", self.0),
         }
@@ -118,7 +118,7 @@ impl fmt::Display for Fuel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let units = [("T", 1_000_000_000_000u64), ("G", 1_000_000_000), ("M", 1_000_000), ("K", 1000)];
         match units.iter().find(|(_, size)| self.0 >= *size) {
-            Some((unit, size)) if self.0 % size == 0 => write!(f, "{}{unit}", self.0 / size),
+            Some((unit, size)) if self.0.is_multiple_of(*size) => write!(f, "{}{unit}", self.0 / size),
             Some((unit, size)) => write!(f, "{:.2}{unit}", self.0 as f64 / *size as f64),
             None => write!(f, "{}", self.0),
         }
@@ -132,10 +132,15 @@ impl fmt::Display for Span {
             return write!(f, "{ms}ms");
         }
         if ms < 60_000 {
-            return if ms % 1000 == 0 { write!(f, "{}s", ms / 1000) } else { write!(f, "{:.1}s", ms as f64 / 1000.0) };
+            return if ms.is_multiple_of(1000) {
+                write!(f, "{}s", ms / 1000)
+            } else {
+                write!(f, "{:.1}s", ms as f64 / 1000.0)
+            };
         }
         let seconds = ms / 1000;
-        let parts = [(seconds / 86_400, "d"), (seconds / 3600 % 24, "h"), (seconds / 60 % 60, "m"), (seconds % 60, "s")];
+        let parts =
+            [(seconds / 86_400, "d"), (seconds / 3600 % 24, "h"), (seconds / 60 % 60, "m"), (seconds % 60, "s")];
         // Two units are as exact as anyone reads.
         let first = parts.iter().position(|(amount, _)| *amount > 0).unwrap_or(parts.len() - 1);
         for (amount, unit) in parts.iter().skip(first).take(2).filter(|(amount, _)| *amount > 0) {

@@ -31,10 +31,8 @@ pub(crate) fn client() -> anyhow::Result<Client> {
 
 /// Runs a future on this thread. What still blocks when it ends is not waited for.
 pub(crate) fn block_on<T>(future: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
-    let executor = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .context("cannot start the event loop")?;
+    let executor =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start the event loop")?;
     let result = executor.block_on(future);
     executor.shutdown_background();
     result

@@ -38,7 +38,10 @@ impl Writer {
             drop(queue);
             let _gone = sender.send(outcome);
         };
-        std::thread::Builder::new().name("output".into()).spawn(body).context("cannot start a thread for the output")?;
+        std::thread::Builder::new()
+            .name("output".into())
+            .spawn(body)
+            .context("cannot start a thread for the output")?;
         Ok(Self { pieces: Some(pieces), result })
     }
 

@@ -17,6 +17,8 @@ mod packing;
 
 mod sending;
 
+mod door;
+
 mod receiving;
 
 mod network;
@@ -33,9 +35,9 @@ use crate::identity::{Identity, NodeId};
 use crate::paths::Paths;
 use crate::service::embedded::{Embedded, HERE, LocalSources};
 use crate::service::{Jobs, JobsConfig, Policy};
-use crate::state::placement::{Candidate, Capacity, Needs, Place, Placement, place};
+use crate::state::placement::{Candidate, Capacity, Needs, Place, Placement, has_room, place};
 use crate::wire::{Frame, JobId, NodeInfo, Tag};
-use job::Carrier;
+use door::{Carrier, Connection, Door};
 use network::{KnownPeers, Reached};
 use packing::{MountsBy, Packed, pack};
 use potluck_runtime::{Runtime, RuntimeConfig, WorkerCommand};
@@ -65,6 +67,9 @@ struct Inner {
     embedded: OnceLock<Embedded>,
 }
 
+/// What this machine is called in sentences about a job that runs here.
+const HERE_LABEL: &str = "this machine";
+
 /// Where a job goes.
 enum Route {
     Here,
@@ -75,8 +80,7 @@ impl Client {
     /// A client over these directories; opens nothing yet.
     #[must_use]
     pub fn open(config: ClientConfig) -> Self {
-        let inner =
-            Inner { config, runtime: OnceLock::new(), identity: OnceLock::new(), embedded: OnceLock::new() };
+        let inner = Inner { config, runtime: OnceLock::new(), identity: OnceLock::new(), embedded: OnceLock::new() };
         Self { inner: Arc::new(inner) }
     }
 
@@ -130,18 +134,15 @@ impl Client {
     /// [`SubmitError`] for what is wrong with the submission, and when nobody can be reached who would run it.
     pub async fn submit(&self, target: Target, submission: Submission) -> Result<Job, SubmitError> {
         let id = new_job_id()?;
-        // What is wrong with the job is said before anyone is looked for; a job for this machine is read only once.
-        let mounts_by = if target == Target::Local { MountsBy::Path } else { MountsBy::Content };
         let outputs_dir = submission.outputs_dir.clone();
-        if target == Target::Any && !self.has_group() {
-            let packed = read(submission, id, MountsBy::Path).await?;
-            return self.submit_here(packed, outputs_dir).await;
-        }
         let needs = Needs { memory_bytes: submission.limits.memory_bytes };
+        let target = if target == Target::Any && self.stays_here(needs).await { Target::Local } else { target };
+        // What is wrong with the job is said before anyone is looked for.
+        let mounts_by = if target == Target::Local { MountsBy::Path } else { MountsBy::Content };
         let packed = read(submission, id, mounts_by).await?;
         match self.route(target, needs).await? {
             Route::Here => self.submit_here(packed, outputs_dir).await,
-            Route::There(reached) => submit_there(reached, packed, outputs_dir).await,
+            Route::There(reached) => self.submit_there(reached, packed, outputs_dir).await,
         }
     }
 
@@ -179,12 +180,7 @@ impl Client {
     /// [`SubmitError`] when the book cannot be read.
     pub async fn placement(&self, needs: Needs) -> Result<Placement, SubmitError> {
         let list = self.peers().await.map_err(|error| unreachable(&error))?;
-        let mut candidates = vec![Candidate {
-            place: Place::Here,
-            name: list.me.name.clone(),
-            online: true,
-            capacity: Some(capacity(&list.me)),
-        }];
+        let mut candidates = vec![this_machine(&list.me)];
         candidates.extend(list.peers.into_iter().map(|peer| Candidate {
             place: Place::Peer(peer.id),
             name: peer.name,
@@ -201,8 +197,24 @@ impl Client {
         let sources = packed.sources.iter().map(|(digest, source)| (*digest, source.path.clone())).collect();
         let first = Frame::message(Tag::SUBMIT, &packed.job);
         let (stream, serving) = embedded.serve(first, LocalSources::new(sources));
-        let name = self.config().name.clone();
-        Ok(Job::new(stream, packed, outputs_dir, name, Carrier::Here(serving)))
+        let name = HERE_LABEL.to_owned();
+        Ok(Job::new(stream, packed, outputs_dir, name, Door::Here(embedded), Carrier::Here(serving)))
+    }
+
+    async fn submit_there(
+        &self,
+        reached: Reached,
+        packed: Packed,
+        outputs_dir: Option<std::path::PathBuf>,
+    ) -> Result<Job, SubmitError> {
+        let Reached { link, name, carrier } = reached;
+        let connection = Connection::new(self.clone(), link, carrier);
+        let link = connection.link().clone();
+        let lost = |why: String| SubmitError::Lost { peer: name.clone(), why };
+        let mut stream = link.open_stream().await.map_err(|closed| lost(closed.to_string()))?;
+        let sent = stream.writer.send_message(Tag::SUBMIT, &packed.job).await;
+        sent.map_err(|error| SubmitError::from_frame(&name, error))?;
+        Ok(Job::new(stream, packed, outputs_dir, name, Door::There(link), Carrier::There(connection)))
     }
 
     /// The service in this process.
@@ -234,27 +246,24 @@ impl Client {
             runtime: self.runtime()?,
             cache_dir: self.paths().cache_dir.clone(),
             blob_bytes_max: config.cache_bytes_max / 2,
-            peers: Arc::new(network::ClientPeers::new(self.clone())),
+            peers: Arc::new(network::ClientPeers::new(self)),
         })
+    }
+
+    /// Whether a job for any machine stays on this one, which is preferred while it has room, because then nothing
+    /// needs to travel and nobody needs to be asked.
+    async fn stays_here(&self, needs: Needs) -> bool {
+        if !self.has_group() {
+            return true;
+        }
+        let me = self.info().await;
+        me.is_ok_and(|me| has_room(&this_machine(&me), needs))
     }
 
     /// Whether there is a peer at all; without one, nothing of the network is touched.
     fn has_group(&self) -> bool {
         network::book(self.paths()).is_ok_and(|book| book.peers().next().is_some())
     }
-}
-
-async fn submit_there(
-    reached: Reached,
-    packed: Packed,
-    outputs_dir: Option<std::path::PathBuf>,
-) -> Result<Job, SubmitError> {
-    let Reached { link, name, carrier } = reached;
-    let lost = |why: String| SubmitError::Lost { peer: name.clone(), why };
-    let mut stream = link.open_stream().await.map_err(|closed| lost(closed.to_string()))?;
-    let sent = stream.writer.send_message(Tag::SUBMIT, &packed.job).await;
-    sent.map_err(|error| SubmitError::from_frame(&name, error))?;
-    Ok(Job::new(stream, packed, outputs_dir, name, Carrier::Link(link, carrier)))
 }
 
 async fn read(submission: Submission, id: JobId, mounts_by: MountsBy) -> Result<Packed, SubmitError> {
@@ -269,6 +278,10 @@ fn new_job_id() -> Result<JobId, SubmitError> {
 
 fn unreachable(error: &(dyn std::error::Error + 'static)) -> SubmitError {
     SubmitError::Unreachable(crate::service::chain(error))
+}
+
+fn this_machine(info: &NodeInfo) -> Candidate {
+    Candidate { place: Place::Here, name: info.name.clone(), online: true, capacity: Some(capacity(info)) }
 }
 
 fn capacity(info: &NodeInfo) -> Capacity {
@@ -317,4 +330,3 @@ impl Client {
 pub(crate) fn label(name: &str, id: NodeId) -> String {
     if name.is_empty() { id.short() } else { name.to_owned() }
 }
-

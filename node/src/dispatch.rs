@@ -3,6 +3,7 @@
 pub(crate) mod requests;
 
 use crate::identity::NodeId;
+use crate::net::link::Link;
 use crate::wire::{Frame, FrameStream};
 
 /// What a caller is to this node. Decided by the key it proved in the handshake, by nothing it says.
@@ -15,7 +16,7 @@ pub enum Role {
 }
 
 /// Who asks.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Caller {
     /// The key it proved.
     pub id: NodeId,
@@ -23,6 +24,8 @@ pub struct Caller {
     pub role: Role,
     /// Its label, for logs and sentences.
     pub name: String,
+    /// The connection it asks on, which goes both ways; none when it sits in this process.
+    pub link: Option<Link>,
 }
 
 /// What a node does for its callers besides being a peer: running jobs and giving away artifacts.
@@ -30,8 +33,9 @@ pub struct Caller {
 /// The node calls `shutdown` once, after which it opens no more calls to `serve`.
 #[async_trait::async_trait]
 pub trait JobService: Send + Sync + 'static {
-    /// Answers one request. `first` is the stream's first frame, a `SUBMIT` or a `FETCH_ARTIFACT`. Whatever goes wrong
-    /// is told to the caller as a `FAULT`; when the stream breaks, what was started for it is ended.
+    /// Answers one request. `first` is the stream's first frame: a `SUBMIT`, a `CANCEL` or a `FETCH_ARTIFACT`. Whatever
+    /// goes wrong is told to the caller as a `FAULT`; when the stream or its link ends, what was started for it is ended
+    /// at once.
     async fn serve(&self, caller: Caller, first: Frame, stream: FrameStream);
 
     /// Jobs running now.

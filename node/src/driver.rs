@@ -148,7 +148,7 @@ impl Driver {
         let id = LinkId(self.links_made);
         let (peer, role, address) = (link.peer(), link.role(), link.remote_address());
         let name = self.book.peer(&peer).map_or_else(|| peer.short(), |entry| entry.name.clone());
-        let caller = Caller { id: peer, role, name };
+        let caller = Caller { id: peer, role, name, link: Some(link.clone()) };
         let span = tracing::debug_span!("link", peer = peer.short(), link = id.0);
         self.links.insert(id, link.clone());
         self.tasks.spawn(serve_link(Arc::clone(&self.core), link, id, caller).instrument(span));

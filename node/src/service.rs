@@ -1,6 +1,7 @@
-//! The side that runs jobs: what a node does with a `SUBMIT` or a `FETCH_ARTIFACT`, whoever sent it and over whatever.
+//! The side that runs jobs: what a node does with a `SUBMIT`, a `CANCEL` or a `FETCH_ARTIFACT`, whoever sent it and over
+//! whatever.
 //!
-//! 1. Nothing of a job outlives its stream: when the stream breaks, the run is killed and its files are removed.
+//! 1. Nothing of a job outlives its stream or its link: when one ends, the run is killed and its files are removed.
 //! 2. Every refusal is a fault with a sentence that names the rule.
 //! 3. Bytes wait where they are when nobody takes them: no queue here grows with a job's input or output.
 
@@ -9,6 +10,8 @@ mod admission;
 mod gate;
 
 mod inbound;
+
+mod cancelling;
 
 mod stages;
 
@@ -32,9 +35,10 @@ use crate::defaults::CHUNK_LEN_MAX;
 use crate::dispatch::{Caller, JobService, Role};
 use crate::identity::NodeId;
 use crate::store::blobs::{BlobError, BlobStore};
-use crate::wire::{Fault, FaultCode, Frame, FrameError, FrameStream, FrameWriter, Tag};
+use crate::wire::{Cancel, Fault, FaultCode, Frame, FrameError, FrameStream, FrameWriter, Tag};
 pub(crate) use admission::check_mount_point;
-pub use admission::{Clash, check_paths};
+pub use admission::{Case, Clash, check_paths};
+use cancelling::Cancellations;
 use environment::PeerStreams;
 use gate::Gate;
 use inbound::Inbound;
@@ -104,7 +108,10 @@ struct Inner {
     runtime: Runtime,
     blobs: BlobStore,
     mounts_dir: PathBuf,
+    /// Of the disk that jobs are laid out on.
+    case: Case,
     gate: Gate,
+    cancellations: Cancellations,
     environments: environment::Getter,
     leaving: watch::Sender<bool>,
 }
@@ -138,19 +145,23 @@ impl Jobs {
     /// # Errors
     /// [`JobsError`] when its directories cannot be used.
     pub fn open(config: JobsConfig) -> Result<Self, JobsError> {
-        let blobs = BlobStore::open(&config.cache_dir.join("blobs"), config.blob_bytes_max).map_err(JobsError::Blobs)?;
+        let blobs =
+            BlobStore::open(&config.cache_dir.join("blobs"), config.blob_bytes_max).map_err(JobsError::Blobs)?;
         let mounts_dir = config.cache_dir.join("mounts");
-        mounts::prepare_dir(&mounts_dir)
-            .map_err(|source| JobsError::Mounts { path: mounts_dir.clone(), source })?;
+        let unusable = |source| JobsError::Mounts { path: mounts_dir.clone(), source };
+        mounts::prepare_dir(&mounts_dir).map_err(unusable)?;
+        let case = Case::of(&mounts_dir).map_err(unusable)?;
         let inner = Inner {
             node: config.node,
             name: config.name,
             gate: Gate::new(config.policy.jobs_max),
+            cancellations: Cancellations::default(),
             policy: config.policy,
             environments: environment::Getter::new(config.runtime.clone(), config.peers),
             runtime: config.runtime,
             blobs,
             mounts_dir,
+            case,
             leaving: watch::Sender::new(false),
         };
         Ok(Self { inner: Arc::new(inner) })
@@ -171,6 +182,7 @@ impl Jobs {
             _ = leaving.wait_for(|leaving| *leaving) => {
                 Err(Fault::new(FaultCode::LEAVING, format!("{} is leaving and ended the job", self.inner.name)).into())
             }
+            () = link_end(&caller) => Err(Stop::Gone),
         };
         match result {
             Ok(()) | Err(Stop::Gone | Stop::Cancelled) => {}
@@ -195,9 +207,28 @@ impl Jobs {
     ) -> Result<(), Stop> {
         match first.tag {
             Tag::SUBMIT => walk::walk(&self.inner, caller, first, inbound, writer, local).await,
+            Tag::CANCEL => self.cancel(caller, first, writer).await,
             Tag::FETCH_ARTIFACT => artifact::serve(&self.inner.runtime, first, writer).await,
             tag => Err(Fault::new(FaultCode::UNSUPPORTED, format!("{tag} is no request this node knows")).into()),
         }
+    }
+}
+
+impl Jobs {
+    async fn cancel(&self, caller: &Caller, first: &Frame, writer: &mut FrameWriter) -> Result<(), Stop> {
+        let request: Cancel = first.decode().map_err(|error| Fault::new(FaultCode::BAD_MESSAGE, chain(&error)))?;
+        if !self.inner.cancellations.cancel(caller.id, request.job) {
+            return Err(Fault::new(FaultCode::NOT_FOUND, format!("no job {} is here", request.job)).into());
+        }
+        writer.send_empty(Tag::DONE).await.map_err(gone)
+    }
+}
+
+/// Returns when the caller's connection has ended, whatever its streams still hold.
+async fn link_end(caller: &Caller) {
+    match &caller.link {
+        Some(link) => drop(link.closed().await),
+        None => std::future::pending().await,
     }
 }
 
@@ -245,6 +276,14 @@ pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
         cause = error.source();
     }
     text
+}
+
+/// Answers a `FETCH_ARTIFACT` outside of a node.
+pub(crate) async fn give_artifact(runtime: &Runtime, first: &Frame, writer: &mut FrameWriter) -> Result<(), Fault> {
+    match artifact::serve(runtime, first, writer).await {
+        Ok(()) | Err(Stop::Gone | Stop::Cancelled) => Ok(()),
+        Err(Stop::Refused(fault)) => Err(fault),
+    }
 }
 
 /// Runs `work`, which blocks, where blocking harms nobody.

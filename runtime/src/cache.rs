@@ -11,6 +11,7 @@ use rustix::fs::FlockOperation;
 use serde::{Deserialize, Serialize};
 use std::fs::{File, FileTimes};
 use std::io::{self, Write};
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -89,7 +90,13 @@ impl Checked {
 
 impl Cache {
     pub(crate) fn open(dir: &Path, bytes_max: u64) -> io::Result<Self> {
-        private_directory(dir)?;
+        if let Err(error) = private_directory(dir) {
+            if !is_refusal_of_disk(&error) {
+                return Err(error);
+            }
+            // Each compilation will say that its result is not kept.
+            tracing::warn!(dir = %dir.display(), %error, "compiled code cannot be kept");
+        }
         let cache = Self { dir: dir.to_owned(), bytes_max };
         cache.sweep();
         Ok(cache)
@@ -107,6 +114,11 @@ impl Cache {
                 None
             }
         }
+    }
+
+    /// Whether code of this name lies here, sound or not.
+    pub(crate) fn holds(&self, key: CodeKey) -> bool {
+        self.code_path(key).is_file() && self.note_path(key).is_file()
     }
 
     fn open_code(&self, key: CodeKey, path: &Path) -> io::Result<Code> {
@@ -136,7 +148,13 @@ impl Cache {
     /// Takes the right to compile this code, if nobody has it now. Several processes may ask; one gets it.
     pub(crate) fn try_claim(&self, key: CodeKey) -> io::Result<Option<Claim>> {
         let path = self.dir.join(format!("{}.lock", key.0));
-        let lock = File::options().create(true).truncate(false).write(true).mode(0o600).custom_flags(nofollow()).open(&path)?;
+        let lock = File::options()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .mode(0o600)
+            .custom_flags(nofollow())
+            .open(&path)?;
         match rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => {}
             Err(rustix::io::Errno::WOULDBLOCK) => return Ok(None),
@@ -147,12 +165,19 @@ impl Cache {
         Ok(Some(Claim { lock_path: path, output, _lock: lock }))
     }
 
+    /// Freshly made code that could not be put in place; it serves those who hold it, and is gone with its claim.
+    pub(crate) fn borrow_unplaced(&self, claim: &Claim, key: CodeKey, compiled: &Compiled) -> io::Result<Code> {
+        let file = open_own(&claim.output)?;
+        Ok(Code::displaced(path_in_process(&file), compiled.kind, key, file))
+    }
+
     /// Puts freshly made code in place and makes room for it.
     pub(crate) fn admit(&self, claim: &Claim, key: CodeKey, compiled: &Compiled) -> io::Result<Code> {
         let file = open_own(&claim.output)?;
         file.sync_all()?;
         let checked = Checked::now(&file)?;
-        let note = Note { version: NOTE_VERSION, kind: compiled.kind, len: compiled.len, digest: compiled.digest, checked };
+        let note =
+            Note { version: NOTE_VERSION, kind: compiled.kind, len: compiled.len, digest: compiled.digest, checked };
         self.write_note(key, &note)?;
         let path = self.code_path(key);
         std::fs::rename(&claim.output, &path)?;
@@ -248,6 +273,11 @@ impl Cache {
     }
 }
 
+/// The path by which a worker reaches a file we hold.
+pub(crate) fn path_in_process(file: &File) -> PathBuf {
+    PathBuf::from(format!("/proc/{}/fd/{}", std::process::id(), file.as_raw_fd()))
+}
+
 /// The right to compile one program, held by one process at a time.
 pub(crate) struct Claim {
     /// Where the compiler writes.
@@ -276,6 +306,13 @@ fn open_own(path: &Path) -> io::Result<File> {
         return Err(io::Error::new(io::ErrorKind::PermissionDenied, "not a private file of this user"));
     }
     Ok(file)
+}
+
+/// Whether a disk is full or may not be written to, which costs time and not runs.
+pub(crate) fn is_refusal_of_disk(error: &io::Error) -> bool {
+    use io::ErrorKind::{QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+    matches!(error.kind(), StorageFull | QuotaExceeded | ReadOnlyFilesystem)
+        || error.raw_os_error() == Some(rustix::io::Errno::ACCESS.raw_os_error())
 }
 
 fn nofollow() -> i32 {

@@ -58,3 +58,14 @@ impl Hasher for Stable {
         self.0.update(bytes);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::ENGINE_VERSION;
+
+    #[test]
+    fn the_engine_version_is_the_one_in_the_lock_file() {
+        let lock = include_str!("../../Cargo.lock");
+        assert!(lock.contains(&format!("name = \"wasmtime\"\nversion = \"{ENGINE_VERSION}\"\n")));
+    }
+}

@@ -4,28 +4,28 @@
 //! flags. Whatever a guest does, what comes back is an [`Outcome`]; an error from this crate means that Potluck, the
 //! machine or the request was at fault.
 
+mod cache;
 mod digest;
+mod engine;
 mod job;
 mod limits;
 mod outcome;
+mod outputs;
+mod prepare;
+mod protocol;
+mod python;
+mod run;
+mod runtime;
 mod script;
 mod watch;
-mod runtime;
-mod prepare;
-mod run;
-mod outputs;
-mod workspace;
-mod cache;
-mod protocol;
-mod worker_process;
 mod worker;
-mod engine;
-mod python;
+mod worker_process;
+mod workspace;
 
 pub use digest::{Digest, DigestParseError};
 pub use engine::ENGINE_VERSION;
-pub use job::{GuestPath, GuestPathError, InputFile, Mount, Program, RunRequest};
 pub use job::{GUEST_PATH_DEPTH_MAX, GUEST_PATH_LEN_MAX};
+pub use job::{GuestPath, GuestPathError, InputFile, Mount, Program, RunRequest};
 pub use limits::{LimitHit, LimitKind, Limits};
 pub use outcome::{Outcome, Report};
 pub use outputs::{OUTPUT_FILES_MAX, OutputEntry, OutputError, OutputListing, Outputs};

@@ -10,7 +10,7 @@ use std::time::Duration;
 pub struct Limits {
     /// Executed instructions, roughly (wasmtime fuel). A busy core burns about 8 G a second.
     pub fuel: u64,
-    /// Linear memory of all instances together, in bytes.
+    /// Linear memories and tables of all instances together, in bytes.
     pub memory_bytes: u64,
     /// Wall time from the start of the guest to its end, in milliseconds.
     pub wall_ms: u64,

@@ -37,10 +37,11 @@ impl fmt::Display for Outcome {
 pub struct Report {
     /// How it ended.
     pub outcome: Outcome,
-    /// Fuel used; the same program on the same input uses the same amount on every machine.
+    /// Fuel used; the same program on the same input uses the same amount on every machine. 0 where the worker could no
+    /// longer say, because it was killed: a cancelled or lost run, and one whose wall time only the kill enforced.
     pub fuel_used: u64,
     /// Wall time of the guest, in milliseconds.
     pub wall_ms: u64,
-    /// The most linear memory held at once, in bytes.
+    /// The most memory held at once (linear memories and tables), in bytes; 0 as for `fuel_used`.
     pub memory_peak_bytes: u64,
 }

@@ -55,7 +55,8 @@ impl Outputs {
         Self { workspace }
     }
 
-    /// The files made or changed by the job, and what is left behind.
+    /// The files made or changed by the job, and what is left behind. Reads each of them in full, on the calling thread:
+    /// in async code this belongs on a blocking thread.
     ///
     /// # Errors
     /// An [`OutputError`] if a directory or file cannot be read.
@@ -183,3 +184,6 @@ fn open_file(dir: &Dir, name: &str) -> io::Result<cap_std::fs::File> {
     options.read(true).custom_flags(flags.bits().cast_signed());
     dir.open_with(Path::new(name), &options)
 }
+
+#[cfg(test)]
+mod tests;

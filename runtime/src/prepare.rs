@@ -1,8 +1,8 @@
 //! From a program to native code: look it up, or inspect and compile it in a worker, once, and keep it.
 
-use crate::cache::{Claim, Code, CodeKey};
+use crate::cache::{Claim, Code, CodeKey, path_in_process};
 use crate::digest::Digest;
-use crate::job::Program;
+use crate::job::{GuestPath, Program};
 use crate::protocol::{self, Answer, CompileSpec, Compiled, FrameReader, Purpose, Refusal, Spec, tag};
 use crate::python::EnvironmentError;
 use crate::runtime::Runtime;
@@ -11,7 +11,6 @@ use crate::watch::{Stage, Watch};
 use crate::worker_process::Worker;
 use std::fs::File;
 use std::io;
-use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -129,13 +128,36 @@ impl Runtime {
                     EnvironmentError::Missing { name } => PrepareError::MissingEnvironment { name: name.to_owned() },
                     source => PrepareError::Environment { source },
                 })?;
-                (plan.module.clone(), plan.module_digest, Purpose::Interpreter, Some(Arc::new(plan)), environment.clone())
+                (
+                    plan.module.clone(),
+                    plan.module_digest,
+                    Purpose::Interpreter,
+                    Some(Arc::new(plan)),
+                    environment.clone(),
+                )
             }
         };
         let job = Job { source, what, purpose, key: self.code_key(digest, purpose)? };
         let (code, warning) = self.code(&job, watch).await?;
         watch.stage(Stage::Ready);
         Ok(Prepared { program: program.clone(), code: Arc::new(code), plan, warning })
+    }
+
+    /// Makes an environment's interpreter ready, as the first script would, so that it need not wait.
+    ///
+    /// # Errors
+    /// A [`PrepareError`] that says what to do; [`PrepareError::MissingEnvironment`] if its artifacts are not here.
+    pub async fn prepare_environment(&self, name: &str, watch: &dyn Watch) -> Result<Prepared, PrepareError> {
+        let script = Program::Script { environment: name.to_owned(), entry: any_entry() };
+        self.prepare(&script, watch).await
+    }
+
+    /// Whether the environment is on this machine and its interpreter's code is kept here, so that a script starts at
+    /// once. The code is looked for, not read.
+    #[must_use]
+    pub fn environment_compiled(&self, name: &str) -> bool {
+        let Ok(plan) = self.environments().plan(name, &any_entry()) else { return false };
+        self.code_key(plan.module_digest, Purpose::Interpreter).is_ok_and(|key| self.cache().holds(key))
     }
 
     /// The code, from the cache or made now, by us or by another process that is at it already.
@@ -145,24 +167,28 @@ impl Runtime {
             if let Some(code) = self.cache().find(job.key) {
                 return Ok((code, None));
             }
-            let claim = self.cache().try_claim(job.key).map_err(|source| PrepareError::Cache { source })?;
             job.tell(watch, started);
-            let Some(claim) = claim else {
-                tokio::time::sleep(TICK).await;
-                continue;
+            let claim = match self.cache().try_claim(job.key) {
+                Ok(Some(claim)) => Ok(claim),
+                Ok(None) => {
+                    tokio::time::sleep(TICK).await;
+                    continue;
+                }
+                // Without a directory to keep code in, each process compiles for itself.
+                Err(error) => Err(error.to_string()),
             };
             // Between the look and the claim another process may have finished.
             if let Some(code) = self.cache().find(job.key) {
                 return Ok((code, None));
             }
-            return self.compile(job, &claim, started, watch).await;
+            return self.compile(job, claim.as_ref(), started, watch).await;
         }
     }
 
     async fn compile(
         &self,
         job: &Job,
-        claim: &Claim,
+        claim: Result<&Claim, &String>,
         started: Instant,
         watch: &dyn Watch,
     ) -> Result<(Code, Option<String>), PrepareError> {
@@ -170,7 +196,8 @@ impl Runtime {
         let spec = Spec::Compile(CompileSpec {
             source: std::path::absolute(&job.source).unwrap_or_else(|_| job.source.clone()),
             purpose: job.purpose,
-            output: claim.output.clone(),
+            // No file has the empty name, so that without a claim the fallback serves.
+            output: claim.map(|claim| claim.output.clone()).unwrap_or_default(),
             fallback: memory.as_ref().map(|(_, path)| path.clone()),
         });
         let work = self.ask_compiler(job, &spec);
@@ -183,22 +210,27 @@ impl Runtime {
             }
         };
         tracing::debug!(what = %job.what, ms = started.elapsed().as_millis(), bytes = compiled.len, "compiled");
-        let why = match &compiled.displaced {
-            Some(why) => why.clone(),
-            None => match self.cache().admit(claim, job.key, &compiled) {
+        let (code, why) = match (claim, &compiled.displaced, memory) {
+            (Ok(claim), None, _) => match self.cache().admit(claim, job.key, &compiled) {
                 Ok(code) => return Ok((code, None)),
-                Err(source) => return Err(PrepareError::Cache { source }),
+                Err(error) => (self.cache().borrow_unplaced(claim, job.key, &compiled), error.to_string()),
             },
+            (claim, displaced, Some((file, path))) => {
+                let why = claim.err().or(displaced.as_ref()).cloned().unwrap_or_default();
+                (Ok(Code::displaced(path, compiled.kind, job.key, file)), why)
+            }
+            (claim, displaced, None) => {
+                let why = claim.err().or(displaced.as_ref()).cloned().unwrap_or_default();
+                (Err(io::Error::other(why.clone())), why)
+            }
         };
-        let Some((file, path)) = memory else {
-            return Err(PrepareError::Cache { source: io::Error::other(why) });
-        };
+        let code = code.map_err(|source| PrepareError::Cache { source })?;
         let warning = format!(
             "compiled code of {} cannot be kept ({why}), so it will be compiled again next time; make room on the disk of the cache",
             job.what
         );
         tracing::warn!("{warning}");
-        Ok((Code::displaced(path, compiled.kind, job.key, file), Some(warning)))
+        Ok((code, Some(warning)))
     }
 
     async fn ask_compiler(&self, job: &Job, spec: &Spec) -> Result<Compiled, PrepareError> {
@@ -208,7 +240,9 @@ impl Runtime {
         let mut frames = FrameReader::new(stdout);
         let answer = loop {
             match frames.next().await.map_err(|error| fail(error.to_string()))? {
-                Some((tag::ANSWER, payload)) => break protocol::decode(&payload).map_err(|error| fail(error.to_string()))?,
+                Some((tag::ANSWER, payload)) => {
+                    break protocol::decode(&payload).map_err(|error| fail(error.to_string()))?;
+                }
                 Some(_) => {}
                 None => return Err(fail(worker.exited().await.explain())),
             }
@@ -260,6 +294,11 @@ impl Job {
     }
 }
 
+/// The name of some script; which one does not matter to what is compiled for it.
+fn any_entry() -> GuestPath {
+    GuestPath::parse("main.py").expect("a plain file name is a guest path")
+}
+
 async fn content_digest(path: &Path) -> Result<Digest, PrepareError> {
     let fail = |source| PrepareError::NotFound { path: path.to_owned(), source };
     let file = File::open(path).map_err(fail)?;
@@ -276,8 +315,9 @@ fn memory_file() -> Option<(File, PathBuf)> {
     let flags = rustix::fs::MemfdFlags::CLOEXEC;
     match rustix::fs::memfd_create("potluck-code", flags) {
         Ok(descriptor) => {
-            let path = PathBuf::from(format!("/proc/{}/fd/{}", std::process::id(), descriptor.as_raw_fd()));
-            Some((File::from(descriptor), path))
+            let file = File::from(descriptor);
+            let path = path_in_process(&file);
+            Some((file, path))
         }
         Err(error) => {
             tracing::debug!(%error, "no memory file for compiled code");

@@ -2,14 +2,14 @@
 //! Nothing here starts a guest; it fills a [`crate::ScriptPlan`] that the sandbox carries out.
 
 mod artifacts;
-mod store;
-mod partial;
-mod wheel;
-mod pip;
+mod imports;
 mod layout;
 mod packages;
-mod imports;
+mod partial;
+mod pip;
 mod scan;
+mod store;
+mod wheel;
 
 pub use artifacts::{Artifact, EnvironmentSpec, PYTHON};
 pub use imports::{MissingPackage, check_imports};

@@ -90,6 +90,8 @@ pub struct RunEvents {
     workspace: Option<Arc<Workspace>>,
     started: Instant,
     wall: Duration,
+    /// Until when the worker's next word is waited for; kept while a caller asks, gives up and asks again.
+    patience: Option<Instant>,
 }
 
 impl RunEvents {
@@ -97,14 +99,18 @@ impl RunEvents {
     pub async fn next(&mut self) -> RunEvent {
         let Some(workspace) = self.workspace.clone() else { return std::future::pending().await };
         let report = loop {
-            let deadline = (self.started + self.wall + BACKSTOP).max(Instant::now() + BACKSTOP);
+            let deadline = self.started + self.wall + BACKSTOP;
+            let patience = *self.patience.get_or_insert_with(|| deadline.max(Instant::now() + BACKSTOP));
             let frame = tokio::select! {
+                // What has arrived counts, however late it is asked for.
+                biased;
                 frame = self.frames.next() => frame,
-                () = tokio::time::sleep_until(deadline) => {
+                () = tokio::time::sleep_until(patience) => {
                     self.worker.kill();
                     break self.overdue();
                 }
             };
+            self.patience = None;
             match frame {
                 Ok(Some((tag::STDOUT, bytes))) if !bytes.is_empty() => {
                     return RunEvent::Output { stream: OutputStream::Stdout, bytes };
@@ -187,7 +193,8 @@ pub(crate) fn attach(
     let (chunks, receiver) = mpsc::channel(STDIN_CHUNKS_MAX);
     tokio::spawn(pump(stdin, receiver, worker.exit_watch()));
     let canceller = Canceller { worker: worker.clone() };
-    let events = RunEvents { frames, worker, workspace: Some(workspace), started: Instant::now(), wall };
+    let events =
+        RunEvents { frames, worker, workspace: Some(workspace), started: Instant::now(), wall, patience: None };
     Run { stdin: RunStdin { chunks }, events, canceller }
 }
 

@@ -14,9 +14,12 @@ use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 /// The most that arguments and environment may hold together, in bytes.
 const ARGUMENTS_LEN_MAX: usize = 1 << 20;
+/// How long a worker may take to load a program's code; for the largest, from a slow disk, it takes seconds.
+const READY_TIME_MAX: Duration = Duration::from_secs(60);
 /// The most folders of one run.
 const MOUNTS_MAX: usize = 64;
 
@@ -52,7 +55,7 @@ struct Inner {
     config: RuntimeConfig,
     cache: Cache,
     environments: Environments,
-    scratch: Scratch,
+    scratch: Arc<Scratch>,
     fingerprints: [OnceLock<u64>; 2],
 }
 
@@ -93,7 +96,10 @@ impl Runtime {
             let dir = dir.to_owned();
             move |source| OpenError { dir, what, source }
         };
-        crate::workspace::private_directory(&config.cache_dir).map_err(fail(&config.cache_dir, "the cache"))?;
+        match crate::workspace::private_directory(&config.cache_dir) {
+            Err(error) if crate::cache::is_refusal_of_disk(&error) => {}
+            made => made.map_err(fail(&config.cache_dir, "the cache"))?,
+        }
         let code_dir = config.cache_dir.join("code");
         let cache = Cache::open(&code_dir, config.cache_bytes_max).map_err(fail(&code_dir, "compiled code"))?;
         let scratch = Scratch::open(&config.scratch_dir).map_err(fail(&config.scratch_dir, "running jobs"))?;
@@ -152,7 +158,12 @@ impl Runtime {
         let (mut worker, stdin, stdout) =
             Worker::start(self.worker_command(), &spec, keep).await.map_err(worker_error)?;
         let mut frames = FrameReader::new(stdout);
-        match frames.next().await.map_err(worker_error)? {
+        let Ok(first) = tokio::time::timeout(READY_TIME_MAX, frames.next()).await else {
+            worker.kill();
+            worker.exited().await;
+            return Err(StartError::Worker(format!("it is not ready after {} s", READY_TIME_MAX.as_secs())));
+        };
+        match first.map_err(worker_error)? {
             Some((tag::READY, _)) => {
                 let run = run::attach(worker, stdin, frames, workspace.clone(), request.limits.wall());
                 Ok(Launched::Running(Box::new(run)))
@@ -254,7 +265,9 @@ fn check_request(prepared: &Prepared, request: &RunRequest) -> Result<(), StartE
     }
     let env_len: usize = request.env.iter().map(|(key, value)| key.len() + value.len()).sum();
     if env_len + request.args.iter().map(String::len).sum::<usize>() > ARGUMENTS_LEN_MAX {
-        return refuse("arguments and environment hold more than 1 MiB; put the data into a file and send it with -f".to_owned());
+        return refuse(
+            "arguments and environment hold more than 1 MiB; put the data into a file and send it with -f".to_owned(),
+        );
     }
     if request.args.iter().any(|text| text.contains('\0')) {
         return refuse("an argument holds a zero byte".to_owned());

@@ -3,20 +3,21 @@
 //! directory it was given and ends at once, whatever the guest is doing.
 
 mod compile;
-mod inspect;
-mod guest;
-mod load;
-mod stdio;
-mod meter;
-mod memory;
 mod disk;
+mod guest;
+mod inspect;
+mod load;
+mod memory;
+mod meter;
+mod orphan;
 mod preview1;
 mod preview2;
+mod stdio;
 
 use crate::protocol::{self, FrameReader, Spec, tag};
+use orphan::Left;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
-use std::path::PathBuf;
+use std::os::fd::AsFd;
 use std::process::ExitCode;
 use stdio::{Inbox, Outbox};
 use tokio::net::unix::pipe;
@@ -55,36 +56,20 @@ fn work() -> io::Result<()> {
         };
         let answer = match spec {
             Spec::Compile(spec) => {
-                end_with_parent(watched, spec.output.clone())?;
+                orphan::end_with_parent(watched, Left::File(spec.output.clone()))?;
                 compile::compile(&spec)
             }
             Spec::Run(spec) => {
-                end_with_parent(watched, spec.scratch.clone())?;
+                let parent_gone = orphan::end_with_parent(watched, Left::Directory(spec.scratch.clone()))?;
                 let inbox = Inbox::open(frames);
-                guest::run(&spec, inbox, &outbox).await
+                guest::run(&spec, parent_gone, inbox, &outbox).await
             }
         };
-        outbox.finish(&answer).await
-    })
-}
-
-/// Waits, on a thread of its own, for the parent's end of the pipe to close; removes `left` then and ends the process.
-fn end_with_parent(pipe: OwnedFd, left: PathBuf) -> io::Result<()> {
-    use rustix::event::{PollFd, PollFlags, poll};
-    std::thread::Builder::new().name("parent".to_owned()).stack_size(64 << 10).spawn(move || {
-        loop {
-            // No event is asked for: only the hang-up, which is always reported, wakes this thread.
-            let mut polled = [PollFd::new(&pipe, PollFlags::empty())];
-            match poll(&mut polled, None) {
-                Ok(_) if polled[0].revents().intersects(PollFlags::HUP | PollFlags::ERR) => break,
-                Ok(_) | Err(rustix::io::Errno::INTR) => {}
-                Err(_) => break,
-            }
+        if outbox.finish(&answer).await.is_err() {
+            // Nobody reads any more: the parent is gone, and the thread that watches it ends this process when it has
+            // cleaned up. Ending here would cut that short.
+            std::future::pending::<()>().await;
         }
-        // A parent that is gone cannot be told of trouble; its successor sweeps what is left.
-        let _unsaid = if left.is_dir() { std::fs::remove_dir_all(&left) } else { std::fs::remove_file(&left) };
-        #[expect(clippy::disallowed_methods, reason = "the guest's thread cannot be asked to return")]
-        std::process::exit(i32::from(EXIT_UNABLE));
-    })?;
-    Ok(())
+        Ok(())
+    })
 }

@@ -84,8 +84,9 @@ impl Worker {
         let (exit_sender, exit) = watch::channel(None);
         tokio::spawn(async move {
             let ended = keep_child(child, stderr, end_receiver).await;
-            exit_sender.send_replace(Some(ended));
+            // Whoever hears of the end may leave the process at once, and what is kept would stay behind.
             drop(keep);
+            exit_sender.send_replace(Some(ended));
         });
         let worker = Self { end: Arc::new(end), exit };
         // A worker that dies at once breaks this pipe; why it died is told by its exit.
@@ -98,12 +99,22 @@ impl Worker {
 
     /// Kills the process, if it still runs.
     pub(crate) fn kill(&self) {
-        self.end.send_if_modified(|end| *end == End::No && { *end = End::Kill; true });
+        self.end.send_if_modified(|end| {
+            *end == End::No && {
+                *end = End::Kill;
+                true
+            }
+        });
     }
 
     /// Kills the process and remembers that it was wished for.
     pub(crate) fn cancel(&self) {
-        self.end.send_if_modified(|end| *end == End::No && { *end = End::Cancel; true });
+        self.end.send_if_modified(|end| {
+            *end == End::No && {
+                *end = End::Cancel;
+                true
+            }
+        });
     }
 
     pub(crate) fn is_cancelled(&self) -> bool {

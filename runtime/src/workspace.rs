@@ -1,4 +1,4 @@
-//! Scratch directories. Each open [`Runtime`](crate::Runtime) owns one directory, held by a file lock; each run has one
+//! Scratch directories. Each [`Runtime`](crate::Runtime) with runs owns one directory, held by a file lock; each run has one
 //! inside it: `root` (the guest's working directory) and `tmp`. Whatever dies, a directory whose owner's lock is free is
 //! removed by the next one that opens the same place.
 
@@ -13,25 +13,83 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 const LOCK_NAME: &str = ".lock";
 const OWNER_PREFIX: &str = "owner-";
+/// How often a worker without a parent tries to clean up, and how long it waits between: two seconds in all.
+const ORPHAN_TRIES_MAX: usize = 200;
+const ORPHAN_PAUSE: Duration = Duration::from_millis(10);
 
-/// The directory of one open runtime, and the lock that says its owner lives.
+/// Where runs have their directories. The owner's directory is made for the first of them and removed with the last, so
+/// that a process which ends between two runs, however it ends, leaves nothing.
 pub(crate) struct Scratch {
-    dir: PathBuf,
+    parent: PathBuf,
     next_run: AtomicU64,
+    owner: Mutex<Option<Owner>>,
+}
+
+/// The directory of this runtime, and the lock that says its owner lives.
+struct Owner {
+    dir: PathBuf,
+    runs: usize,
     _lock: File,
 }
 
 impl Scratch {
-    /// Makes this process's directory under `parent` and removes those whose owner is gone.
-    pub(crate) fn open(parent: &Path) -> io::Result<Self> {
+    /// Removes the directories under `parent` whose owner is gone.
+    pub(crate) fn open(parent: &Path) -> io::Result<Arc<Self>> {
         private_directory(parent)?;
-        // One opener at a time: a directory is never swept between being made and being locked.
-        let gate = lock_file(&parent.join(LOCK_NAME))?;
-        rustix::fs::flock(&gate, FlockOperation::LockExclusive)?;
+        let _gate = gate(parent)?;
         sweep(parent)?;
+        Ok(Arc::new(Self { parent: parent.to_owned(), next_run: AtomicU64::new(0), owner: Mutex::new(None) }))
+    }
+
+    /// A fresh directory for one run.
+    pub(crate) fn workspace(self: &Arc<Self>, disk_bytes: u64) -> io::Result<Workspace> {
+        let serial = self.next_run.fetch_add(1, Ordering::Relaxed);
+        let dir = self.enter()?.join(format!("run-{serial}"));
+        let workspace = Workspace { dir, laid: BTreeMap::new(), disk_bytes, scratch: self.clone() };
+        let mut builder = std::fs::DirBuilder::new();
+        builder.mode(0o700);
+        builder.create(&workspace.dir)?;
+        builder.create(workspace.root_path())?;
+        builder.create(workspace.tmp_path())?;
+        Ok(workspace)
+    }
+
+    fn owner(&self) -> MutexGuard<'_, Option<Owner>> {
+        self.owner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Counts one more run; the answer is the owner's directory.
+    fn enter(&self) -> io::Result<PathBuf> {
+        let mut place = self.owner();
+        let owner = match place.take() {
+            Some(owner) => owner,
+            None => Owner::create(&self.parent)?,
+        };
+        let owner = place.insert(owner);
+        owner.runs += 1;
+        Ok(owner.dir.clone())
+    }
+
+    /// Counts one run less.
+    fn leave(&self) {
+        let mut place = self.owner();
+        let Some(owner) = place.as_mut() else { return };
+        owner.runs -= 1;
+        if owner.runs == 0 {
+            remove_directory(&owner.dir);
+            *place = None;
+        }
+    }
+}
+
+impl Owner {
+    fn create(parent: &Path) -> io::Result<Self> {
+        let _gate = gate(parent)?;
         let mut serial = 0u32;
         let dir = loop {
             let dir = parent.join(format!("{OWNER_PREFIX}{}-{serial}", std::process::id()));
@@ -43,28 +101,22 @@ impl Scratch {
         };
         let lock = lock_file(&dir.join(LOCK_NAME))?;
         rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive)?;
-        Ok(Self { dir, next_run: AtomicU64::new(0), _lock: lock })
-    }
-
-    /// A fresh directory for one run.
-    pub(crate) fn workspace(&self, disk_bytes: u64) -> io::Result<Workspace> {
-        let serial = self.next_run.fetch_add(1, Ordering::Relaxed);
-        let dir = self.dir.join(format!("run-{serial}"));
-        let mut builder = std::fs::DirBuilder::new();
-        builder.mode(0o700);
-        builder.create(&dir)?;
-        let workspace = Workspace { dir, laid: BTreeMap::new(), disk_bytes };
-        builder.create(workspace.root_path())?;
-        builder.create(workspace.tmp_path())?;
-        Ok(workspace)
+        Ok(Self { dir, runs: 0, _lock: lock })
     }
 }
 
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        if let Err(error) = std::fs::remove_dir_all(&self.dir) {
-            tracing::warn!(dir = %self.dir.display(), %error, "cannot remove scratch directory");
-        }
+/// One process at a time: a directory is never swept between being made and being locked.
+fn gate(parent: &Path) -> io::Result<File> {
+    let gate = lock_file(&parent.join(LOCK_NAME))?;
+    rustix::fs::flock(&gate, FlockOperation::LockExclusive)?;
+    Ok(gate)
+}
+
+fn remove_directory(dir: &Path) {
+    match std::fs::remove_dir_all(dir) {
+        Ok(()) => {}
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => tracing::warn!(dir = %dir.display(), %error, "cannot remove scratch directory"),
     }
 }
 
@@ -75,15 +127,52 @@ fn sweep(parent: &Path) -> io::Result<()> {
         if !entry.file_name().to_string_lossy().starts_with(OWNER_PREFIX) || !entry.file_type()?.is_dir() {
             continue;
         }
-        let lock = lock_file(&entry.path().join(LOCK_NAME))?;
-        if rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive).is_ok() {
-            tracing::debug!(dir = %entry.path().display(), "removing the scratch directory of a process that is gone");
-            if let Err(error) = std::fs::remove_dir_all(entry.path()) {
-                tracing::warn!(dir = %entry.path().display(), %error, "cannot remove scratch directory");
-            }
-        }
+        let Some(_lock) = take_owner(&entry.path())? else { continue };
+        tracing::debug!(dir = %entry.path().display(), "removing the scratch directory of a process that is gone");
+        remove_directory(&entry.path());
     }
     Ok(())
+}
+
+/// The lock of an owner's directory, unless the owner lives.
+fn take_owner(owner: &Path) -> io::Result<Option<File>> {
+    let lock = lock_file(&owner.join(LOCK_NAME))?;
+    match rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(Some(lock)),
+        Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Removes the directory of an owner that is gone, if no run is left in it; for the last of its workers.
+pub(crate) fn remove_orphaned_owner(owner: &Path) -> io::Result<()> {
+    let is_owner = owner.file_name().is_some_and(|name| name.to_string_lossy().starts_with(OWNER_PREFIX));
+    let Some(parent) = owner.parent().filter(|_| is_owner) else { return Ok(()) };
+    let gate = lock_file(&parent.join(LOCK_NAME))?;
+    let mut taken = false;
+    for _ in 0..ORPHAN_TRIES_MAX {
+        taken = rustix::fs::flock(&gate, FlockOperation::NonBlockingLockExclusive).is_ok();
+        if taken {
+            break;
+        }
+        std::thread::sleep(ORPHAN_PAUSE);
+    }
+    if !taken || !owner.exists() || std::fs::read_dir(owner)?.flatten().any(|entry| entry.path().is_dir()) {
+        return Ok(());
+    }
+    let Some(_lock) = take_owner(owner)? else { return Ok(()) };
+    std::fs::remove_dir_all(owner)
+}
+
+/// Removes a directory in which a guest may still be making files for a moment.
+pub(crate) fn remove_busy_directory(dir: &Path) {
+    for _ in 0..ORPHAN_TRIES_MAX {
+        match std::fs::remove_dir_all(dir) {
+            Ok(()) => return,
+            Err(error) if error.kind() == io::ErrorKind::NotFound && !dir.exists() => return,
+            Err(_) => std::thread::sleep(ORPHAN_PAUSE),
+        }
+    }
 }
 
 fn lock_file(path: &Path) -> io::Result<File> {
@@ -114,6 +203,7 @@ pub(crate) struct Workspace {
     dir: PathBuf,
     laid: BTreeMap<GuestPath, Laid>,
     disk_bytes: u64,
+    scratch: Arc<Scratch>,
 }
 
 /// An input as it was when the guest started. A guest can set a file's times but not its change time, so equal
@@ -186,11 +276,8 @@ impl Workspace {
 
 impl Drop for Workspace {
     fn drop(&mut self) {
-        match std::fs::remove_dir_all(&self.dir) {
-            Ok(()) => {}
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => tracing::warn!(dir = %self.dir.display(), %error, "cannot remove scratch directory"),
-        }
+        remove_directory(&self.dir);
+        self.scratch.leave();
     }
 }
 

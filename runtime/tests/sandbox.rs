@@ -1,39 +1,64 @@
 //! What a run does at the crate's border, with real worker processes: this executable is its own worker. Each test is a
 //! function in the table below; arguments that are no flags select tests by name, as with libtest.
 
+#[path = "sandbox/components.rs"]
+mod components;
+#[path = "sandbox/endings.rs"]
+mod endings;
 #[path = "sandbox/guests.rs"]
 mod guests;
+#[path = "sandbox/kept.rs"]
+mod kept;
 #[path = "sandbox/kit.rs"]
 mod kit;
 #[path = "sandbox/outcomes.rs"]
 mod outcomes;
+#[path = "sandbox/streams.rs"]
+mod streams;
 
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    if arguments.first().is_some_and(|argument| argument == "worker") {
-        return potluck_runtime::worker_main();
+    match arguments.first().map(String::as_str) {
+        Some("worker") => return potluck_runtime::worker_main(),
+        Some("counted-worker") => return kept::counted_worker(&arguments[1..]),
+        Some("preparer") => return kept::preparer(&arguments[1..]),
+        Some("parent") => return endings::parent(&arguments[1..]),
+        Some(_) | None => {}
     }
-    let selected = arguments.iter().filter(|argument| !argument.starts_with("--")).collect::<Vec<_>>();
-    let listing = arguments.iter().any(|argument| argument == "--list");
+    // As libtest understands them, and nextest asks: none of these tests is ignored.
+    let has = |flag: &str| arguments.iter().any(|argument| argument == flag);
+    let after_format = |at: usize| at > 0 && arguments[at - 1] == "--format";
+    let selected: Vec<&String> = arguments
+        .iter()
+        .enumerate()
+        .filter(|(at, argument)| !argument.starts_with("--") && !after_format(*at))
+        .map(|(_, argument)| argument)
+        .collect();
+    let is_selected = |name: &str| match has("--exact") {
+        true => selected.iter().any(|part| *part == name),
+        false => selected.is_empty() || selected.iter().any(|part| name.contains(part.as_str())),
+    };
+    let chosen = TABLES.iter().copied().flatten().filter(|(name, _)| is_selected(name) && !has("--ignored"));
+    if has("--list") {
+        chosen.for_each(|(name, _)| println!("{name}: test"));
+        return ExitCode::SUCCESS;
+    }
+    run(chosen)
+}
+
+const TABLES: &[&[kit::Test]] = &[outcomes::TESTS, endings::TESTS, streams::TESTS, kept::TESTS, components::TESTS];
+
+fn run<'a>(chosen: impl Iterator<Item = &'a kit::Test>) -> ExitCode {
     let mut failed = Vec::new();
     let mut passed = 0;
-    for (name, test) in outcomes::TESTS {
-        if !selected.is_empty() && !selected.iter().any(|part| name.contains(part.as_str())) {
-            continue;
-        }
-        if listing {
-            println!("{name}: test");
-            continue;
-        }
+    for (name, test) in chosen {
         let started = std::time::Instant::now();
         let good = std::panic::catch_unwind(test).is_ok();
         println!("test {name} ... {} ({} ms)", if good { "ok" } else { "FAILED" }, started.elapsed().as_millis());
         if good { passed += 1 } else { failed.push(name) }
     }
-    if !listing {
-        println!("\n{passed} passed; {} failed: {failed:?}", failed.len());
-    }
+    println!("\n{passed} passed; {} failed: {failed:?}", failed.len());
     if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

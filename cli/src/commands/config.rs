@@ -65,7 +65,10 @@ pub(crate) fn execute(args: ConfigArgs) -> anyhow::Result<u8> {
             }
         }
         Action::Set { key, value } => {
-            anyhow::ensure!(!value.is_empty(), "a setting cannot be empty; `potluck config unset {key}` restores its default");
+            anyhow::ensure!(
+                !value.is_empty(),
+                "a setting cannot be empty; `potluck config unset {key}` restores its default"
+            );
             settings.set(&key, &value)?;
             settings.save(&file)?;
         }

@@ -2,10 +2,12 @@
 //! changes nothing and needs no node.
 
 mod machine;
+mod multicast;
 mod network;
 
 use crate::{exit, render, settings};
 use clap::Args;
+use potluck_node::client::Client;
 use serde::Serialize;
 
 const EXAMPLES: &str = "\
@@ -59,15 +61,7 @@ impl Check {
 
 pub(crate) fn execute(args: &DoctorArgs) -> anyhow::Result<u8> {
     let client = settings::client()?;
-    let mut checks = vec![
-        network::interfaces(),
-        network::multicast(client.config()),
-        network::port(&client),
-        machine::clock(),
-        machine::cache(client.paths()),
-        machine::python(&client),
-    ];
-    checks.push(settings::block_on(async { Ok(machine::worker(&client).await) })?);
+    let checks = settings::block_on(async { Ok(examine(&client).await) })?;
     if args.json {
         render::print_json(&checks)?;
     } else {
@@ -77,13 +71,25 @@ pub(crate) fn execute(args: &DoctorArgs) -> anyhow::Result<u8> {
     Ok(if unwell { exit::UNWELL } else { exit::SUCCESS })
 }
 
+async fn examine(client: &Client) -> Vec<Check> {
+    let mut checks = vec![network::interfaces()];
+    checks.extend(multicast::multicast(client.config()));
+    checks.push(network::port(client).await);
+    checks.push(machine::clock());
+    checks.push(machine::cache(client.paths()));
+    checks.push(machine::python(client));
+    checks.push(machine::worker(client).await);
+    checks
+}
+
 fn describe(check: &Check) -> String {
     let mark = match check.result {
         Verdict::Ok => "ok  ",
         Verdict::Warn => "warn",
         Verdict::Fail => "FAIL",
     };
-    let remedy = if check.remedy.is_empty() { String::new() } else { format!("\n                    -> {}", check.remedy) };
+    let remedy =
+        if check.remedy.is_empty() { String::new() } else { format!("\n                    -> {}", check.remedy) };
     format!("{mark}  {:<12}  {}{remedy}\n", check.name, render::tame(&check.found))
 }
 

@@ -1,5 +1,5 @@
-//! `potluck env`: the language environments of this machine. Adding one fetches its pinned artifacts; they are
-//! compiled at their first use.
+//! `potluck env`: the language environments of this machine. Adding one fetches its pinned artifacts and
+//! compiles them, so that the first job need not.
 
 use crate::exit::{Refusal, Trouble};
 use crate::progress::{Manner, Progress};
@@ -36,7 +36,7 @@ enum Action {
         #[arg(long)]
         json: bool,
     },
-    /// Fetch an environment
+    /// Fetch an environment and compile it
     Add {
         /// Which
         name: String,
@@ -65,6 +65,7 @@ struct EnvironmentObject {
     title: &'static str,
     version: &'static str,
     ready: bool,
+    compiled: bool,
     bytes: u64,
     path: String,
 }
@@ -89,7 +90,8 @@ pub(crate) fn execute(args: EnvArgs) -> anyhow::Result<u8> {
 }
 
 fn list(client: &Client, json: bool) -> anyhow::Result<()> {
-    let environments = client.runtime()?.environments().list();
+    let runtime = client.runtime()?;
+    let environments = runtime.environments().list();
     if json {
         let objects: Vec<EnvironmentObject> = environments
             .into_iter()
@@ -98,6 +100,7 @@ fn list(client: &Client, json: bool) -> anyhow::Result<()> {
                 title: status.title,
                 version: status.version,
                 ready: status.ready,
+                compiled: status.ready && runtime.environment_compiled(status.name),
                 bytes: status.bytes,
                 path: status.path.display().to_string(),
             })
@@ -110,7 +113,12 @@ fn list(client: &Client, json: bool) -> anyhow::Result<()> {
             status.name.to_owned(),
             status.version.to_owned(),
             status.title.to_owned(),
-            if status.ready { "ready" } else { "not here" }.to_owned(),
+            match (status.ready, runtime.environment_compiled(status.name)) {
+                (true, true) => "ready, compiled",
+                (true, false) => "ready, compiled at first use",
+                (false, _) => "not here",
+            }
+            .to_owned(),
             ByteSize(status.bytes).to_string(),
             status.path.display().to_string(),
         ]);
@@ -121,20 +129,25 @@ fn list(client: &Client, json: bool) -> anyhow::Result<()> {
 fn add(client: &Client, name: &str, wheel: Option<&Path>, quiet: bool) -> anyhow::Result<()> {
     let progress = Progress::new(Manner::suitable(quiet));
     let runtime = client.runtime()?;
-    settings::block_on(async {
+    let warning = settings::block_on(async {
         let mut requests = EndRequests::listen()?;
         let adding = async {
             match wheel {
-                Some(wheel) => runtime.environments().add_wheel(name, wheel, &progress).await.map_err(anyhow::Error::new),
-                None => client.fetch_environment(name, &progress).await.map_err(anyhow::Error::new),
+                Some(wheel) => runtime.environments().add_wheel(name, wheel, &progress).await?,
+                None => client.fetch_environment(name, &progress).await?,
             }
+            let prepared = runtime.prepare_environment(name, &progress).await?;
+            anyhow::Ok(prepared.warning().map(ToString::to_string))
         };
         tokio::select! {
             added = adding => added,
-            () = requests.next() => Err(Refusal::error(Trouble::Cancelled, format!("cancelled; {name} was not added"))),
+            () = requests.next() => Err(Refusal::error(Trouble::Cancelled, format!("cancelled; `potluck env add {name}` goes on where it stopped"))),
         }
     })?;
     progress.finish();
+    if let Some(warning) = warning {
+        render::say(&format!("warning: {warning}"));
+    }
     if !quiet {
         render::say(&format!("{name} is ready"));
     }

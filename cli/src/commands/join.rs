@@ -29,13 +29,17 @@ pub(crate) fn execute(args: &JoinArgs) -> anyhow::Result<u8> {
 /// Joins and says so; also the last step of `potluck setup`.
 pub(super) fn join(ticket: &str) -> anyhow::Result<()> {
     let client = settings::client()?;
-    let (joined, runs) =
-        settings::block_on(async { Ok((client.join(ticket.trim()).await?, client.daemon_runs())) })?;
-    let members = match joined.members {
-        1 => "1 machine".to_owned(),
-        members => format!("{members} machines"),
+    let (joined, runs) = settings::block_on(async { Ok((client.join(ticket.trim()).await?, client.daemon_runs())) })?;
+    let peers = match joined.members {
+        1 => "1 peer".to_owned(),
+        members => format!("{members} peers"),
     };
-    render::say(&format!("joined the group of {}; {members} known", render::tame(&joined.name)));
+    if joined.name.is_empty() {
+        // Nobody new: this machine was in the group before.
+        render::say(&format!("this machine is in that group; it knows {peers}"));
+    } else {
+        render::say(&format!("joined the group of {}; this machine knows {peers}", render::tame(&joined.name)));
+    }
     if !runs {
         render::say("to lend this machine too, type `potluck up -d`");
     }

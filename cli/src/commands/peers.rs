@@ -79,8 +79,10 @@ pub(crate) fn execute(args: PeersArgs) -> anyhow::Result<u8> {
         match &args.change {
             Some(Change::Add { address }) => {
                 let found = client.add_peer(address).await?;
-                let id = found.id.map(|id| format!(" ({})", id.short())).unwrap_or_default();
-                render::say(&format!("found {}{id} at {address}", render::tame(&found.name)));
+                render::say(&match found.id {
+                    Some(id) => format!("found {} ({}) at {address}", render::tame(&found.name), id.short()),
+                    None => format!("found a peer at {address}"),
+                });
             }
             Some(Change::Rm { peer }) => {
                 let id = client.remove_peer(peer).await?;
@@ -131,7 +133,10 @@ async fn watch_until(
 fn show(list: &PeerList, json: bool, before: &str) -> anyhow::Result<()> {
     if json {
         let peers = list.peers.iter().map(PeerObject::new).collect();
-        return render::print_json(&PeersObject { me: NodeObject::new(&list.me, !list.me.addresses.is_empty()), peers });
+        return render::print_json(&PeersObject {
+            me: NodeObject::new(&list.me, !list.me.addresses.is_empty()),
+            peers,
+        });
     }
     if list.peers.is_empty() && before.is_empty() {
         render::say("no peers yet; `potluck invite` makes a ticket for another machine, `potluck join` uses one");
@@ -155,9 +160,8 @@ impl PeerObject {
 }
 
 fn table(list: &PeerList) -> Table {
-    let mut table = Table::new(&[
-        "name", "id", "address", "system", "cores", "free mem", "load", "gpu", "jobs", "engine", "seen",
-    ]);
+    let mut table =
+        Table::new(&["name", "id", "address", "system", "cores", "free mem", "load", "gpu", "jobs", "engine", "seen"]);
     for peer in &list.peers {
         let of = |text: fn(&potluck_node::wire::NodeInfo) -> String| peer.info.as_ref().map_or("-".into(), text);
         table.push(vec![

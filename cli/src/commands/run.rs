@@ -1,6 +1,7 @@
 //! `potluck run`: a program goes in, its output comes out as it is printed, and its exit code is ours.
 
 mod capture;
+mod line;
 mod report;
 
 use crate::exit::{self, Refusal, Trouble};
@@ -12,30 +13,35 @@ use crate::signals::EndRequests;
 use crate::streams::{self, Writer};
 use bytes::Bytes;
 use capture::Capture;
-use clap::{Args, ValueEnum};
+use clap::{Args, ValueEnum, ValueHint};
+use line::Line;
 use potluck_node::client::{FailureKind, Job, JobEvent, JobStdin, StdinMode, Submission, SubmitError, Target};
-use potluck_runtime::{GuestPath, Limits, OutputStream};
+use potluck_runtime::{Limits, OutputStream};
 use report::Summary;
+use std::ffi::OsString;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 
+const USAGE: &str = "potluck run [OPTIONS] PROGRAM [ARGS]...\n       potluck run [OPTIONS] PROGRAM --on PEER [ARGS]...";
 const EXAMPLES: &str = "\
 Examples:
   potluck run hello.py                                here, or on any machine of the group that fits
-  potluck run --on attic report.py --year 2025        on the machine called attic; --year is the script's
+  potluck run report.py --on attic                    on the machine called attic
+  potluck run --on attic report.py --year 2025        --year is the script's
   cat text | potluck run wordcount.py                 stdin is the script's stdin
   potluck run -f sales.csv -o out report.py           sales.csv goes along, what is written comes back into out/
   potluck run --mount ./data::/data --memory 4G train.py
   potluck run --json tool.wasm | jq .exit_code
 
-Options stand before PROGRAM; everything after it belongs to the program.";
+Options stand before PROGRAM; everything after it belongs to the program, except `--on PEER` directly after it, and
+except `--` there, which passes all that follows to the program untouched.";
 
 #[derive(Args, Debug)]
-#[command(after_help = EXAMPLES, after_long_help = format!("{EXAMPLES}\n\n{}", exit::TABLE))]
+#[command(override_usage = USAGE, after_help = EXAMPLES, after_long_help = format!("{EXAMPLES}\n\n{}", exit::TABLE))]
 pub(crate) struct RunArgs {
     /// Where to run: a peer's name or id, `any`, or `local` [default: any machine that fits, this one included]
-    #[arg(long, value_name = "PEER|any|local")]
-    pub(crate) on: Option<String>,
+    #[arg(long, value_name = "PEER|any|local", value_parser = line::machine)]
+    on: Option<String>,
     /// The environment that runs a script [default: by the file's ending]
     #[arg(long = "env", value_name = "NAME")]
     environment: Option<String>,
@@ -75,12 +81,17 @@ pub(crate) struct RunArgs {
     /// Say nothing but what the program says, unless it cannot be run
     #[arg(short, long)]
     quiet: bool,
-    /// file.py, file.wasm, or a directory with __main__.py
-    #[arg(value_name = "PROGRAM")]
-    pub(crate) program: PathBuf,
-    /// Arguments of the program
-    #[arg(value_name = "ARGS", trailing_var_arg = true, allow_hyphen_values = true)]
-    pub(crate) args: Vec<String>,
+    /// file.py, file.wasm, or a directory with __main__.py; then the program's own arguments
+    #[arg(value_names = ["PROGRAM", "ARGS"], required = true, num_args = 1.., trailing_var_arg = true,
+          allow_hyphen_values = true, value_hint = ValueHint::FilePath)]
+    words: Vec<OsString>,
+}
+
+impl RunArgs {
+    /// What the words from PROGRAM on mean; they are taken out.
+    pub(crate) fn line(&mut self) -> Result<Line, String> {
+        Line::read(self.on.take(), std::mem::take(&mut self.words))
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -91,9 +102,10 @@ enum StdinChoice {
 }
 
 /// Runs the program and gives its exit code.
-pub(crate) fn execute(args: RunArgs) -> anyhow::Result<u8> {
+pub(crate) fn execute(mut args: RunArgs) -> anyhow::Result<u8> {
     let json = args.json;
-    match settings::block_on(run(args)) {
+    let line = args.line().map_err(anyhow::Error::msg)?;
+    match settings::block_on(run(args, line)) {
         Ok(code) => Ok(code),
         Err(error) if json && exit::trouble_of(&error) != Trouble::ReaderGone => {
             let code = exit::trouble_of(&error).code();
@@ -104,13 +116,12 @@ pub(crate) fn execute(args: RunArgs) -> anyhow::Result<u8> {
     }
 }
 
-async fn run(args: RunArgs) -> anyhow::Result<u8> {
+async fn run(args: RunArgs, line: Line) -> anyhow::Result<u8> {
     let mut requests = EndRequests::listen()?;
     let progress = Progress::new(Manner::suitable(args.quiet));
-    warn_of_late_options(&args);
     let client = settings::client()?;
-    let submission = submission(&args);
-    let target: Target = args.on.as_deref().unwrap_or("any").parse().unwrap_or(Target::Any);
+    let target: Target = line.on.as_deref().unwrap_or("any").parse().unwrap_or(Target::Any);
+    let submission = submission(&args, line);
     let job = tokio::select! {
         job = client.submit(target, submission) => job.map_err(refusal)?,
         () = requests.next() => return Err(Refusal::error(Trouble::Cancelled, "cancelled before the job was sent")),
@@ -126,7 +137,7 @@ async fn run(args: RunArgs) -> anyhow::Result<u8> {
     Ok(code)
 }
 
-fn submission(args: &RunArgs) -> Submission {
+fn submission(args: &RunArgs, line: Line) -> Submission {
     let forwards = match args.stdin {
         StdinChoice::None => false,
         StdinChoice::Inherit => true,
@@ -140,10 +151,11 @@ fn submission(args: &RunArgs) -> Submission {
         disk_bytes: args.disk.0,
         ..Limits::default()
     };
-    let mut submission = Submission::new(&args.program)
-        .args(args.args.clone())
-        .limits(limits)
-        .stdin(if forwards { StdinMode::Piped } else { StdinMode::None });
+    let mut submission = Submission::new(&line.program).args(line.args).limits(limits).stdin(if forwards {
+        StdinMode::Piped
+    } else {
+        StdinMode::None
+    });
     for (key, value) in &args.variables {
         submission = submission.env(key, value);
     }
@@ -159,16 +171,6 @@ fn submission(args: &RunArgs) -> Submission {
     match &args.environment {
         Some(name) => submission.environment(name),
         None => submission,
-    }
-}
-
-/// `--on` typed last goes to the program, which is seldom what was meant.
-fn warn_of_late_options(args: &RunArgs) {
-    let late = args.args.iter().any(|arg| arg == "--on" || arg.starts_with("--on="));
-    if late && args.on.is_none() && !args.quiet {
-        let program = args.program.display();
-        say(&format!("note: `--on` stands after {program}, so it goes to the program; to choose a machine type \
-                      `potluck run --on PEER {program}`"));
     }
 }
 
@@ -217,7 +219,9 @@ impl Show {
                     self.summary.reader_gone = true;
                     job.canceller.cancel();
                 }
-                None if cancelled => return Err(Refusal::error(Trouble::Cancelled, "cancelled; the job was not waited for")),
+                None if cancelled => {
+                    return Err(Refusal::error(Trouble::Cancelled, "cancelled; the job was not waited for"));
+                }
                 None => {
                     cancelled = true;
                     self.progress.finish();
@@ -244,7 +248,10 @@ impl Show {
                 self.progress.finish();
                 return Ok(ControlFlow::Continue(self.output(stream, bytes).await));
             }
-            JobEvent::OutputFile { path, size } => self.summary.outputs.push(Self::output_file(&path, size)),
+            JobEvent::OutputFile { path, size, digest } => {
+                let (path, digest) = (path.to_string(), digest.to_string());
+                self.summary.outputs.push(report::OutputEntry { path, size, digest });
+            }
             JobEvent::Ended(ended) => {
                 self.progress.finish();
                 self.summary.ended = Some(ended);
@@ -266,10 +273,6 @@ impl Show {
             }
             None => self.summary.reader_gone || self.writer.write(stream, bytes).await,
         }
-    }
-
-    fn output_file(path: &GuestPath, size: u64) -> report::OutputEntry {
-        report::OutputEntry { path: path.to_string(), size }
     }
 
     async fn finish(mut self, requests: &mut EndRequests) -> anyhow::Result<Summary> {

@@ -18,14 +18,14 @@ pub(crate) struct VersionArgs {
 struct Version {
     version: &'static str,
     engine: String,
-    target: String,
+    target: &'static str,
 }
 
 pub(crate) fn execute(args: &VersionArgs) -> anyhow::Result<u8> {
     let version = Version {
         version: env!("CARGO_PKG_VERSION"),
         engine: format!("wasmtime {}", potluck_runtime::ENGINE_VERSION),
-        target: format!("{}-{}", std::env::consts::ARCH, std::env::consts::OS),
+        target: env!("POTLUCK_TARGET"),
     };
     if args.json {
         render::print_json(&version)?;

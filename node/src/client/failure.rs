@@ -69,8 +69,8 @@ pub enum SubmitError {
         /// Why.
         why: String,
     },
-    /// The job was cancelled and its end did not arrive in time; the connection was ended, which ends it.
-    #[error("cancelled; {peer} did not confirm it in time, so the connection was ended")]
+    /// The job was cancelled and its end did not arrive in time; the connection is ended, which ends it.
+    #[error("cancelled; {peer} did not confirm it in time, so the connection is ended, which ends the job")]
     CancelledUnconfirmed {
         /// Its label.
         peer: String,
@@ -147,6 +147,7 @@ fn fault_kind(code: FaultCode) -> FailureKind {
         FaultCode::BAD_PROGRAM => FailureKind::BadProgram,
         FaultCode::NO_ENVIRONMENT => FailureKind::Environment,
         FaultCode::BAD_INPUT => FailureKind::BadInput,
+        FaultCode::NOT_FOUND => FailureKind::NotFound,
         FaultCode::INTERNAL => FailureKind::Internal,
         FaultCode::LEAVING => FailureKind::Lost,
         // Codes of other requests, and those a newer peer has: a refusal all the same.

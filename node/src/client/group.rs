@@ -138,9 +138,10 @@ impl Client {
         let pins = Arc::new(Pins::new(identity.id(), store.read()?.peers().map(|entry| entry.id)));
         let endpoint = QuicEndpoint::dial_only(&identity, Arc::clone(&pins))
             .map_err(|source| ClientError::local("cannot open the network", source))?;
-        let link = endpoint.dial(Expected::AnyPinned(pins), &addresses).await.map_err(|error| {
-            ClientError::Failed(format!("no peer of this machine answers at {address}: {error}"))
-        })?;
+        let link = endpoint
+            .dial(Expected::AnyPinned(pins), &addresses)
+            .await
+            .map_err(|error| ClientError::Failed(format!("no peer of this machine answers at {address}: {error}")))?;
         let (peer, at) = (link.peer(), link.remote_address());
         let frame = ask(&link, Frame::empty(Tag::INFO), Tag::INFO_IS, LOOK_TIMEOUT).await?;
         let info: NodeInfo = decoded(&frame)?;
@@ -184,7 +185,7 @@ impl Client {
     /// # Errors
     /// [`ClientError`] with what to do.
     pub async fn fetch_environment(&self, name: &str, watch: &dyn Watch) -> Result<(), ClientError> {
-        let peers = Arc::new(super::network::ClientPeers::new(self.clone()));
+        let peers = Arc::new(super::network::ClientPeers::new(self));
         let getter = Getter::new(self.runtime()?, peers);
         let got = getter.ensure(name, None, watch).await;
         got.map_err(|error| ClientError::Failed(crate::service::chain(&error)))

@@ -1,17 +1,17 @@
 //! A job as its submitter sees it: events in, stdin and a cancellation out. Dropping [`JobEvents`] ends the job.
 
+use super::door::{Carrier, Door, cancel_when_asked};
 use super::failure::SubmitError;
 use super::packing::Packed;
 use super::receiving::{ArrivingFile, OutputsDir};
 pub use super::sending::{JobCanceller, JobStdin, StdinClosed};
 use super::sending::{Sender, SenderHandles, Sent};
 use crate::identity::NodeId;
-use crate::net::link::Link;
-use crate::service::embedded::{HERE, Serving};
+use crate::net::link::{CloseCode, Closed};
+use crate::service::embedded::HERE;
 use crate::wire::{Accepted, Ended, Frame, FrameError, FrameReader, FrameStream, JobId, Need, OutputFile, Stage, Tag};
 use bytes::Bytes;
 use potluck_runtime::{Digest, GuestPath, OutputStream};
-use std::any::Any;
 use std::path::PathBuf;
 use std::time::Duration;
 use tokio::sync::{oneshot, watch};
@@ -20,6 +20,9 @@ use tokio::time::{Instant, sleep_until};
 
 /// How long a cancelled job's end may take to arrive before the connection is ended instead, which ends the job too.
 const CANCEL_TIMEOUT: Duration = Duration::from_secs(4);
+
+/// How long the reason of a broken stream may take to be known.
+const CLOSE_TIMEOUT: Duration = Duration::from_millis(100);
 
 /// A job that was submitted.
 pub struct Job {
@@ -67,6 +70,8 @@ pub enum JobEvent {
         path: GuestPath,
         /// Its bytes.
         size: u64,
+        /// The digest of its content.
+        digest: Digest,
     },
     /// The job has ended; the last event.
     Ended(Ended),
@@ -75,25 +80,21 @@ pub enum JobEvent {
 /// The events of a job.
 pub struct JobEvents {
     reader: FrameReader,
+    job: JobId,
     peer: String,
-    link: Option<Link>,
+    door: Door,
     needed: Option<oneshot::Sender<Vec<Digest>>>,
     sent: watch::Receiver<Sent>,
     cancelled: watch::Receiver<bool>,
     give_up: Option<Instant>,
-    sending: JoinHandle<SubmitError>,
+    /// None once it has ended.
+    sending: Option<JoinHandle<SubmitError>>,
+    cancelling: JoinHandle<()>,
+    accepted: watch::Sender<bool>,
     outputs: Option<OutputsDir>,
     arriving: Option<ArrivingFile>,
     over: bool,
-    _carrier: Carrier,
-}
-
-/// What must live as long as the stream.
-pub(super) enum Carrier {
-    /// The service in this process.
-    Here(#[expect(dead_code, reason = "held for its drop")] Serving),
-    /// The connection to another.
-    Link(Link, #[expect(dead_code, reason = "held for its drop")] Box<dyn Any + Send>),
+    carrier: Option<Carrier>,
 }
 
 enum Step {
@@ -111,24 +112,29 @@ impl Job {
         packed: Packed,
         outputs_dir: Option<PathBuf>,
         peer: String,
+        door: Door,
         carrier: Carrier,
     ) -> Self {
         let (sender, handles) = Sender::new(stream.writer, packed.sources, packed.job.stdin);
         let SenderHandles { needed, stdin, canceller, cancelled, sent } = handles;
-        let link = if let Carrier::Link(link, _) = &carrier { Some(link.clone()) } else { None };
+        let (accepted, accepted_receiver) = watch::channel(false);
+        let cancelling = cancel_when_asked(door.clone(), packed.job.job, cancelled.clone(), accepted_receiver);
         let events = JobEvents {
             reader: stream.reader,
+            job: packed.job.job,
             peer,
-            link,
+            door,
             needed: Some(needed),
             sent,
             cancelled,
             give_up: None,
-            sending: tokio::spawn(sender.run()),
+            sending: Some(tokio::spawn(sender.run())),
+            cancelling: tokio::spawn(cancelling),
+            accepted,
             outputs: outputs_dir.map(OutputsDir::new),
             arriving: None,
             over: false,
-            _carrier: carrier,
+            carrier: Some(carrier),
         };
         Self { id: packed.job.job, stdin, events, canceller }
     }
@@ -156,7 +162,7 @@ impl JobEvents {
                 }
                 Err(error) => {
                     self.over = true;
-                    self.sending.abort();
+                    self.stop_sending();
                     return Some(Err(error));
                 }
             }
@@ -172,7 +178,7 @@ impl JobEvents {
             frame = self.reader.next() => Step::Frame(frame),
             Ok(()) = self.sent.changed() => Step::Sent(*self.sent.borrow_and_update()),
             Ok(()) = self.cancelled.changed(), if waiting => Step::Cancelled,
-            Ok(error) = &mut self.sending => Step::SendFailed(error),
+            error = sending_failed(&mut self.sending) => Step::SendFailed(error),
             () = sleep_until(give_up.unwrap_or_else(Instant::now)), if !waiting => Step::GiveUp,
         }
     }
@@ -184,12 +190,17 @@ impl JobEvents {
             Err(FrameError::Io(error)) => return Err(self.lost(&error.to_string()).await),
             Err(error) => return Err(SubmitError::from_frame(&self.peer, error)),
         };
+        if frame.tag == Tag::ENDED && self.give_up.is_some() {
+            // A cancelled job ends also in the middle of a file.
+            self.arriving = None;
+        }
         if frame.tag != Tag::DATA && self.arriving.is_some() {
             return Err(self.unexpected(&frame, Tag::DATA));
         }
         match frame.tag {
             Tag::ACCEPTED => {
                 let accepted: Accepted = self.decode(&frame)?;
+                self.accepted.send_replace(true);
                 let node = (accepted.node != HERE).then_some(accepted.node);
                 Ok(Some(JobEvent::Accepted { node, name: accepted.name }))
             }
@@ -209,7 +220,7 @@ impl JobEvents {
             Tag::DATA => self.file_bytes(&frame),
             Tag::ENDED => {
                 let ended = self.decode(&frame)?;
-                self.sending.abort();
+                self.stop_sending();
                 Ok(Some(JobEvent::Ended(ended)))
             }
             Tag::FAULT => Err(SubmitError::from_frame(&self.peer, FrameError::Fault(self.decode(&frame)?))),
@@ -234,8 +245,8 @@ impl JobEvents {
     fn finish_file_when_whole(&mut self) -> Result<Option<JobEvent>, SubmitError> {
         match self.arriving.take() {
             Some(arriving) if arriving.left() == 0 => {
-                let (path, size) = arriving.finish()?;
-                Ok(Some(JobEvent::OutputFile { path, size }))
+                let OutputFile { path, size, digest, .. } = arriving.finish()?;
+                Ok(Some(JobEvent::OutputFile { path, size, digest }))
             }
             unfinished => {
                 self.arriving = unfinished;
@@ -246,14 +257,28 @@ impl JobEvents {
 
     /// A stream that broke, with what the connection knows of why.
     async fn lost(&self, why: &str) -> SubmitError {
-        let why = match &self.link {
-            Some(link) => {
-                let closed = tokio::time::timeout(Duration::from_millis(100), link.closed()).await;
-                closed.map_or_else(|_| why.to_owned(), |closed| closed.to_string())
-            }
-            None => why.to_owned(),
+        let closed = match &self.door {
+            Door::There(link) => tokio::time::timeout(CLOSE_TIMEOUT, link.closed()).await.ok(),
+            Door::Here(_) => None,
         };
-        SubmitError::Lost { peer: self.peer.clone(), why }
+        let peer = self.peer.clone();
+        if matches!(closed, Some(Closed::There(CloseCode::NOT_A_PEER) | Closed::NotAccepted)) {
+            return SubmitError::Unreachable(format!(
+                "{peer} does not trust this machine, or not any more; ask its owner for a ticket (`potluck invite`)"
+            ));
+        }
+        let why = closed.map_or_else(|| why.to_owned(), |closed| closed.to_string());
+        if *self.accepted.borrow() {
+            SubmitError::Lost { peer, why }
+        } else {
+            SubmitError::Unreachable(format!("cannot reach {peer}: {why}; nothing of the job has run"))
+        }
+    }
+
+    fn stop_sending(&mut self) {
+        if let Some(sending) = self.sending.take() {
+            sending.abort();
+        }
     }
 
     fn decode<T: serde::de::DeserializeOwned>(&self, frame: &Frame) -> Result<T, SubmitError> {
@@ -269,6 +294,20 @@ impl JobEvents {
 impl Drop for JobEvents {
     fn drop(&mut self) {
         // The task owns the writing half: with it the stream ends, and with the stream the job.
-        self.sending.abort();
+        self.stop_sending();
+        self.cancelling.abort();
+        if !self.over
+            && let Some(carrier) = self.carrier.take()
+        {
+            carrier.leave(self.door.clone(), self.job);
+        }
     }
+}
+
+/// Why the sending task has ended; it ends by itself only when it has failed.
+async fn sending_failed(sending: &mut Option<JoinHandle<SubmitError>>) -> SubmitError {
+    let Some(task) = sending else { return std::future::pending().await };
+    let ended = task.await;
+    *sending = None;
+    ended.unwrap_or_else(|error| SubmitError::internal("sending the job failed", error))
 }

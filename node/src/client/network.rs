@@ -1,8 +1,8 @@
 //! How a command reaches others: the daemon of this machine over loopback with the machine's own key, peers over their
 //! addresses from the daemon, the book and a short look around.
 
-use super::Client;
 use super::target::{WhichPeer, find};
+use super::{Client, Inner};
 use crate::identity::NodeId;
 use crate::net::discover::{ReachError, dial, discover};
 use crate::net::link::Link;
@@ -11,10 +11,11 @@ use crate::paths::Paths;
 use crate::service::environment::{Carrier, PeerStreams};
 use crate::store::record::RecordError;
 use crate::trust::book::{Book, BookStore};
-use crate::wire::{Frame, FrameError, FrameStream, PeerList, Tag};
+use crate::wire::{Frame, FrameError, FrameStream, PeerList, PeerState, Tag};
 use std::any::Any;
 use std::error::Error;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 /// How long the network is asked who is there, when a peer is not where it was.
@@ -38,7 +39,9 @@ pub enum ClientError {
     #[error(transparent)]
     WhichPeer(#[from] WhichPeer),
     /// The peer cannot be reached.
-    #[error("cannot reach {name}: {why}; check that `potluck up` runs there, or tell its address with `potluck peers add HOST:PORT`")]
+    #[error(
+        "cannot reach {name}: {why}; check that `potluck up` runs there, or tell its address with `potluck peers add HOST:PORT`"
+    )]
     Unreachable {
         /// Its label.
         name: String,
@@ -200,25 +203,36 @@ impl KnownPeers {
 
 /// Peers as the service in this process asks them for artifacts.
 pub(super) struct ClientPeers {
-    client: Client,
+    /// Weak, because the client owns the service that owns this: nothing would ever be dropped.
+    client: Weak<Inner>,
 }
 
 impl ClientPeers {
-    pub(super) fn new(client: Client) -> Self {
-        Self { client }
+    pub(super) fn new(client: &Client) -> Self {
+        Self { client: Arc::downgrade(&client.inner) }
+    }
+
+    fn client(&self) -> Option<Client> {
+        Some(Client { inner: self.client.upgrade()? })
     }
 }
 
 #[async_trait::async_trait]
 impl PeerStreams for ClientPeers {
-    async fn peers(&self, _first: Option<NodeId>) -> Vec<(NodeId, String)> {
-        let book = book(self.client.paths()).unwrap_or_default();
-        book.peers().map(|entry| (entry.id, super::label(&entry.name, entry.id))).collect()
+    async fn peers(&self, environment: &str) -> Vec<(NodeId, String)> {
+        let Some(client) = self.client() else { return Vec::new() };
+        let Ok(list) = client.peers().await else { return Vec::new() };
+        let has = |peer: &PeerState| {
+            peer.info.as_ref().is_some_and(|info| info.environments.iter().any(|name| name == environment))
+        };
+        let peers = list.peers.into_iter().filter(|peer| peer.online && has(peer));
+        peers.map(|peer| (peer.id, super::label(&peer.name, peer.id))).collect()
     }
 
     async fn open(&self, peer: NodeId) -> Option<(FrameStream, Carrier)> {
-        let known = KnownPeers::load(&self.client).await.ok()?;
-        let Reached { link, carrier, .. } = known.reach(&self.client, peer).await.ok()?;
+        let client = self.client()?;
+        let known = KnownPeers::load(&client).await.ok()?;
+        let Reached { link, carrier, .. } = known.reach(&client, peer).await.ok()?;
         let stream = link.open_stream().await.ok()?;
         Some((stream, Box::new((link, carrier))))
     }

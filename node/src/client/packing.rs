@@ -3,7 +3,7 @@
 
 use super::failure::SubmitError;
 use super::submission::{StdinMode, Submission};
-use crate::service::check_paths;
+use crate::service::{Case, check_paths};
 use crate::wire::{JobFile, JobId, JobMount, JobProgram, SubmitJob};
 use potluck_runtime::{Digest, GuestPath, check_imports};
 use std::collections::HashMap;
@@ -59,8 +59,11 @@ pub(super) fn pack(submission: &Submission, id: JobId, mounts_by: MountsBy) -> R
     for path in &submission.files {
         packer.input(path, &mut tree)?;
     }
-    check_paths(tree.files.iter().map(|file| &file.path), &tree.directories).map_err(|clash| {
-        SubmitError::BadInput(format!("the job's files cannot lie together: {clash} (files are placed by their last name)"))
+    // Whether names may differ in case alone is for the machine to say where they will lie.
+    check_paths(tree.files.iter().map(|file| &file.path), &tree.directories, Case::Kept).map_err(|clash| {
+        SubmitError::BadInput(format!(
+            "the job's files cannot lie together: {clash} (files are placed by their last name)"
+        ))
     })?;
     if let JobProgram::Script { environment, entry } = &program
         && environment == PYTHON
@@ -153,9 +156,8 @@ impl Packer {
     /// Everything below `dir`, placed below `place` (or at the top for an empty one). Links are followed to files and
     /// not to directories, which could lead round in a circle.
     fn walk(&mut self, dir: &Path, place: &str, tree: &mut Tree) -> Result<(), SubmitError> {
-        let mut entries: Vec<_> = fs::read_dir(dir)
-            .and_then(Iterator::collect::<io::Result<Vec<_>>>)
-            .map_err(|source| input(dir, source))?;
+        let mut entries: Vec<_> =
+            fs::read_dir(dir).and_then(Iterator::collect::<io::Result<Vec<_>>>).map_err(|source| input(dir, source))?;
         entries.sort_by_key(fs::DirEntry::file_name);
         if entries.is_empty() && !place.is_empty() {
             tree.directories.push(guest_path(place)?);

@@ -103,7 +103,7 @@ impl ArrivingFile {
 
     /// Checks the bytes and gives the file its name. A directory of that name is an error, a link of that name is
     /// replaced and not followed.
-    pub(super) fn finish(mut self) -> Result<(GuestPath, u64), SubmitError> {
+    pub(super) fn finish(mut self) -> Result<OutputFile, SubmitError> {
         if Digest::from_bytes(*self.hasher.finalize().as_bytes()) != self.head.digest {
             return Err(failed(&self.shown, &io::Error::other("other bytes arrived than were announced")));
         }
@@ -111,7 +111,7 @@ impl ArrivingFile {
         let renamed = self.parent.rename(&self.partial, &self.parent, &self.name);
         renamed.map_err(|error| failed(&self.shown, &error))?;
         self.partial.clear();
-        Ok((self.head.path.clone(), self.head.size))
+        Ok(self.head.clone())
     }
 }
 
@@ -139,7 +139,7 @@ mod tests {
         OutputFile { path, digest: Digest::of(bytes), size: bytes.len() as u64, executable: false }
     }
 
-    fn bring(dir: &Path, head: OutputFile, bytes: &[u8]) -> Result<(GuestPath, u64), SubmitError> {
+    fn bring(dir: &Path, head: OutputFile, bytes: &[u8]) -> Result<OutputFile, SubmitError> {
         let mut file = OutputsDir::new(dir.to_owned()).begin(head)?;
         file.write(bytes)?;
         file.finish()

@@ -1,5 +1,6 @@
-//! What the submitter sends after its `SUBMIT`: the blobs that were asked for, then stdin as it comes, a cancellation at
-//! any time. One task owns the writing half, so that reading never waits for writing.
+//! What the submitter sends after its `SUBMIT`: the blobs that were asked for, then stdin as it comes. One task owns the
+//! writing half, so that reading never waits for writing. A cancellation goes by a stream of its own, because this one
+//! may be full.
 
 use super::failure::SubmitError;
 use super::packing::Source;
@@ -66,7 +67,6 @@ pub(super) struct Sender {
     pub(super) sources: HashMap<Digest, Source>,
     needed: oneshot::Receiver<Vec<Digest>>,
     stdin: Option<mpsc::Receiver<Bytes>>,
-    cancelled: watch::Receiver<bool>,
     sent: watch::Sender<Sent>,
 }
 
@@ -89,27 +89,17 @@ impl Sender {
             needed: needed_sender,
             stdin: stdin.then_some(JobStdin { pieces }),
             canceller: JobCanceller { cancelled: cancel_sender },
-            cancelled: cancelled.clone(),
+            cancelled,
             sent: sent_receiver,
         };
         let stdin = stdin.then_some(stdin_receiver);
-        (Self { writer, sources, needed, stdin, cancelled, sent }, handles)
+        (Self { writer, sources, needed, stdin, sent }, handles)
     }
 
     /// Sends until there is nothing more to say, then keeps the stream open until the task is ended: its end would mean
     /// that the submitter is gone.
     pub(super) async fn run(mut self) -> SubmitError {
-        let mut cancelled = self.cancelled.clone();
-        let cancel = async move {
-            if cancelled.wait_for(|cancelled| *cancelled).await.is_err() {
-                std::future::pending::<()>().await;
-            }
-        };
-        let result = tokio::select! {
-            result = self.send_all() => result,
-            () = cancel => self.writer.send_empty(Tag::CANCEL).await.map_err(Failure::Write),
-        };
-        match result {
+        match self.send_all().await {
             // The reading side sees the same break and knows more of it.
             Ok(()) | Err(Failure::Write(_)) => std::future::pending().await,
             Err(Failure::Read(error)) => error,

@@ -29,7 +29,7 @@ pub(crate) async fn serve_stream(core: Arc<Core>, caller: Caller, link: LinkId, 
         }
     };
     tracing::trace!(peer = caller.id.short(), request = %first.tag, "request");
-    if matches!(first.tag, Tag::SUBMIT | Tag::FETCH_ARTIFACT) {
+    if matches!(first.tag, Tag::SUBMIT | Tag::CANCEL | Tag::FETCH_ARTIFACT) {
         return core.service.serve(caller, first, stream).await;
     }
     let answer = answer(&core, &caller, link, &first).await;

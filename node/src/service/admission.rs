@@ -5,8 +5,12 @@ use super::Policy;
 use crate::dispatch::Role;
 use crate::wire::{Fault, FaultCode, JobFile, JobMount, JobProgram, SubmitJob};
 use potluck_runtime::GuestPath;
+use std::borrow::Cow;
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::fmt;
+use std::io;
+use std::path::Path;
 
 /// Files and directories of a job, mounts included: each is an inode here.
 const FILES_MAX: usize = 65_536;
@@ -22,7 +26,7 @@ const MOUNTS_MAX: usize = 16;
 const RESERVED: [&str; 2] = ["/tmp", "/usr/local/lib"];
 
 /// Refuses what may not run here.
-pub(super) fn admit(job: &SubmitJob, role: Role, policy: &Policy, name: &str) -> Result<(), Fault> {
+pub(super) fn admit(job: &SubmitJob, role: Role, policy: &Policy, name: &str, case: Case) -> Result<(), Fault> {
     if let Some(feature) = job.requires.first() {
         let text = format!("the job needs {feature:?}, which {name} does not know; a newer Potluck there may");
         return Err(Fault::new(FaultCode::UNSUPPORTED, text));
@@ -31,8 +35,8 @@ pub(super) fn admit(job: &SubmitJob, role: Role, policy: &Policy, name: &str) ->
         admit_peer(job, policy, name)?;
     }
     admit_words(job)?;
-    admit_files(job)?;
-    admit_mounts(&job.mounts, role)?;
+    admit_files(job, case)?;
+    admit_mounts(&job.mounts, role, case)?;
     if let JobProgram::Script { entry, .. } = &job.program
         && !job.files.iter().any(|file| file.path == *entry)
     {
@@ -81,7 +85,7 @@ fn admit_words(job: &SubmitJob) -> Result<(), Fault> {
     Ok(())
 }
 
-fn admit_files(job: &SubmitJob) -> Result<(), Fault> {
+fn admit_files(job: &SubmitJob, case: Case) -> Result<(), Fault> {
     let mounted = job.mounts.iter().map(|mount| mount.files.len().saturating_add(mount.directories.len()));
     let count = mounted.fold(job.files.len().saturating_add(job.directories.len()), usize::saturating_add);
     if count > FILES_MAX {
@@ -97,12 +101,16 @@ fn admit_files(job: &SubmitJob) -> Result<(), Fault> {
             bytes >> 30
         )));
     }
-    check_paths(job.files.iter().map(|file| &file.path), &job.directories).map_err(|clash| bad_input(clash.to_string()))
+    let files = job.files.iter().map(|file| &file.path);
+    check_paths(files, &job.directories, case).map_err(|clash| bad_input(clash.to_string()))
 }
 
-fn admit_mounts(mounts: &[JobMount], role: Role) -> Result<(), Fault> {
+fn admit_mounts(mounts: &[JobMount], role: Role, case: Case) -> Result<(), Fault> {
     if mounts.len() > MOUNTS_MAX {
-        return Err(bad_input(format!("a job may have {MOUNTS_MAX} read-only folders and this one has {}", mounts.len())));
+        return Err(bad_input(format!(
+            "a job may have {MOUNTS_MAX} read-only folders and this one has {}",
+            mounts.len()
+        )));
     }
     for (index, mount) in mounts.iter().enumerate() {
         check_mount_point(&mount.guest).map_err(bad_input)?;
@@ -114,7 +122,8 @@ fn admit_mounts(mounts: &[JobMount], role: Role) -> Result<(), Fault> {
             return Err(bad_input(format!("read-only folders {} and {} overlap", other.guest, mount.guest)));
         }
         let files = mount.files.iter().map(|file: &JobFile| &file.path);
-        check_paths(files, &mount.directories).map_err(|clash| bad_input(format!("in {}: {clash}", mount.guest)))?;
+        check_paths(files, &mount.directories, case)
+            .map_err(|clash| bad_input(format!("in {}: {clash}", mount.guest)))?;
     }
     Ok(())
 }
@@ -129,8 +138,29 @@ pub(crate) fn check_mount_point(guest: &str) -> Result<(), String> {
         return Err(format!("a read-only folder is mounted at an absolute path like /data, not at {guest:?}"));
     }
     match RESERVED.iter().find(|reserved| overlap(reserved, guest)) {
-        Some(reserved) => Err(format!("a read-only folder cannot be mounted at {guest}: {reserved} is the sandbox's own")),
+        Some(reserved) => {
+            Err(format!("a read-only folder cannot be mounted at {guest}: {reserved} is the sandbox's own"))
+        }
         None => Ok(()),
+    }
+}
+
+/// Whether a directory tells upper from lower case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Case {
+    /// `Makefile` and `makefile` are two files.
+    Kept,
+    /// They are one.
+    Folded,
+}
+
+impl Case {
+    /// How it is in `dir`, found out by trying.
+    pub(super) fn of(dir: &Path) -> io::Result<Self> {
+        let probe = tempfile::Builder::new().prefix("case-").rand_bytes(8).suffix("-probe").tempfile_in(dir)?;
+        let Some(name) = probe.path().file_name().and_then(|name| name.to_str()) else { return Ok(Self::Kept) };
+        let other = dir.join(name.replace("-probe", "-PROBE"));
+        Ok(if other.exists() { Self::Folded } else { Self::Kept })
     }
 }
 
@@ -139,7 +169,7 @@ pub(crate) fn check_mount_point(guest: &str) -> Result<(), String> {
 pub enum Clash {
     /// The same path twice.
     Twice(GuestPath),
-    /// Paths that differ in case alone, which not every machine can tell apart.
+    /// Paths that differ in case alone, on a machine that cannot tell them apart.
     Case(String, String),
     /// A file where a directory must be.
     FileAndDirectory(String),
@@ -150,7 +180,10 @@ impl fmt::Display for Clash {
         match self {
             Self::Twice(path) => write!(f, "{path} is there twice"),
             Self::Case(one, other) => {
-                write!(f, "{one} and {other} differ in upper and lower case alone, which not every machine can tell apart")
+                write!(
+                    f,
+                    "{one} and {other} differ in upper and lower case alone, which that machine cannot tell apart"
+                )
             }
             Self::FileAndDirectory(path) => write!(f, "{path} would be a file and a directory"),
         }
@@ -164,15 +197,15 @@ impl fmt::Display for Clash {
 pub fn check_paths<'a>(
     files: impl Iterator<Item = &'a GuestPath>,
     directories: &'a [GuestPath],
+    case: Case,
 ) -> Result<(), Clash> {
-    // Every path that must exist, by its lower-case form: how it is spelt, and whether it is a file.
-    let mut seen: HashMap<String, (&'a str, bool)> = HashMap::new();
+    let mut seen = Seen { case, paths: HashMap::new() };
     let entries = files.map(|path| (path, true)).chain(directories.iter().map(|path| (path, false)));
     for (path, is_file) in entries {
         for (end, _) in path.as_str().match_indices('/') {
-            note(&mut seen, &path.as_str()[..end], false)?;
+            seen.note(&path.as_str()[..end], false)?;
         }
-        if note(&mut seen, path.as_str(), is_file)? == Noted::Before && is_file {
+        if seen.note(path.as_str(), is_file)? == Noted::Before && is_file {
             return Err(Clash::Twice(path.clone()));
         }
     }
@@ -185,27 +218,41 @@ enum Noted {
     Before,
 }
 
-fn note<'a>(
-    seen: &mut HashMap<String, (&'a str, bool)>,
-    path: &'a str,
-    is_file: bool,
-) -> Result<Noted, Clash> {
-    let Some(&(before, was_file)) = seen.get(&path.to_lowercase()) else {
-        seen.insert(path.to_lowercase(), (path, is_file));
-        return Ok(Noted::Now);
-    };
-    if before != path {
-        return Err(Clash::Case(before.to_owned(), path.to_owned()));
+/// Every path that must exist, by the form in which the machine tells it from others: how it is spelt, and whether it is
+/// a file.
+struct Seen<'a> {
+    case: Case,
+    paths: HashMap<Cow<'a, str>, (&'a str, bool)>,
+}
+
+impl<'a> Seen<'a> {
+    fn note(&mut self, path: &'a str, is_file: bool) -> Result<Noted, Clash> {
+        let form = match self.case {
+            Case::Kept => Cow::Borrowed(path),
+            Case::Folded => Cow::Owned(path.to_lowercase()),
+        };
+        let (before, was_file) = match self.paths.entry(form) {
+            Entry::Vacant(place) => {
+                place.insert((path, is_file));
+                return Ok(Noted::Now);
+            }
+            Entry::Occupied(before) => *before.get(),
+        };
+        if before != path {
+            return Err(Clash::Case(before.to_owned(), path.to_owned()));
+        }
+        if was_file != is_file {
+            return Err(Clash::FileAndDirectory(path.to_owned()));
+        }
+        Ok(Noted::Before)
     }
-    if was_file != is_file {
-        return Err(Clash::FileAndDirectory(path.to_owned()));
-    }
-    Ok(Noted::Before)
 }
 
 /// Whether one absolute path is the other or inside it.
 fn overlap(one: &str, other: &str) -> bool {
-    let inside = |outer: &str, inner: &str| inner.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    let inside = |outer: &str, inner: &str| {
+        inner.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
     inside(one, other) || inside(other, one)
 }
 
@@ -252,7 +299,7 @@ mod tests {
     fn refusal(role: Role, policy: &Policy, change: impl FnOnce(&mut SubmitJob)) -> Fault {
         let mut job = job();
         change(&mut job);
-        admit(&job, role, policy, "attic").unwrap_err()
+        admit(&job, role, policy, "attic", Case::Kept).unwrap_err()
     }
 
     #[test]
@@ -261,7 +308,7 @@ mod tests {
         job.files = vec![file("a/b"), file("a/c")];
         job.directories = vec![path("a/d"), path("a")];
         job.mounts = vec![mount("/data"), mount("/database")];
-        assert_eq!(admit(&job, Role::Peer, &POLICY, "attic"), Ok(()));
+        assert_eq!(admit(&job, Role::Peer, &POLICY, "attic", Case::Kept), Ok(()));
     }
 
     #[test]
@@ -269,7 +316,7 @@ mod tests {
         let refused = |files: &[&str], directories: &[&str]| {
             let files: Vec<GuestPath> = files.iter().map(|f| path(f)).collect();
             let directories: Vec<GuestPath> = directories.iter().map(|d| path(d)).collect();
-            check_paths(files.iter(), &directories).unwrap_err()
+            check_paths(files.iter(), &directories, Case::Folded).unwrap_err()
         };
         assert_eq!(refused(&["a", "a"], &[]), Clash::Twice(path("a")));
         assert_eq!(refused(&["a/x", "A/y"], &[]), Clash::Case("a".into(), "A".into()));
@@ -279,10 +326,22 @@ mod tests {
     }
 
     #[test]
+    fn names_that_differ_in_case_alone_are_two_where_the_disk_says_so() {
+        let files = [path("Makefile"), path("makefile"), path("a/x"), path("A/y")];
+        assert_eq!(check_paths(files.iter(), &[], Case::Kept), Ok(()));
+        assert!(matches!(check_paths(files.iter(), &[], Case::Folded), Err(Clash::Case(..))));
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("x"), b"").unwrap();
+        let told_apart = !dir.path().join("X").exists();
+        assert_eq!(Case::of(dir.path()).unwrap() == Case::Kept, told_apart);
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
     fn the_lenders_rules_are_named_and_do_not_bind_the_owner() {
         let closed = Policy { lend: false, ..POLICY };
         assert!(refusal(Role::Peer, &closed, |_| {}).text.contains("config set lend true"));
-        assert_eq!(admit(&job(), Role::Owner, &closed, "attic"), Ok(()));
+        assert_eq!(admit(&job(), Role::Owner, &closed, "attic", Case::Kept), Ok(()));
         let small = Policy { job_memory_bytes_max: Some(256 << 20), ..POLICY };
         let fault = refusal(Role::Peer, &small, |_| {});
         assert!(fault.text.contains("--memory 256M") && fault.text.contains("job_memory_bytes_max"), "{fault}");
@@ -294,7 +353,7 @@ mod tests {
         assert_eq!(refusal(Role::Peer, &POLICY, local).code, FaultCode::NOT_ALLOWED);
         let mut job = job();
         local(&mut job);
-        assert_eq!(admit(&job, Role::Owner, &POLICY, "attic"), Ok(()));
+        assert_eq!(admit(&job, Role::Owner, &POLICY, "attic", Case::Kept), Ok(()));
     }
 
     #[test]

@@ -1,5 +1,5 @@
 //! Giving an environment's artifact to a peer. Only artifacts that this version pins can be asked for, so no request can
-//! name any other file of this machine.
+//! name any other file of this machine. Whoever runs a job is given them by its submitter too.
 
 use super::{SendFileError, Stop, blocking, gone, send_file};
 use crate::wire::{ArtifactHead, Fault, FaultCode, FetchArtifact, Frame, FrameWriter, Tag};

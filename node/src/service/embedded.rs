@@ -37,7 +37,7 @@ impl Embedded {
     pub fn serve(&self, first: Frame, sources: LocalSources) -> (FrameStream, Serving) {
         let (near, far) = FrameStream::pair();
         let jobs = self.jobs.clone();
-        let caller = Caller { id: HERE, role: Role::Owner, name: "the owner".to_owned() };
+        let caller = Caller { id: HERE, role: Role::Owner, name: "the owner".to_owned(), link: None };
         let task = tokio::spawn(async move { jobs.answer(caller, first, far, sources).await });
         (near, Serving { task })
     }

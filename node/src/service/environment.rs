@@ -1,6 +1,7 @@
 //! Environments that are missing here: got from the submitter, from another peer, or by the package installer, in that
 //! order, because what lies near costs nothing. The digest makes the source irrelevant.
 
+use crate::dispatch::Caller;
 use crate::identity::NodeId;
 use crate::wire::{ArtifactHead, FetchArtifact, FrameStream, Tag};
 use potluck_runtime::{Artifact, EnvironmentError, Runtime, Stage, Watch};
@@ -19,8 +20,8 @@ pub type Carrier = Box<dyn Any + Send>;
 /// Streams to peers, for whoever needs one. The node opens them on its links.
 #[async_trait::async_trait]
 pub trait PeerStreams: Send + Sync + 'static {
-    /// Peers that can be asked now, with their labels; `first`, if it is one of them, comes first.
-    async fn peers(&self, first: Option<NodeId>) -> Vec<(NodeId, String)>;
+    /// Peers in reach that say they have this environment, with their labels.
+    async fn peers(&self, environment: &str) -> Vec<(NodeId, String)>;
 
     /// A stream to this peer, with what must live as long as it; nothing if the peer is out of reach.
     async fn open(&self, peer: NodeId) -> Option<(FrameStream, Carrier)>;
@@ -31,7 +32,7 @@ pub struct NoPeers;
 
 #[async_trait::async_trait]
 impl PeerStreams for NoPeers {
-    async fn peers(&self, _first: Option<NodeId>) -> Vec<(NodeId, String)> {
+    async fn peers(&self, _environment: &str) -> Vec<(NodeId, String)> {
         Vec::new()
     }
 
@@ -52,8 +53,10 @@ pub enum GetError {
         known: String,
     },
     /// It could neither be fetched from a peer nor installed.
-    #[error("environment {name:?} is not here, no peer in reach has it{asked}, and it could not be downloaded; \
-             get its wheel on any machine and run `potluck env add {name} --wheel FILE`")]
+    #[error(
+        "environment {name:?} is not here, no peer in reach has it{asked}, and it could not be downloaded; \
+             get its wheel on any machine and run `potluck env add {name} --wheel FILE`"
+    )]
     NoSource {
         /// The environment.
         name: String,
@@ -85,39 +88,54 @@ impl Getter {
         Self { runtime, peers, busy: Mutex::new(()) }
     }
 
-    /// Makes sure that the artifacts of `name` are here; asks `first` before others. Cancelled, it leaves nothing half
-    /// done.
+    /// Makes sure that the artifacts of `name` are here. `caller`, for whose job they are, is asked before others and on
+    /// its own connection, so it needs no node to be running. Cancelled, it leaves nothing half done.
     ///
     /// # Errors
     /// [`GetError`].
-    pub async fn ensure(&self, name: &str, first: Option<NodeId>, watch: &dyn Watch) -> Result<(), GetError> {
+    pub async fn ensure(&self, name: &str, caller: Option<&Caller>, watch: &dyn Watch) -> Result<(), GetError> {
         if self.runtime.environments().spec(name).is_none() {
-            let known = self.runtime.environments().list().iter().map(|status| status.name.to_string()).collect::<Vec<_>>();
+            let known =
+                self.runtime.environments().list().iter().map(|status| status.name.to_string()).collect::<Vec<_>>();
             return Err(GetError::Unknown { name: name.to_owned(), known: known.join(", ") });
         }
         if self.missing(name)?.is_empty() {
             return Ok(());
         }
         let _alone = self.busy.lock().await;
-        let peers = self.peers.peers(first).await;
-        for (peer, label) in &peers {
-            for artifact in self.missing(name)? {
-                if let Err(why) = self.fetch(*peer, label, artifact, watch).await {
-                    tracing::debug!(peer = %peer.short(), artifact = artifact.name, why, "artifact not fetched");
-                    break;
-                }
-            }
-            if self.missing(name)?.is_empty() {
+        let mut labels = Vec::new();
+        if let Some(caller) = caller.filter(|caller| caller.link.is_some()) {
+            labels.push(caller.name.clone());
+            if self.fetch_all(name, &Source::Caller(caller), watch).await? {
                 return Ok(());
             }
         }
-        let labels: Vec<&str> = peers.iter().map(|(_, label)| label.as_str()).collect();
+        for (peer, label) in self.peers.peers(name).await {
+            if caller.is_some_and(|caller| caller.id == peer && caller.link.is_some()) {
+                continue;
+            }
+            labels.push(label.clone());
+            if self.fetch_all(name, &Source::Peer(peer, label), watch).await? {
+                return Ok(());
+            }
+        }
         let asked = if labels.is_empty() { String::new() } else { format!(" (asked: {})", labels.join(", ")) };
-        self.runtime
-            .environments()
-            .add_by_pip(name, watch)
-            .await
-            .map_err(|source| GetError::NoSource { name: name.to_owned(), asked, source })
+        self.runtime.environments().add_by_pip(name, watch).await.map_err(|source| GetError::NoSource {
+            name: name.to_owned(),
+            asked,
+            source,
+        })
+    }
+
+    /// Fetches what is missing from one source; whether nothing is missing then.
+    async fn fetch_all(&self, name: &str, source: &Source<'_>, watch: &dyn Watch) -> Result<bool, GetError> {
+        for artifact in self.missing(name)? {
+            if let Err(why) = self.fetch(source, artifact, watch).await {
+                tracing::debug!(source = source.label(), artifact = artifact.name, why, "artifact not fetched");
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     fn missing(&self, name: &str) -> Result<Vec<&'static Artifact>, GetError> {
@@ -125,16 +143,20 @@ impl Getter {
         missing.map_err(|source| GetError::Look { name: name.to_owned(), source })
     }
 
-    /// Fetches one artifact from one peer; the error is for the log.
-    async fn fetch(
-        &self,
-        peer: NodeId,
-        label: &str,
-        artifact: &'static Artifact,
-        watch: &dyn Watch,
-    ) -> Result<(), String> {
+    async fn open(&self, source: &Source<'_>) -> Option<(FrameStream, Carrier)> {
+        match source {
+            Source::Caller(caller) => {
+                let stream = caller.link.as_ref()?.open_stream().await.ok()?;
+                Some((stream, Box::new(())))
+            }
+            Source::Peer(peer, _) => self.peers.open(*peer).await,
+        }
+    }
+
+    /// Fetches one artifact from one source; the error is for the log.
+    async fn fetch(&self, source: &Source<'_>, artifact: &'static Artifact, watch: &dyn Watch) -> Result<(), String> {
         let text = |error: &dyn std::fmt::Display| error.to_string();
-        let opened = tokio::time::timeout(ANSWER_TIMEOUT, self.peers.open(peer)).await;
+        let opened = tokio::time::timeout(ANSWER_TIMEOUT, self.open(source)).await;
         let (mut stream, _carrier) = opened.ok().flatten().ok_or("it is out of reach")?;
         let request = FetchArtifact { sha256: artifact.sha256 };
         stream.writer.send_message(Tag::FETCH_ARTIFACT, &request).await.map_err(|e| text(&e))?;
@@ -144,7 +166,7 @@ impl Getter {
             return Err(format!("it has {} bytes there instead of {}", head.size, artifact.size));
         }
         let mut writer = self.runtime.environments().receive(artifact).map_err(|e| text(&e))?;
-        let what = format!("{} from {label}", artifact.name);
+        let what = format!("{} from {}", artifact.name, source.label());
         let mut done = 0;
         while done < artifact.size {
             watch.stage(Stage::Fetching { what: what.clone(), done, total: Some(artifact.size) });
@@ -159,7 +181,30 @@ impl Getter {
     }
 }
 
+/// Who is asked for an artifact.
+enum Source<'a> {
+    /// Whoever submitted the job, on its own connection.
+    Caller(&'a Caller),
+    /// A peer.
+    Peer(NodeId, String),
+}
+
+impl Source<'_> {
+    fn label(&self) -> &str {
+        match self {
+            Self::Caller(caller) => &caller.name,
+            Self::Peer(_, label) => label,
+        }
+    }
+}
+
 /// The environments whose artifacts are all here.
 pub(crate) fn ready(runtime: &Runtime) -> Vec<String> {
-    runtime.environments().list().into_iter().filter(|status| status.ready).map(|status| status.name.to_string()).collect()
+    runtime
+        .environments()
+        .list()
+        .into_iter()
+        .filter(|status| status.ready)
+        .map(|status| status.name.to_string())
+        .collect()
 }

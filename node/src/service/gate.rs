@@ -102,7 +102,8 @@ mod tests {
     async fn a_bounded_number_waits_and_the_first_to_leave_lets_the_first_in() {
         let gate = Gate::new(1);
         let first = gate.try_enter().ok().unwrap();
-        let mut waiting: Vec<Waiting<'_>> = (0..WAITING_MAX).map(|_| gate.try_enter().err().unwrap().unwrap()).collect();
+        let mut waiting: Vec<Waiting<'_>> =
+            (0..WAITING_MAX).map(|_| gate.try_enter().err().unwrap().unwrap()).collect();
         assert!(matches!(gate.try_enter(), Err(Err(Full))));
         let owner = gate.enter();
         assert_eq!(gate.running(), 2);

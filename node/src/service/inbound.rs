@@ -1,10 +1,11 @@
-//! What the submitter says while its job is here. Frames are taken in order; a little is read ahead, so that a
-//! cancellation or the end of the stream is noticed while the job is not ready for what came before.
+//! What the submitter says while its job is here. Frames are taken in order; a little is read ahead, so that the
+//! end of the stream is noticed while the job is not ready for what came before.
 
 use super::Stop;
-use crate::wire::{Fault, FaultCode, Frame, FrameError, FrameReader, Tag};
+use crate::wire::{Fault, FaultCode, Frame, FrameError, FrameReader};
 use std::collections::VecDeque;
 use std::time::Duration;
+use tokio_util::sync::CancellationToken;
 
 /// Bytes read ahead at most, plus one frame. Beyond this a stopped job makes its submitter wait.
 const AHEAD_LEN_MAX: usize = 1 << 20;
@@ -18,15 +19,25 @@ pub(super) struct Inbound {
     reader: FrameReader,
     ahead: VecDeque<Frame>,
     ahead_len: usize,
+    /// Cancelled when the submitter wants the job stopped, which it says on another stream.
+    cancelled: CancellationToken,
 }
 
 impl Inbound {
     pub(super) fn new(reader: FrameReader) -> Self {
-        Self { reader, ahead: VecDeque::new(), ahead_len: 0 }
+        Self { reader, ahead: VecDeque::new(), ahead_len: 0, cancelled: CancellationToken::new() }
     }
 
-    /// The next frame that is no cancellation. Safe to cancel.
+    /// Makes every wait end when this token is cancelled.
+    pub(super) fn heed(&mut self, cancelled: CancellationToken) {
+        self.cancelled = cancelled;
+    }
+
+    /// The next frame. Safe to cancel.
     pub(super) async fn next(&mut self) -> Result<Frame, Stop> {
+        if self.cancelled.is_cancelled() {
+            return Err(Stop::Cancelled);
+        }
         if let Some(frame) = self.ahead.pop_front() {
             self.ahead_len -= frame.payload.len();
             return Ok(frame);
@@ -38,7 +49,8 @@ impl Inbound {
     pub(super) async fn interrupted(&mut self) -> Stop {
         loop {
             if self.ahead_len >= AHEAD_LEN_MAX || self.ahead.len() >= AHEAD_FRAMES_MAX {
-                return std::future::pending().await;
+                self.cancelled.cancelled().await;
+                return Stop::Cancelled;
             }
             match self.read().await {
                 Ok(frame) => {
@@ -58,8 +70,12 @@ impl Inbound {
     }
 
     async fn read(&mut self) -> Result<Frame, Stop> {
-        match self.reader.next().await {
-            Ok(Some(frame)) if frame.tag == Tag::CANCEL => Err(Stop::Cancelled),
+        let frame = tokio::select! {
+            biased;
+            () = self.cancelled.cancelled() => return Err(Stop::Cancelled),
+            frame = self.reader.next() => frame,
+        };
+        match frame {
             Ok(Some(frame)) => Ok(frame),
             Ok(None) | Err(FrameError::Io(_) | FrameError::Truncated) => Err(Stop::Gone),
             Err(error) => Err(Fault::new(FaultCode::BAD_MESSAGE, error.to_string()).into()),

@@ -35,9 +35,9 @@ impl Inputs {
     /// Where the bytes of this digest lie.
     pub(super) fn path(&self, digest: &Digest) -> Result<&Path, Fault> {
         let local = self.local.paths.get(digest).map(PathBuf::as_path);
-        local.or_else(|| self.leases.get(digest).map(BlobLease::path)).ok_or_else(|| {
-            Fault::new(FaultCode::INTERNAL, format!("blob {} was not asked for", digest.short()))
-        })
+        local
+            .or_else(|| self.leases.get(digest).map(BlobLease::path))
+            .ok_or_else(|| Fault::new(FaultCode::INTERNAL, format!("blob {} was not asked for", digest.short())))
     }
 }
 
@@ -106,8 +106,7 @@ async fn receive(
     if frame.tag != Tag::BLOB {
         return Err(out_of_place(&frame, "BLOB"));
     }
-    let head: BlobHead =
-        frame.decode().map_err(|error| Fault::new(FaultCode::BAD_MESSAGE, super::chain(&error)))?;
+    let head: BlobHead = frame.decode().map_err(|error| Fault::new(FaultCode::BAD_MESSAGE, super::chain(&error)))?;
     if head.digest != digest || head.size != size {
         let text = format!("blob {} of {size} bytes was due and another came", digest.short());
         return Err(Fault::new(FaultCode::BAD_MESSAGE, text).into());

@@ -41,8 +41,13 @@ impl Lab {
     fn ask(&self, first: Frame) -> (FrameStream, tokio::task::JoinHandle<()>) {
         let (near, far) = FrameStream::pair();
         let jobs = self.jobs.clone();
-        let caller = Caller { id: NodeId::from_bytes([9; 32]), role: Role::Peer, name: "ann".into() };
+        let caller = Caller { id: NodeId::from_bytes([9; 32]), role: Role::Peer, name: "ann".into(), link: None };
         (near, tokio::spawn(async move { jobs.serve(caller, first, far).await }))
+    }
+
+    async fn cancel(&self, job: JobId) -> Result<Frame, FrameError> {
+        let (mut stream, _task) = self.ask(Frame::message(Tag::CANCEL, &Cancel { job }));
+        tokio::time::timeout(PATIENCE, stream.reader.expect(Tag::DONE)).await.unwrap()
     }
 
     fn blobs_here(&self) -> usize {
@@ -158,7 +163,7 @@ async fn a_frame_longer_than_its_bound_is_refused_before_it_is_read() {
     let (far_reader, far_writer) = tokio::io::split(far);
     let (near_reader, mut near_writer) = tokio::io::split(near);
     let jobs = lab.jobs.clone();
-    let caller = Caller { id: NodeId::from_bytes([9; 32]), role: Role::Peer, name: "ann".into() };
+    let caller = Caller { id: NodeId::from_bytes([9; 32]), role: Role::Peer, name: "ann".into(), link: None };
     let first = submit(&job(b"soup"));
     let _task = tokio::spawn(async move { jobs.serve(caller, first, FrameStream::new(far_reader, far_writer)).await });
     let mut head = Tag::DATA.0.to_le_bytes().to_vec();
@@ -173,7 +178,8 @@ async fn a_frame_longer_than_its_bound_is_refused_before_it_is_read() {
 #[tokio::test]
 async fn paths_that_escape_are_no_message_at_all() {
     let lab = Lab::new(open_policy());
-    let file = JobFile { path: GuestPath::parse("xx/yy").unwrap(), digest: Digest::of(b""), size: 0, executable: false };
+    let file =
+        JobFile { path: GuestPath::parse("xx/yy").unwrap(), digest: Digest::of(b""), size: 0, executable: false };
     let mut job = job(b"soup");
     job.files = vec![file];
     let bytes = crate::wire::encode(&job);
@@ -192,14 +198,40 @@ async fn a_second_job_waits_for_its_place_and_a_cancelled_one_gives_it_up() {
     let (mut first, _first_task) = lab.ask(submit(&job(b"soup")));
     accepted_and_needed(&mut first).await;
     assert_eq!(lab.jobs.jobs_running(), 1);
-    let (mut second, _second_task) = lab.ask(submit(&job(b"soup")));
+    let second_job = SubmitJob { job: JobId([2; 16]), ..job(b"soup") };
+    let (mut second, _second_task) = lab.ask(submit(&second_job));
     second.reader.expect_message::<Accepted>(Tag::ACCEPTED).await.unwrap();
     let stage: crate::wire::Stage = second.reader.expect_message(Tag::STAGE).await.unwrap();
     assert_eq!(stage, crate::wire::Stage::Waiting { jobs_ahead: 0 });
-    first.writer.send_empty(Tag::CANCEL).await.unwrap();
+    lab.cancel(JobId([1; 16])).await.unwrap();
     let ended: crate::wire::Ended = first.reader.expect_message(Tag::ENDED).await.unwrap();
     assert_eq!(ended.report.outcome, potluck_runtime::Outcome::Cancelled);
     second.reader.expect_message::<Need>(Tag::NEED).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_cancellation_is_heard_behind_any_amount_of_unread_stdin() {
+    let lab = Lab::new(open_policy());
+    let (mut first, _first_task) = lab.ask(submit(&job(b"soup")));
+    accepted_and_needed(&mut first).await;
+    let waiting = SubmitJob { job: JobId([2; 16]), ..job(b"soup") };
+    let (second, _second_task) = lab.ask(submit(&waiting));
+    let (mut reader, mut writer) = (second.reader, second.writer);
+    reader.expect(Tag::ACCEPTED).await.unwrap();
+    reader.expect(Tag::STAGE).await.unwrap();
+    // It waits for its place and reads ahead only so much; the rest waits in the stream.
+    let feeding =
+        tokio::spawn(
+            async move { while writer.send_bytes(Tag::STDIN, Bytes::from_static(&[0; 1 << 16])).await.is_ok() {} },
+        );
+    let start = std::time::Instant::now();
+    lab.cancel(JobId([2; 16])).await.unwrap();
+    let ended: crate::wire::Ended = reader.expect_message(Tag::ENDED).await.unwrap();
+    assert_eq!(ended.report.outcome, potluck_runtime::Outcome::Cancelled);
+    assert!(start.elapsed() < Duration::from_secs(1), "{:?}", start.elapsed());
+    feeding.abort();
+    let absent = lab.cancel(JobId([3; 16])).await.unwrap_err();
+    assert!(matches!(absent, FrameError::Fault(fault) if fault.code == FaultCode::NOT_FOUND));
 }
 
 #[tokio::test]

@@ -11,7 +11,8 @@ use crate::service::gate::{Full, Place};
 use crate::wire::{Accepted, Ended, Fault, FaultCode, Frame, FrameWriter, JobProgram, Stage, SubmitJob, Tag};
 use potluck_runtime::{InputFile, Mount, Outcome, PrepareError, Program, Report, RunRequest};
 
-/// Answers a `SUBMIT`. A job that is cancelled before its run has an end too.
+/// Answers a `SUBMIT`. A job that is cancelled before or after its run has an end
+/// too.
 pub(super) async fn walk(
     inner: &Inner,
     caller: &Caller,
@@ -20,14 +21,17 @@ pub(super) async fn walk(
     writer: &mut FrameWriter,
     local: &LocalSources,
 ) -> Result<(), Stop> {
-    let job: SubmitJob =
-        first.decode().map_err(|error| Fault::new(FaultCode::BAD_MESSAGE, super::chain(&error)))?;
-    admission::admit(&job, caller.role, &inner.policy, &inner.name)?;
+    let job: SubmitJob = first.decode().map_err(|error| Fault::new(FaultCode::BAD_MESSAGE, super::chain(&error)))?;
+    admission::admit(&job, caller.role, &inner.policy, &inner.name, inner.case)?;
+    let Some(cancellable) = inner.cancellations.register(caller.id, job.job) else {
+        return Err(Fault::new(FaultCode::BAD_INPUT, format!("job {} is here already", job.job)).into());
+    };
+    inbound.heed(cancellable.token());
     let accepted = Accepted { job: job.job, node: inner.node, name: inner.name.clone() };
     writer.send_message(Tag::ACCEPTED, &accepted).await.map_err(gone)?;
     tracing::debug!(job = %job.job, caller = %caller.id.short(), "job accepted");
     let ended = match accepted_walk(inner, caller, job, inbound, writer, local).await {
-        Err(Stop::Cancelled) => cancelled_early(),
+        Err(Stop::Cancelled) => cancelled(),
         other => other?,
     };
     writer.send_message(Tag::ENDED, &ended).await.map_err(gone)
@@ -45,13 +49,12 @@ async fn accepted_walk(
     let inputs = inputs::gather(&job, caller.role, &inner.blobs, local, inbound, writer).await?;
     let relay = StageRelay::new();
     if let JobProgram::Script { environment, .. } = &job.program {
-        let first = (caller.role == Role::Peer).then_some(caller.id);
-        let got = inner.environments.ensure(environment, first, &relay);
+        let got = inner.environments.ensure(environment, Some(caller), &relay);
         tell_while(&relay, inbound, writer, got).await?.map_err(|error| no_environment(&error))?;
     }
     let program = program(&job, &inputs)?;
     let prepared = tell_while(&relay, inbound, writer, inner.runtime.prepare(&program, &relay)).await?;
-    let prepared = prepared.map_err(|error| unprepared(&error, &program, caller.role))?;
+    let prepared = prepared.map_err(|error| unprepared(error, &program, caller.role))?;
     let laid_out = mounts::lay_out(&inner.mounts_dir, &job.mounts, &inputs, caller.role).await?;
     let request = request(&job, program, &inputs, laid_out.mounts.clone())?;
     let started = tell_while(&relay, inbound, writer, inner.runtime.start(&prepared, request)).await?;
@@ -62,7 +65,13 @@ async fn accepted_walk(
     writer.send_empty(Tag::STARTED).await.map_err(gone)?;
     let (report, made) = pump::pump(run, job.stdin, inbound, writer).await?;
     tracing::debug!(job = %job.job, outcome = %report.outcome, "job ended");
-    let left_behind = if job.outputs { outputs::send(made, writer).await? } else { Vec::new() };
+    if !job.outputs || report.outcome == Outcome::Cancelled {
+        return Ok(Ended { report, left_behind: Vec::new() });
+    }
+    let left_behind = tokio::select! {
+        sent = outputs::send(made, writer) => sent?,
+        stop = inbound.interrupted() => return Err(stop),
+    };
     Ok(Ended { report, left_behind })
 }
 
@@ -124,14 +133,15 @@ fn request(job: &SubmitJob, program: Program, inputs: &Inputs, mounts: Vec<Mount
     })
 }
 
-fn cancelled_early() -> Ended {
+/// The end of a job that was cancelled while no guest ran for it.
+fn cancelled() -> Ended {
     let report = Report { outcome: Outcome::Cancelled, fuel_used: 0, wall_ms: 0, memory_peak_bytes: 0 };
     Ended { report, left_behind: Vec::new() }
 }
 
 fn no_environment(error: &GetError) -> Fault {
     let code = match error {
-        GetError::Unknown { .. } => FaultCode::UNSUPPORTED,
+        GetError::Unknown { .. } => FaultCode::BAD_PROGRAM,
         GetError::NoSource { .. } | GetError::Look { .. } => FaultCode::NO_ENVIRONMENT,
     };
     Fault::new(code, super::chain(error))
@@ -139,23 +149,37 @@ fn no_environment(error: &GetError) -> Fault {
 
 /// What the program is at fault for is told with its causes; what this machine is at fault for only to its owner. The
 /// program is called by the submitter's name for it, not by where its blob lies here.
-fn unprepared(error: &PrepareError, program: &Program, role: Role) -> Fault {
-    let code = prepare_code(error);
-    let mut text = if code == FaultCode::INTERNAL {
-        tracing::warn!(error = %super::chain(error), "program could not be prepared");
-        sentence(error, role)
-    } else {
-        super::chain(error)
-    };
-    if let Program::Wasm { path, name } = program {
-        text = text.replace(&format!("{path:?}"), name).replace(&path.display().to_string(), name);
+fn unprepared(error: PrepareError, program: &Program, role: Role) -> Fault {
+    let code = prepare_code(&error, role);
+    if code == FaultCode::INTERNAL {
+        tracing::warn!(error = %super::chain(&error), "program could not be prepared");
     }
+    let error = if let Program::Wasm { name, .. } = program { called(error, name) } else { error };
+    let text = if code == FaultCode::INTERNAL { sentence(&error, role) } else { super::chain(&error) };
     Fault::new(code, text)
 }
 
-fn prepare_code(error: &PrepareError) -> FaultCode {
+/// The same failure of a program called `name`.
+fn called(mut error: PrepareError, name: &str) -> PrepareError {
+    match &mut error {
+        PrepareError::NotFound { path, .. }
+        | PrepareError::NotAProgram { path, .. }
+        | PrepareError::MissingImport { path, .. }
+        | PrepareError::NoEntryPoint { path, .. }
+        | PrepareError::Compile { path, .. }
+        | PrepareError::Worker { path, .. } => *path = name.into(),
+        PrepareError::MissingEnvironment { .. } | PrepareError::Environment { .. } | PrepareError::Cache { .. } => {}
+    }
+    error
+}
+
+fn prepare_code(error: &PrepareError, role: Role) -> FaultCode {
     match error {
-        PrepareError::NotFound { .. } => FaultCode::NOT_FOUND,
+        PrepareError::NotFound { .. } => match role {
+            // The owner's own file has gone; a peer's lay in the blob store a moment ago.
+            Role::Owner => FaultCode::NOT_FOUND,
+            Role::Peer => FaultCode::INTERNAL,
+        },
         PrepareError::NotAProgram { .. }
         | PrepareError::MissingImport { .. }
         | PrepareError::NoEntryPoint { .. }

@@ -119,6 +119,12 @@ pub fn place(candidates: &[Candidate], needs: Needs) -> Placement {
     Placement { order, not_chosen }
 }
 
+/// Whether a machine is in reach and neither busy nor short of what the job needs.
+#[must_use]
+pub fn has_room(candidate: &Candidate, needs: Needs) -> bool {
+    obstacle(candidate, needs).is_none()
+}
+
 fn obstacle(candidate: &Candidate, needs: Needs) -> Option<NotChosen> {
     if !candidate.online {
         return Some(NotChosen::Offline);
@@ -151,8 +157,7 @@ mod tests {
     }
 
     fn machine(place: Place, cores: u32, jobs: u32, memory_gib: u64) -> Candidate {
-        let capacity =
-            Capacity { cores, load_milli: 0, jobs_running: jobs, memory_free_bytes: memory_gib << 30 };
+        let capacity = Capacity { cores, load_milli: 0, jobs_running: jobs, memory_free_bytes: memory_gib << 30 };
         Candidate { place, name: "m".into(), online: true, capacity: Some(capacity) }
     }
 

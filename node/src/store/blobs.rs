@@ -129,7 +129,8 @@ impl BlobStore {
         }
         blobs.sort_by_key(|(age, ..)| std::cmp::Reverse(*age));
         for (age, digest, bytes) in blobs {
-            if total <= self.inner.bytes_max || (age < KEEP_TOUCHED && total <= self.inner.bytes_max.saturating_mul(2)) {
+            if total <= self.inner.bytes_max || (age < KEEP_TOUCHED && total <= self.inner.bytes_max.saturating_mul(2))
+            {
                 break;
             }
             if self.remove_unleased(digest) {

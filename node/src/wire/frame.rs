@@ -52,11 +52,11 @@ pub const fn payload_len_max(tag: Tag) -> usize {
         | Tag::STARTED
         | Tag::BLOBS_END
         | Tag::STDIN_END
-        | Tag::CANCEL
         | Tag::DONE => CONTROL_LEN_MAX,
         Tag::FAULT
         | Tag::INFO
         | Tag::FETCH_ARTIFACT
+        | Tag::CANCEL
         | Tag::JOIN
         | Tag::OWNER_INVITE
         | Tag::OWNER_JOIN

@@ -114,6 +114,7 @@ fn sample(tag: Tag) -> Bytes {
         Tag::FAULT => message(&Fault::new(FaultCode::BUSY, "full")),
         Tag::SUBMIT => message(&submit()),
         Tag::MEMBERS | Tag::MEMBERS_ARE => message(&members()),
+        Tag::CANCEL => message(&Cancel { job: JobId([2; 16]) }),
         Tag::FETCH_ARTIFACT => message(&FetchArtifact { sha256: [7; 32] }),
         Tag::JOIN => message(&JoinHello { ticket: [8; 8], name: "den".into(), nonce: [9; 32], addresses: addresses() }),
         Tag::OWNER_INVITE => message(&Invite { ttl_s: 3600 }),
@@ -141,7 +142,6 @@ fn sample(tag: Tag) -> Bytes {
         | Tag::STARTED
         | Tag::BLOBS_END
         | Tag::STDIN_END
-        | Tag::CANCEL
         | Tag::DONE => Bytes::new(),
         other => panic!("{other} has no sample"),
     }
@@ -170,6 +170,30 @@ fn every_tag_has_its_golden_frame() {
         }
     }
     assert!(changed.is_empty(), "these frames are others than in golden.txt:\n{changed}");
+}
+
+#[test]
+fn the_kinds_of_a_message_that_has_several_keep_their_bytes() {
+    let stages = [
+        (Stage::Waiting { jobs_ahead: 3 }, "81a777616974696e6781aa6a6f62735f616865616403"),
+        (
+            Stage::Fetching { what: "x".into(), done: 1, total: None },
+            "81a86665746368696e6783a477686174a178a4646f6e6501a5746f74616cc0",
+        ),
+        (
+            Stage::Compiling { what: "x".into(), elapsed_ms: 5 },
+            "81a9636f6d70696c696e6782a477686174a178aa656c61707365645f6d7305",
+        ),
+        (Stage::Ready, "a57265616479"),
+    ];
+    for (stage, golden) in stages {
+        assert_eq!(data_encoding::HEXLOWER.encode(&message(&stage)), golden, "{stage:?}");
+    }
+    let wasm = JobProgram::Wasm { digest: Digest::from_bytes([1; 32]), size: 300, name: "p.wasm".into() };
+    assert_eq!(
+        data_encoding::HEXLOWER.encode(&message(&wasm)),
+        "81a47761736d83a6646967657374c4200101010101010101010101010101010101010101010101010101010101010101a473697a65cd012ca46e616d65a6702e7761736d"
+    );
 }
 
 #[tokio::test]

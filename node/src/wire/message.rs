@@ -99,6 +99,13 @@ pub struct SubmitJob {
     pub requires: Vec<String>,
 }
 
+/// `CANCEL`: stop this job, which the caller has submitted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cancel {
+    /// Which.
+    pub job: JobId,
+}
+
 /// `ACCEPTED`: the job is known here.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Accepted {

@@ -36,6 +36,9 @@ tags! {
     GOODBYE = 20;
     /// Prove a ticket: [`JoinHello`](super::JoinHello). Only on the joining protocol.
     JOIN = 21;
+    /// Stop a job of the caller's: [`Cancel`](super::Cancel). A request of its own, because the job's stream may be full
+    /// of stdin that nobody reads.
+    CANCEL = 22;
 
     // Requests only the machine's owner may make (same key as the node).
     /// Make an invitation: [`Invite`](super::Invite).
@@ -78,8 +81,6 @@ tags! {
     STDIN = 82;
     /// Stdin has ended; no payload.
     STDIN_END = 83;
-    /// Stop the job; no payload.
-    CANCEL = 84;
 
     // Bytes of whatever was announced last.
     /// A piece of a blob, artifact or output file.

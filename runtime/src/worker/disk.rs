@@ -48,7 +48,8 @@ impl DiskGauge {
         for directory in &self.directories {
             total += measure_directory(directory)?;
         }
-        let device = self.directories.first().map(std::fs::symlink_metadata).transpose()?.map(|metadata| metadata.dev());
+        let device =
+            self.directories.first().map(std::fs::symlink_metadata).transpose()?.map(|metadata| metadata.dev());
         Ok(total + measure_removed(device)?)
     }
 }

@@ -4,6 +4,7 @@ use super::disk::DiskGauge;
 use super::load;
 use super::memory::MemoryGauge;
 use super::meter::Meter;
+use super::orphan::ParentGone;
 use super::preview1::{self, ModuleGuest};
 use super::preview2::{self, ComponentGuest};
 use super::stdio::{Inbox, Outbox};
@@ -27,14 +28,14 @@ const BACKTRACE_FRAMES_MAX: usize = 12;
 const TRAP_LEN_MAX: usize = 4096;
 
 /// Runs the guest to its end.
-pub(super) async fn run(spec: &RunSpec, inbox: Inbox, outbox: &Outbox) -> Answer {
+pub(super) async fn run(spec: &RunSpec, parent_gone: ParentGone, inbox: Inbox, outbox: &Outbox) -> Answer {
     let purpose = match spec.boot {
         Boot::Command => Purpose::Command,
         Boot::Script(_) => Purpose::Interpreter,
     };
     let prepared = engine::engine(purpose)
         .map_err(|error| Answer::Failed(format!("cannot set up the engine: {error:#}")))
-        .and_then(|engine| Ok((meter(spec)?, engine)));
+        .and_then(|engine| Ok((meter(spec, parent_gone)?, engine)));
     let (meter, engine) = match prepared {
         Ok(prepared) => prepared,
         Err(answer) => return answer,
@@ -49,12 +50,12 @@ pub(super) async fn run(spec: &RunSpec, inbox: Inbox, outbox: &Outbox) -> Answer
     }
 }
 
-fn meter(spec: &RunSpec) -> Result<Arc<Meter>, Answer> {
+fn meter(spec: &RunSpec, parent_gone: ParentGone) -> Result<Arc<Meter>, Answer> {
     let writable = spec.preopens.iter().filter(|preopen| preopen.access == Access::ReadWrite);
     let directories = writable.map(|preopen| preopen.host.clone()).collect();
     let disk = DiskGauge::new(directories, spec.limits.disk_bytes)
         .map_err(|error| Answer::Failed(format!("cannot measure the working directory: {error}")))?;
-    Ok(Arc::new(Meter::new(&spec.limits, disk)))
+    Ok(Arc::new(Meter::new(&spec.limits, disk, parent_gone)))
 }
 
 fn wasi(spec: &RunSpec, meter: &Arc<Meter>, inbox: Inbox, outbox: &Outbox) -> Result<WasiCtxBuilder, Answer> {
@@ -65,8 +66,8 @@ fn wasi(spec: &RunSpec, meter: &Arc<Meter>, inbox: Inbox, outbox: &Outbox) -> Re
         .stdin(inbox)
         .stdout(outbox.stream(tag::STDOUT, meter.clone()))
         .stderr(outbox.stream(tag::STDERR, meter.clone()))
-        // This process has nothing else to do while the guest waits for a file.
-        .allow_blocking_current_thread(true);
+        // A guest that sleeps must not put the thread to sleep that moves its bytes and watches its wall time.
+        .allow_blocking_current_thread(false);
     for preopen in &spec.preopens {
         let perms = match preopen.access {
             Access::ReadOnly => FsPerms::ReadOnly,

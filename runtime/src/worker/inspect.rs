@@ -8,7 +8,8 @@ use wasmparser::{Chunk, Encoding, Parser, Payload};
 use wasmtime::{Engine, Store};
 
 /// The interfaces of preview 2 a component may import, without their versions.
-const INTERFACES: &[&str] = &["wasi:cli/", "wasi:clocks/", "wasi:filesystem/", "wasi:io/", "wasi:random/", "wasi:sockets/"];
+const INTERFACES: &[&str] =
+    &["wasi:cli/", "wasi:clocks/", "wasi:filesystem/", "wasi:io/", "wasi:random/", "wasi:sockets/"];
 const RUN: &str = "wasi:cli/run@0.2.";
 
 /// What a program imports and exports at its outermost level.

@@ -1,19 +1,21 @@
-//! The memory limit: all linear memories of a run together. Growth beyond it ends the run there and then; answering the
+//! The memory limit: all linear memories and tables of a run together. Growth beyond it ends the run there and then; answering the
 //! guest with a failed `memory.grow` would leave each language to invent its own way of dying.
 
-use super::meter::Meter;
+use super::meter::{LimitReached, Meter};
 use crate::limits::{LimitHit, LimitKind};
 use std::sync::Arc;
 use wasmtime::ResourceLimiter;
 
 /// The most elements of one table; CPython's largest has 30,000.
 const TABLE_ELEMENTS_MAX: usize = 1 << 20;
+/// What one element of a table takes at most.
+const TABLE_ELEMENT_BYTES: u64 = 16;
 /// The most tables, memories and instances of one run; a component brings several of each.
 const TABLES_MAX: usize = 64;
 const MEMORIES_MAX: usize = 64;
 const INSTANCES_MAX: usize = 256;
 
-/// How much linear memory a run holds and held at most.
+/// How much memory a run holds and held at most.
 pub(super) struct MemoryGauge {
     allowed: u64,
     held: u64,
@@ -31,6 +33,23 @@ impl MemoryGauge {
     pub(super) fn peak(&self) -> u64 {
         self.peak
     }
+
+    fn grow(&mut self, bytes: u64) -> Result<(), LimitReached> {
+        let used = self.held.saturating_add(bytes);
+        if used > self.allowed {
+            let hit = LimitHit { kind: LimitKind::Memory, used, allowed: self.allowed };
+            return Err(self.meter.reach(hit));
+        }
+        self.last = bytes;
+        self.held = used;
+        self.peak = self.peak.max(used);
+        Ok(())
+    }
+
+    /// The growth granted last did not work.
+    fn take_back(&mut self) {
+        self.held -= std::mem::take(&mut self.last).min(self.held);
+    }
 }
 
 impl ResourceLimiter for MemoryGauge {
@@ -39,24 +58,26 @@ impl ResourceLimiter for MemoryGauge {
             // The module's own bound, and its own business.
             return Ok(false);
         }
-        self.last = desired.saturating_sub(current) as u64;
-        let used = self.held.saturating_add(self.last);
-        if used > self.allowed {
-            let hit = LimitHit { kind: LimitKind::Memory, used, allowed: self.allowed };
-            return Err(self.meter.reach(hit).into());
-        }
-        self.held = used;
-        self.peak = self.peak.max(used);
+        self.grow(desired.saturating_sub(current) as u64)?;
         Ok(true)
     }
 
     fn memory_grow_failed(&mut self, _error: wasmtime::Error) -> wasmtime::Result<()> {
-        self.held -= std::mem::take(&mut self.last).min(self.held);
+        self.take_back();
         Ok(())
     }
 
-    fn table_growing(&mut self, _current: usize, desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {
-        Ok(desired <= TABLE_ELEMENTS_MAX)
+    fn table_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
+        if desired > TABLE_ELEMENTS_MAX || maximum.is_some_and(|maximum| desired > maximum) {
+            return Ok(false);
+        }
+        self.grow(desired.saturating_sub(current) as u64 * TABLE_ELEMENT_BYTES)?;
+        Ok(true)
+    }
+
+    fn table_grow_failed(&mut self, _error: wasmtime::Error) -> wasmtime::Result<()> {
+        self.take_back();
+        Ok(())
     }
 
     fn instances(&self) -> usize {

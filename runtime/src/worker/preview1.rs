@@ -4,12 +4,13 @@
 use super::disk::{DiskGauge, ENTRY_BYTES};
 use super::memory::MemoryGauge;
 use super::meter::Meter;
+use super::orphan::ParentGone;
 use crate::limits::Limits;
 use std::future::Future;
 use std::sync::Arc;
 use wasmtime::{AsContextMut, Caller, Engine, Extern, Linker, Result};
 use wasmtime_wasi::p1::{self, WasiP1Ctx, wasi_snapshot_preview1 as preview1};
-use wasmtime_wasi::WasiCtxBuilder;
+use wasmtime_wasi::{I32Exit, WasiCtxBuilder};
 use wiggle::GuestMemory;
 
 const MODULE: &str = "wasi_snapshot_preview1";
@@ -35,7 +36,7 @@ impl ModuleGuest {
     /// A guest that has nothing and may use nothing; for looking things up in a linker.
     pub(super) fn idle() -> std::io::Result<Self> {
         let limits = Limits { output_bytes: 0, disk_bytes: 0, open_files: 0, memory_bytes: 0, ..Limits::default() };
-        let meter = Arc::new(Meter::new(&limits, DiskGauge::new(Vec::new(), 0)?));
+        let meter = Arc::new(Meter::new(&limits, DiskGauge::new(Vec::new(), 0)?, ParentGone::default()));
         let wasi = WasiCtxBuilder::new().build_p1();
         Ok(Self { wasi, memory: MemoryGauge::new(0, meter.clone()), meter, replaced: [false; 3] })
     }
@@ -53,6 +54,8 @@ pub(super) fn linker(engine: &Engine) -> Result<Linker<ModuleGuest>> {
     add_writes(&mut linker)?;
     add_entries(&mut linker)?;
     add_opens(&mut linker)?;
+    add_closes(&mut linker)?;
+    add_exit(&mut linker)?;
     linker.allow_shadowing(false);
     Ok(linker)
 }
@@ -95,15 +98,19 @@ fn iovec_len(memory: &GuestMemory<'_>, at: i32, count: i32) -> Result<u64> {
 }
 
 fn add_writes(linker: &mut Linker<ModuleGuest>) -> Result<()> {
-    linker.func_wrap_async(MODULE, "fd_write", |mut caller: Caller<'_, ModuleGuest>, (fd, at, count, out): (i32, i32, i32, i32)| {
-        Box::new(async move {
-            let (mut memory, guest) = parts(&mut caller)?;
-            if !guest.is_stdio(fd) {
-                guest.meter.charge_disk(iovec_len(&memory, at, count)?)?;
-            }
-            preview1::fd_write(&mut guest.wasi, &mut memory, fd, at, count, out).await
-        }) as Call<'_>
-    })?;
+    linker.func_wrap_async(
+        MODULE,
+        "fd_write",
+        |mut caller: Caller<'_, ModuleGuest>, (fd, at, count, out): (i32, i32, i32, i32)| {
+            Box::new(async move {
+                let (mut memory, guest) = parts(&mut caller)?;
+                if !guest.is_stdio(fd) {
+                    guest.meter.charge_disk(iovec_len(&memory, at, count)?)?;
+                }
+                preview1::fd_write(&mut guest.wasi, &mut memory, fd, at, count, out).await
+            }) as Call<'_>
+        },
+    )?;
     linker.func_wrap_async(
         MODULE,
         "fd_pwrite",
@@ -173,7 +180,17 @@ fn add_opens(linker: &mut Linker<ModuleGuest>) -> Result<()> {
         MODULE,
         "path_open",
         |mut caller: Caller<'_, ModuleGuest>,
-         (fd, lookup, path, len, flags, rights, inheriting, fd_flags, out): (i32, i32, i32, i32, i32, i64, i64, i32, i32)| {
+         (fd, lookup, path, len, flags, rights, inheriting, fd_flags, out): (
+            i32,
+            i32,
+            i32,
+            i32,
+            i32,
+            i64,
+            i64,
+            i32,
+            i32,
+        )| {
             Box::new(async move {
                 let (mut memory, guest) = parts(&mut caller)?;
                 guest.meter.check_open()?;
@@ -182,7 +199,17 @@ fn add_opens(linker: &mut Linker<ModuleGuest>) -> Result<()> {
                 }
                 let wasi = &mut guest.wasi;
                 let errno = preview1::path_open(
-                    wasi, &mut memory, fd, lookup, path, len, flags, rights, inheriting, fd_flags, out,
+                    wasi,
+                    &mut memory,
+                    fd,
+                    lookup,
+                    path,
+                    len,
+                    flags,
+                    rights,
+                    inheriting,
+                    fd_flags,
+                    out,
                 )
                 .await?;
                 if errno == SUCCESS {
@@ -192,6 +219,11 @@ fn add_opens(linker: &mut Linker<ModuleGuest>) -> Result<()> {
             }) as Call<'_>
         },
     )?;
+    Ok(())
+}
+
+/// What gives a descriptor back.
+fn add_closes(linker: &mut Linker<ModuleGuest>) -> Result<()> {
     linker.func_wrap_async(MODULE, "fd_close", |mut caller: Caller<'_, ModuleGuest>, (fd,): (i32,)| {
         Box::new(async move {
             let (mut memory, guest) = parts(&mut caller)?;
@@ -221,6 +253,13 @@ fn add_opens(linker: &mut Linker<ModuleGuest>) -> Result<()> {
             Ok(errno)
         }) as Call<'_>
     })?;
+    Ok(())
+}
+
+/// Every exit code is the program's own, cut to a byte as the systems it was written for do; wasmtime-wasi's function
+/// traps from 126 on.
+fn add_exit(linker: &mut Linker<ModuleGuest>) -> Result<()> {
+    linker.func_wrap(MODULE, "proc_exit", |code: i32| -> Result<()> { Err(I32Exit(code & 0xff).into()) })?;
     Ok(())
 }
 

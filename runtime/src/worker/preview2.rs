@@ -11,7 +11,9 @@ use std::sync::Arc;
 use wasmtime::component::{Linker, LinkerInstance, Resource, ResourceTable, ResourceType};
 use wasmtime::{Engine, Result, StoreContextMut};
 use wasmtime_wasi::filesystem::{Descriptor, WasiFilesystemView};
-use wasmtime_wasi::p2::bindings::filesystem::types::{DescriptorFlags, ErrorCode, HostDescriptor, OpenFlags, PathFlags};
+use wasmtime_wasi::p2::bindings::filesystem::types::{
+    DescriptorFlags, ErrorCode, HostDescriptor, OpenFlags, PathFlags,
+};
 use wasmtime_wasi::p2::{FsResult, OutputStream, Pollable, StreamError, StreamResult};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
@@ -36,6 +38,7 @@ impl WasiView for ComponentGuest {
 pub(super) fn linker(engine: &Engine) -> Result<Linker<ComponentGuest>> {
     let mut linker = Linker::new(engine);
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
+    check_name(&mut linker)?;
     linker.allow_shadowing(true);
     let mut files = linker.instance(FILES)?;
     add_writes(&mut files)?;
@@ -44,6 +47,17 @@ pub(super) fn linker(engine: &Engine) -> Result<Linker<ComponentGuest>> {
     add_opens(&mut files)?;
     linker.allow_shadowing(false);
     Ok(linker)
+}
+
+/// Fails unless [`FILES`] is what wasmtime-wasi defines. Under any other name the limits would stand beside its own
+/// functions, and a guest would get those that charge nothing.
+fn check_name(linker: &mut Linker<ComponentGuest>) -> Result<()> {
+    let free =
+        linker.instance(FILES)?.resource("descriptor", ResourceType::host::<Descriptor>(), |_, _| Ok(())).is_ok();
+    if free {
+        wasmtime::bail!("this build of the engine has no {FILES}, so the limits on files would not hold");
+    }
+    Ok(())
 }
 
 type Guest<'a> = StoreContextMut<'a, ComponentGuest>;

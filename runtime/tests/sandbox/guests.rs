@@ -56,3 +56,43 @@ pub(crate) fn opener() -> String {
             (br $again))))"#
     )
 }
+
+pub(crate) const FD_READ: &str =
+    r#"(import "wasi_snapshot_preview1" "fd_read" (func $fd_read (param i32 i32 i32 i32) (result i32)))"#;
+
+/// Copies stdin to stdout, 64 KiB at a time, writing all of what it read.
+pub(crate) fn copier() -> String {
+    format!(
+        r#"(module {FD_READ} {FD_WRITE} (memory (export "memory") 2)
+        (func (export "_start") (local $at i32) (local $left i32) (loop $again
+            (i32.store (i32.const 0) (i32.const 1024)) (i32.store (i32.const 4) (i32.const 65536))
+            (if (call $fd_read (i32.const 0) (i32.const 0) (i32.const 1) (i32.const 8)) (then unreachable))
+            (local.set $left (i32.load (i32.const 8)))
+            (if (i32.eqz (local.get $left)) (then return))
+            (local.set $at (i32.const 1024))
+            (loop $more
+                (i32.store (i32.const 0) (local.get $at)) (i32.store (i32.const 4) (local.get $left))
+                (if (call $fd_write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8)) (then unreachable))
+                (local.set $at (i32.add (local.get $at) (i32.load (i32.const 8))))
+                (local.set $left (i32.sub (local.get $left) (i32.load (i32.const 8))))
+                (br_if $more (local.get $left)))
+            (br $again))))"#
+    )
+}
+
+/// Makes directories without end: `aaaa`, `baaa`, and so on through all names of four letters, again and again.
+pub(crate) fn maker() -> String {
+    r#"(module (import "wasi_snapshot_preview1" "path_create_directory" (func $make (param i32 i32 i32) (result i32)))
+        (memory (export "memory") 1) (data (i32.const 64) "aaaa")
+        (func (export "_start") (local $at i32) (loop $again
+            (drop (call $make (i32.const 3) (i32.const 64) (i32.const 4)))
+            (local.set $at (i32.const 64))
+            (loop $carry
+                (i32.store8 (local.get $at) (i32.add (i32.load8_u (local.get $at)) (i32.const 1)))
+                (if (i32.gt_u (i32.load8_u (local.get $at)) (i32.const 122)) (then
+                    (i32.store8 (local.get $at) (i32.const 97))
+                    (local.set $at (i32.add (local.get $at) (i32.const 1)))
+                    (br_if $carry (i32.lt_u (local.get $at) (i32.const 68))))))
+            (br $again))))"#
+        .to_owned()
+}

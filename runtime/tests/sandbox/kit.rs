@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use potluck_runtime::{
-    Limits, Outcome, OutputStream, Prepared, Program, Report, Run, RunEvent, RunRequest, Runtime,
-    RuntimeConfig, SilentWatch, WorkerCommand,
+    Limits, Outcome, OutputStream, Prepared, Program, Report, Run, RunEvent, RunRequest, Runtime, RuntimeConfig,
+    SilentWatch, WorkerCommand,
 };
 use std::future::Future;
 use std::path::{Path, PathBuf};
@@ -113,5 +113,14 @@ pub(crate) fn request(program: Program) -> RunRequest {
         directories: Vec::new(),
         mounts: Vec::new(),
         limits: Limits { wall_ms: 60_000, ..Limits::default() },
+    }
+}
+
+/// Waits until something holds, at most half a minute.
+pub(crate) async fn until(what: &str, holds: impl Fn() -> bool) {
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(30);
+    while !holds() {
+        assert!(std::time::Instant::now() < deadline, "still not so: {what}");
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
     }
 }

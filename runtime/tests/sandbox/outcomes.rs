@@ -12,6 +12,7 @@ pub(crate) const TESTS: &[Test] = &[
     ("wall_time_ends_a_run", wall_time),
     ("growth_beyond_the_memory_limit_ends_a_run", memory_growth),
     ("a_memory_that_starts_too_large_ends_a_run", memory_start),
+    ("all_memories_and_tables_count_together", memories_and_tables),
     ("output_ends_a_run_after_what_was_allowed", output),
     ("disk_ends_a_run", disk),
     ("open_files_end_a_run", open_files),
@@ -20,7 +21,7 @@ pub(crate) const TESTS: &[Test] = &[
 
 fn exit_codes() {
     let kit = Kit::new();
-    for code in [0, 1, 3, 125] {
+    for code in [0, 1, 3, 125, 126, 200, 255] {
         let text = command(PROC_EXIT, &format!("(call $proc_exit (i32.const {code}))"));
         assert_eq!(kit.outcome(&text, Limits::default()), Outcome::Exited(code));
     }
@@ -78,10 +79,19 @@ fn memory_start() {
     assert_eq!(limit(text, limits), (LimitKind::Memory, 100 << 16, 1 << 20));
 }
 
+fn memories_and_tables() {
+    let limits = Limits { memory_bytes: 1 << 20, ..Limits::default() };
+    let two = r#"(module (memory (export "memory") 10) (memory 10) (func (export "_start")))"#;
+    assert_eq!(limit(two, limits.clone()), (LimitKind::Memory, 20 << 16, 1 << 20));
+    let table = command("(table $t 0 funcref)", "(drop (table.grow $t (ref.null func) (i32.const 500000)))");
+    assert_eq!(limit(&table, limits).0, LimitKind::Memory);
+}
+
 fn output() {
     let kit = Kit::new();
     let limits = Limits { output_bytes: 7, ..Limits::default() };
-    let request = potluck_runtime::RunRequest { limits, ..request(kit.program(&guests::printer("12345", "67890", "x"))) };
+    let request =
+        potluck_runtime::RunRequest { limits, ..request(kit.program(&guests::printer("12345", "67890", "x"))) };
     let ended = block_on(kit.run(request, b""));
     assert_eq!((ended.stdout.as_str(), ended.stderr.as_str()), ("12345", "67"));
     match ended.report.outcome {

@@ -58,8 +58,9 @@ pub(super) fn python(client: &Client) -> Check {
     let remedy = "`potluck env add python` fetches it from a peer or by pip; scripts do so at their first run";
     match client.runtime() {
         Ok(runtime) => match runtime.environments().missing("python") {
-            Ok(missing) if missing.is_empty() => Check::ok("python", "every artifact is in place"),
-            Ok(_) => Check::warn("python", "not here yet", remedy),
+            Ok(missing) if !missing.is_empty() => Check::warn("python", "not here yet", remedy),
+            Ok(_) if runtime.environment_compiled("python") => Check::ok("python", "in place and compiled"),
+            Ok(_) => Check::ok("python", "in place; its first use compiles it, as `potluck env add python` does now"),
             Err(error) => Check::fail("python", render::sentence(&error.into()), remedy),
         },
         Err(error) => Check::fail("python", render::sentence(&error.into()), "see the line about the cache"),

@@ -1,66 +1,79 @@
-//! Tests of the network: interfaces, multicast out and in, the UDP port.
+//! Tests of the network: interfaces, the UDP port, the node's answer. Multicast has a file of its own.
 
 use super::Check;
+use crate::render;
 use potluck_node::client::Client;
-use potluck_node::config::{Config, PortChoice};
-use potluck_node::node::running;
+use potluck_node::config::PortChoice;
+use potluck_node::node::{RunningNode, running};
+use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use std::io;
-use std::net::{Ipv4Addr, SocketAddrV4, UdpSocket};
-use std::time::{Duration, Instant};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
 
-/// A group of the site-local scope that nothing else uses; only this test sends to it.
-const TEST_GROUP: Ipv4Addr = Ipv4Addr::new(239, 255, 74, 99);
-/// How long a packet to ourselves may take.
-const ECHO_WITHIN: Duration = Duration::from_millis(500);
-/// What a test packet begins with.
-const TEST_WORD: &[u8] = b"potluck doctor ";
+/// How long the node of this machine may take to answer over its port.
+const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 
 /// There is an interface by which others can be reached.
 pub(super) fn interfaces() -> Check {
     let found = potluck_node::net::interfaces::list();
-    let names: Vec<String> = found.iter().map(|interface| format!("{} {}", interface.name, interface.ip)).collect();
-    if found.iter().any(|interface| !interface.ip.is_loopback()) {
-        return Check::ok("interfaces", names.join(", "));
+    let names: Vec<String> = found
+        .iter()
+        .filter(|interface| !interface.ip.is_loopback())
+        .map(|interface| format!("{} {}", interface.name, interface.ip))
+        .collect();
+    if names.is_empty() {
+        return Check::warn(
+            "interfaces",
+            "only the loopback is up",
+            "connect this machine to a network to reach others",
+        );
     }
-    Check::warn("interfaces", "only the loopback is up", "connect this machine to a network to reach others")
+    Check::ok("interfaces", names.join(", "))
 }
 
-/// A multicast packet leaves and comes back in.
-pub(super) fn multicast(config: &Config) -> Check {
-    if config.discovery.is_none() {
-        return Check::ok("multicast", "switched off by the setting `discovery`");
-    }
-    match echo() {
-        Ok(true) => Check::ok("multicast", "a packet went out and came back in"),
-        Ok(false) => Check::warn(
-            "multicast",
-            "a packet went out and did not come back in",
-            "a firewall may drop it; allow UDP 7421, or use `potluck peers add HOST:PORT`",
-        ),
-        Err(error) => Check::warn(
-            "multicast",
-            format!("cannot be sent: {error}"),
-            "peers are not found by themselves; use `potluck peers add HOST:PORT`",
-        ),
+/// The UDP port is free, or the node that holds it answers.
+pub(super) async fn port(client: &Client) -> Check {
+    match running(client.paths()) {
+        Some(node) => answer(client, &node).await,
+        None => free(client.config().port),
     }
 }
 
-/// The UDP port is ours, or free.
-pub(super) fn port(client: &Client) -> Check {
-    if let Some(node) = running(client.paths()) {
-        return Check::ok("udp port", format!("{} is held by the running node (process {})", node.port, node.pid));
+async fn answer(client: &Client, node: &RunningNode) -> Check {
+    let who = format!("{} is held by the running node (process {})", node.port, node.pid);
+    let remedy = "a firewall may block the loopback; else restart the node: `potluck down`, then `potluck up -d`";
+    match tokio::time::timeout(ANSWER_WITHIN, client.info()).await {
+        Ok(Ok(_)) => Check::ok("udp port", format!("{who}, which answers")),
+        Ok(Err(error)) => {
+            let error = render::sentence(&error.into());
+            Check::fail("udp port", format!("{who}, which does not answer: {error}"), remedy)
+        }
+        Err(_) => {
+            let seconds = ANSWER_WITHIN.as_secs();
+            Check::fail("udp port", format!("{who}, which does not answer within {seconds} s"), remedy)
+        }
     }
-    let (port, others_do) = match client.config().port {
+}
+
+fn free(choice: PortChoice) -> Check {
+    let (port, others_do) = match choice {
         PortChoice::Preferred(port) => (port, true),
         PortChoice::Exactly(port) => (port, false),
     };
-    match UdpSocket::bind((Ipv4Addr::UNSPECIFIED, port)) {
-        Ok(_) if port == 0 => Check::ok("udp port", "any free one is taken"),
-        Ok(_) => Check::ok("udp port", format!("{port} is free")),
-        Err(error) if others_do => {
-            Check::warn("udp port", format!("{port}: {error}"), "another port will be taken; firewalls may not know it")
+    let v4 = bind(SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)));
+    let v6 = bind(SocketAddr::from((Ipv6Addr::UNSPECIFIED, port)));
+    match (v4, v6) {
+        (Ok(()), Ok(())) if port == 0 => Check::ok("udp port", "any free one is taken"),
+        (Ok(()), Ok(())) => Check::ok("udp port", format!("{port} is free (IPv4 and IPv6)")),
+        (Ok(()), Err(error)) if error.kind() != io::ErrorKind::AddrInUse => {
+            Check::ok("udp port", format!("{port} is free (IPv4 only; IPv6: {error})"))
         }
-        Err(error) => Check::fail(
+        (Err(error), _) | (_, Err(error)) if others_do => Check::warn(
+            "udp port",
+            format!("{port}: {error}"),
+            "the node takes another port; firewalls and `peers add` must know which (`potluck status` says it)",
+        ),
+        (Err(error), _) | (_, Err(error)) => Check::fail(
             "udp port",
             format!("{port}: {error}"),
             "end what holds it, or choose another with `potluck config set port NUMBER`",
@@ -68,30 +81,27 @@ pub(super) fn port(client: &Client) -> Check {
     }
 }
 
-/// Whether a packet to a multicast group comes back to a member of it on this machine.
-fn echo() -> io::Result<bool> {
-    let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
-    let interface = potluck_node::net::interfaces::list().into_iter().find_map(|interface| match interface.ip {
-        std::net::IpAddr::V4(address) if !address.is_loopback() => Some(address),
-        _ => None,
-    });
-    socket.join_multicast_v4(&TEST_GROUP, &interface.unwrap_or(Ipv4Addr::LOCALHOST))?;
-    socket.set_multicast_loop_v4(true)?;
-    let word = [TEST_WORD, std::process::id().to_string().as_bytes()].concat();
-    socket.send_to(&word, SocketAddrV4::new(TEST_GROUP, socket.local_addr()?.port()))?;
-    let deadline = Instant::now() + ECHO_WITHIN;
-    let mut buffer = [0u8; 64];
-    loop {
-        let left = deadline.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            return Ok(false);
-        }
-        socket.set_read_timeout(Some(left))?;
-        match socket.recv(&mut buffer) {
-            Ok(len) if buffer[..len] == word => return Ok(true),
-            Ok(_) => {}
-            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => return Ok(false),
-            Err(error) => return Err(error),
-        }
+/// Whether this address can be taken now.
+fn bind(address: SocketAddr) -> io::Result<()> {
+    let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    socket.bind(&SockAddr::from(address))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Verdict;
+    use super::*;
+    use std::net::UdpSocket;
+
+    #[test]
+    fn a_port_that_is_taken_is_a_warning_or_a_failure() {
+        let taken = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).unwrap();
+        let port = taken.local_addr().unwrap().port();
+        assert_eq!(free(PortChoice::Preferred(port)).result, Verdict::Warn);
+        assert_eq!(free(PortChoice::Exactly(port)).result, Verdict::Fail);
+        assert_eq!(free(PortChoice::Exactly(0)).result, Verdict::Ok);
     }
 }

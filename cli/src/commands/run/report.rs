@@ -27,6 +27,8 @@ pub(super) struct Summary {
 pub(super) struct OutputEntry {
     pub(super) path: String,
     pub(super) size: u64,
+    /// BLAKE3 of its content, in hexadecimal.
+    pub(super) digest: String,
 }
 
 /// The object of `--json`.
@@ -53,13 +55,25 @@ pub(super) struct JobObject {
 #[derive(Debug, Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 enum OutcomeObject {
-    Exited { code: i32 },
-    Trapped { why: String },
-    Limit { limit: LimitKind, used: u64, allowed: u64 },
+    Exited {
+        code: i32,
+    },
+    Trapped {
+        why: String,
+    },
+    Limit {
+        limit: LimitKind,
+        used: u64,
+        allowed: u64,
+    },
     Cancelled,
-    Lost { why: String },
+    Lost {
+        why: String,
+    },
     /// It has not run, or nobody knows how it ended.
-    Failed { why: String },
+    Failed {
+        why: String,
+    },
 }
 
 /// The object of a job that has no outcome.
@@ -99,10 +113,10 @@ impl Summary {
     /// Says on stderr what the exit code alone does not.
     pub(super) fn explain(&self) {
         let Some(ended) = &self.ended else { return };
-        if !self.reader_gone {
-            if let Some(sentence) = explanation(&ended.report.outcome) {
-                say(&tame(&sentence));
-            }
+        if !self.reader_gone
+            && let Some(sentence) = explanation(&ended.report.outcome)
+        {
+            say(&tame(&sentence));
         }
         for left in &ended.left_behind {
             say(&format!("not brought back: {}", tame(left)));

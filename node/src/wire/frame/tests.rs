@@ -22,11 +22,11 @@ async fn read_all(bytes: &'static [u8], step: usize) -> Result<Vec<Frame>, Frame
 
 #[tokio::test]
 async fn a_frame_is_tag_length_payload_little_endian() {
-    let bytes = b"\x44\x00\x02\x00\x00\x00hi\x54\x00\x00\x00\x00\x00";
+    let bytes = b"\x44\x00\x02\x00\x00\x00hi\x53\x00\x00\x00\x00\x00";
     for step in [1, 3, 100] {
         let frames = read_all(bytes, step).await.unwrap();
         let hi = Frame { tag: Tag::STDOUT, payload: Bytes::from_static(b"hi") };
-        assert_eq!(frames, [hi, Frame::empty(Tag::CANCEL)], "in pieces of {step}");
+        assert_eq!(frames, [hi, Frame::empty(Tag::STDIN_END)], "in pieces of {step}");
     }
 }
 
@@ -41,8 +41,8 @@ async fn an_unknown_tag_survives_as_its_number() {
 async fn a_length_over_its_bound_is_refused_from_the_header_alone() {
     let error = read_all(b"\x44\x00\xff\xff\xff\xff", 100).await.unwrap_err();
     assert!(matches!(error, FrameError::TooLong { tag: Tag::STDOUT, len_max: CHUNK_LEN_MAX, .. }), "{error}");
-    let error = read_all(b"\x54\x00\x41\x00\x00\x00", 100).await.unwrap_err();
-    assert!(matches!(error, FrameError::TooLong { tag: Tag::CANCEL, len: 65, .. }), "{error}");
+    let error = read_all(b"\x53\x00\x41\x00\x00\x00", 100).await.unwrap_err();
+    assert!(matches!(error, FrameError::TooLong { tag: Tag::STDIN_END, len: 65, .. }), "{error}");
 }
 
 #[tokio::test]
@@ -65,7 +65,7 @@ async fn a_cancelled_read_and_a_cancelled_write_lose_nothing() {
         }
     }
     let rest = tokio::spawn(async move {
-        near.writer.send_empty(Tag::CANCEL).await.unwrap();
+        near.writer.send_empty(Tag::STDIN_END).await.unwrap();
         near.writer.finish().await.unwrap();
         near
     });
@@ -79,7 +79,7 @@ async fn a_cancelled_read_and_a_cancelled_write_lose_nothing() {
         };
         assert_eq!(frame.payload, vec![number as u8; 100_000], "frame {number}");
     }
-    assert_eq!(far.reader.next().await.unwrap(), Some(Frame::empty(Tag::CANCEL)));
+    assert_eq!(far.reader.next().await.unwrap(), Some(Frame::empty(Tag::STDIN_END)));
     assert_eq!(far.reader.next().await.unwrap(), None);
     rest.await.unwrap();
 }
@@ -94,7 +94,7 @@ async fn a_writer_waits_for_its_reader() {
     };
     assert!(tokio::time::timeout(Duration::from_millis(50), flood).await.is_err());
     drop(far);
-    let broken = near.writer.send_empty(Tag::CANCEL).await;
+    let broken = near.writer.send_empty(Tag::STDIN_END).await;
     assert!(matches!(broken, Err(FrameError::Io(_))), "{broken:?}");
 }
 

@@ -1,0 +1,146 @@
+//! How the node that has the job is reached for another request than the job itself, and what is answered when it asks
+//! in turn.
+
+use super::Client;
+use crate::defaults::REQUEST_TIMEOUT;
+use crate::net::link::{CloseCode, Link};
+use crate::service::embedded::{Embedded, LocalSources, Serving};
+use crate::service::give_artifact;
+use crate::wire::{Cancel, Fault, FaultCode, Frame, FrameStream, JobId, Tag};
+use std::any::Any;
+use std::time::Duration;
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+use tokio::task::{JoinHandle, JoinSet};
+
+/// How long a job that is let go may take to be cancelled before its connection is closed all the same.
+const LEAVE_TIMEOUT: Duration = Duration::from_secs(1);
+/// Requests of the other side that are answered at once.
+const GIVING_MAX: usize = 4;
+
+/// The way to the node that has a job.
+#[derive(Clone)]
+pub(super) enum Door {
+    /// The service in this process.
+    Here(Embedded),
+    /// A connection to another.
+    There(Link),
+}
+
+impl Door {
+    /// Asks for a job to be stopped. Whether that worked is seen on the job's own stream.
+    pub(super) async fn cancel(&self, job: JobId) {
+        let request = Frame::message(Tag::CANCEL, &Cancel { job });
+        match self {
+            Self::Here(embedded) => {
+                let (mut stream, _serving) = embedded.serve(request, LocalSources::default());
+                let _ = stream.reader.next().await;
+            }
+            Self::There(link) => {
+                let Ok(mut stream) = link.open_stream().await else { return };
+                if stream.writer.send(request).await.is_ok() && stream.writer.finish().await.is_ok() {
+                    let _ = stream.reader.next().await;
+                }
+            }
+        }
+    }
+}
+
+/// Sends a cancellation once there is one and the node knows the job.
+pub(super) async fn cancel_when_asked(
+    door: Door,
+    job: JobId,
+    mut cancelled: watch::Receiver<bool>,
+    mut accepted: watch::Receiver<bool>,
+) {
+    // Whoever could cancel or accept is gone when these fail, and then there is nothing to do.
+    if cancelled.wait_for(|cancelled| *cancelled).await.is_ok() && accepted.wait_for(|accepted| *accepted).await.is_ok()
+    {
+        door.cancel(job).await;
+    }
+}
+
+/// What must live as long as a job's stream. Dropped, it ends the job.
+pub(super) enum Carrier {
+    /// The service in this process.
+    Here(#[expect(dead_code, reason = "held for its drop")] Serving),
+    /// The connection to another, which was made for this job.
+    There(Connection),
+}
+
+impl Carrier {
+    /// Ends a job that is still under way. A busy connection's close may be lost (the transport holds it back while it
+    /// waits for room to send), and the other side would wait for its silence: a cancellation goes ahead of it.
+    pub(super) fn leave(self, door: Door, job: JobId) {
+        match (self, Handle::try_current()) {
+            (Self::There(connection), Ok(runtime)) => {
+                runtime.spawn(async move {
+                    let _ = tokio::time::timeout(LEAVE_TIMEOUT, door.cancel(job)).await;
+                    drop(connection);
+                });
+            }
+            (carrier, _) => drop(carrier),
+        }
+    }
+}
+
+/// A connection made for one job; closed when this is dropped.
+pub(super) struct Connection {
+    link: Link,
+    giving: JoinHandle<()>,
+    _endpoint: Box<dyn Any + Send>,
+}
+
+impl Connection {
+    /// Takes a link, and answers what the other side asks on it for as long as this lives.
+    pub(super) fn new(client: Client, link: Link, endpoint: Box<dyn Any + Send>) -> Self {
+        let giving = tokio::spawn(give(client, link.clone()));
+        Self { link, giving, _endpoint: endpoint }
+    }
+
+    /// The connection.
+    pub(super) fn link(&self) -> &Link {
+        &self.link
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.giving.abort();
+        self.link.close(CloseCode::DONE);
+    }
+}
+
+/// Gives the other side the artifacts it asks for: a node without the environment of a job gets it from whoever sent the
+/// job, although no node may be running there.
+async fn give(client: Client, link: Link) {
+    let mut giving = JoinSet::new();
+    loop {
+        tokio::select! {
+            stream = link.accept_stream(), if giving.len() < GIVING_MAX => match stream {
+                Ok(stream) => drop(giving.spawn(answer(client.clone(), stream))),
+                Err(_) => return,
+            },
+            Some(_) = giving.join_next(), if !giving.is_empty() => {}
+        }
+    }
+}
+
+async fn answer(client: Client, mut stream: FrameStream) {
+    let first = tokio::time::timeout(REQUEST_TIMEOUT, stream.reader.next()).await;
+    let Ok(Ok(Some(first))) = first else { return };
+    let result = match first.tag {
+        Tag::FETCH_ARTIFACT => match client.runtime() {
+            Ok(runtime) => give_artifact(&runtime, &first, &mut stream.writer).await,
+            Err(_) => Err(Fault::new(FaultCode::NOT_FOUND, "that artifact is not here")),
+        },
+        tag => Err(Fault::new(FaultCode::UNSUPPORTED, format!("{tag} is no request a submitter answers"))),
+    };
+    if let Err(fault) = result {
+        // Whoever cannot be told is gone.
+        let _ = stream.writer.send_fault(&fault).await;
+    }
+    if stream.writer.finish().await.is_ok() {
+        let _ = stream.reader.next().await;
+    }
+}
