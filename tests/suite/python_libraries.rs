@@ -15,7 +15,7 @@ fn numpy_computes() {
         &[
             "import numpy as np",
             "a = np.arange(12.0).reshape(3, 4)",
-            "print((a @ a.T).trace(), np.linalg.det(np.eye(3) * 2), np.fft.fft([1, 0, 0, 0]).real.tolist())",
+            "print((a @ a.T).trace(), round(np.linalg.det(np.eye(3) * 2), 6), np.fft.fft([1, 0, 0, 0]).real.tolist())",
             "print(np.random.default_rng(1).integers(0, 100, 3).tolist())",
         ],
         "506.0 8.0 [1.0, 1.0, 1.0, 1.0]\n[47, 51, 75]\n",

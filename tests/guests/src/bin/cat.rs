@@ -11,5 +11,6 @@ fn main() -> io::Result<()> {
             return output.flush();
         }
         output.write_all(&buffer[..count])?;
+        output.flush()?;
     }
 }
