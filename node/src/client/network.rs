@@ -225,8 +225,10 @@ impl PeerStreams for ClientPeers {
         let has = |peer: &PeerState| {
             peer.info.as_ref().is_some_and(|info| info.environments.iter().any(|name| name == environment))
         };
-        let peers = list.peers.into_iter().filter(|peer| peer.online && has(peer));
-        peers.map(|peer| (peer.id, super::label(&peer.name, peer.id))).collect()
+        // What a peer last said of itself may be old or not have come yet: those that say they have it are asked first.
+        let mut peers: Vec<PeerState> = list.peers.into_iter().filter(|peer| peer.online).collect();
+        peers.sort_by_key(|peer| !has(peer));
+        peers.into_iter().map(|peer| (peer.id, super::label(&peer.name, peer.id))).collect()
     }
 
     async fn open(&self, peer: NodeId) -> Option<(FrameStream, Carrier)> {

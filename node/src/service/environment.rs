@@ -20,7 +20,7 @@ pub type Carrier = Box<dyn Any + Send>;
 /// Streams to peers, for whoever needs one. The node opens them on its links.
 #[async_trait::async_trait]
 pub trait PeerStreams: Send + Sync + 'static {
-    /// Peers in reach that say they have this environment, with their labels.
+    /// Peers in reach with their labels, those first that say they have this environment.
     async fn peers(&self, environment: &str) -> Vec<(NodeId, String)>;
 
     /// A stream to this peer, with what must live as long as it; nothing if the peer is out of reach.
