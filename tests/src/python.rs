@@ -3,7 +3,6 @@
 
 use crate::artifacts::{binary, lasting_cache, wheel};
 use crate::home::Home;
-use crate::wait::DEADLINE;
 use rustix::fs::{FlockOperation, flock};
 use std::fs::{self, File};
 use std::os::unix::fs::MetadataExt;
@@ -35,7 +34,7 @@ pub fn shared_cache() -> PathBuf {
         return cache;
     }
     let home = Home::new().with_cache(&cache);
-    home.potluck(["env", "add", "python", "--wheel"]).arg(wheel()).deadline(DEADLINE).finish().expect(0);
+    home.potluck(["env", "add", "python", "--wheel"]).arg(wheel()).deadline(FIRST_USE_WITHIN).finish().expect(0);
     home.write("first.py", "print('ready')\n");
     let first = home.run(["--on", "local", "first.py"]).deadline(FIRST_USE_WITHIN).finish();
     assert_eq!(first.expect(0).out(), "ready\n");
