@@ -21,9 +21,21 @@ fn two_machines_that_never_met_pair_by_a_ticket() {
     let (inviter, newcomer) = (Node::start(&ann), Node::start(&bob));
     assert!(online_peers(&ann).is_empty() && online_peers(&bob).is_empty(), "strangers are not listed");
     pair(&inviter, &newcomer);
-    let peer = online_peers(&ann).pop().expect("bob is listed");
+    let peer = until("bob has told of himself", || online_peers(&ann).pop().filter(|peer| peer["info"].is_object()));
     assert_eq!(peer["name"], "bob");
-    for field in ["id", "address", "os", "arch", "cores", "memory_free_bytes", "engine", "jobs_running"] {
+    for field in [
+        "id",
+        "address",
+        "last_seen_ms",
+        "os",
+        "arch",
+        "cores",
+        "memory_free_bytes",
+        "load",
+        "gpus",
+        "engine",
+        "jobs_running",
+    ] {
         let found = peer.get(field).or_else(|| peer.pointer(&format!("/info/{field}")));
         assert!(found.is_some_and(|value| !value.is_null()), "peers --json has no {field}: {peer}");
     }
