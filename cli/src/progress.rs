@@ -88,7 +88,8 @@ impl Progress {
             wire::Stage::Compiling { what, elapsed_ms } => {
                 self.elapsed(&format!("compiling {what} (once)"), Duration::from_millis(*elapsed_ms));
             }
-            wire::Stage::Waiting { .. } => self.elapsed("waiting for a free place", Duration::ZERO),
+            // Worth mentioning at once: nothing more is heard until a place is free.
+            wire::Stage::Waiting { .. } => self.elapsed("waiting for a free place", WORTH_MENTIONING),
             wire::Stage::Ready => self.finish(),
         }
     }

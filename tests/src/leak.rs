@@ -33,6 +33,12 @@ impl Process {
         self.signal(Signal::STOP);
     }
 
+    /// Whether it has come to a stop after [`Process::pause`].
+    #[must_use]
+    pub fn stands_still(&self) -> bool {
+        fs::read_to_string(format!("/proc/{}/stat", self.id)).is_ok_and(|stat| stat.contains(") T "))
+    }
+
     fn signal(&self, signal: Signal) {
         if let Some(id) = Pid::from_raw(self.id) {
             // It may have ended by itself.

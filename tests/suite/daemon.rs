@@ -80,6 +80,7 @@ fn leftovers_of_a_crash_are_swept_at_the_next_start() {
     // Everything dies at once, as by a power cut: all are stopped first, so that nobody is left to clean up.
     let processes = potluck_tests::processes_of(home.root());
     processes.iter().for_each(potluck_tests::Process::pause);
+    until("all stand still", || processes.iter().all(potluck_tests::Process::stands_still).then_some(()));
     processes.iter().for_each(potluck_tests::Process::kill);
     drop(job);
     until("all are dead", || potluck_tests::processes_of(home.root()).is_empty().then_some(()));

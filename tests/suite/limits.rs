@@ -80,9 +80,12 @@ fn disk_by_countless_empty_files() {
     bites("many-files", &["--disk", "1M"], 137, &["disk", "--disk"]);
 }
 
+/// As a module alone: in the component form of the same guest, the adapter inside it runs out of its own 128 descriptors
+/// first. The runtime's tests let the limit bite a component by a lower one.
 #[test]
 fn open_files() {
-    bites("open-files", &[], 137, &["open files"]);
+    let finished = Home::new().run([guest("hog")]).arg("open-files").finish();
+    finished.expect(137).says(&["open files"]);
 }
 
 #[test]

@@ -224,6 +224,7 @@ impl Show {
                 }
                 None => {
                     cancelled = true;
+                    self.summary.interrupted = true;
                     self.progress.finish();
                     job.canceller.cancel();
                 }

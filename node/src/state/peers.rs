@@ -3,7 +3,8 @@
 //! Invariants:
 //! 1. A peer is online if and only if it has a standing link: one that we dialled, or one on which it introduced itself.
 //!    Links of single commands serve requests and say nothing about the peer's daemon.
-//! 2. At most one dial per peer is under way, and at most [`DIALS_MAX`] in all.
+//! 2. At most one dial per peer is under way, and one more when a beacon has told a new address meanwhile, which the
+//!    first may never come to for waiting at an old one; at most [`DIALS_MAX`] in all.
 //! 3. Of links that two nodes opened to each other at once, the one dialled by the smaller id stays, and only the node
 //!    with the greater id closes one: its own.
 
@@ -29,7 +30,10 @@ struct Peer {
     name: String,
     addresses: Vec<SocketAddr>,
     links: BTreeMap<LinkId, LinkState>,
-    dialling: bool,
+    /// Dials under way.
+    dials: usize,
+    /// The first address was told by a beacon and has not been dialled.
+    fresh: bool,
     failures: u32,
     dial_at: Time,
     info_at: Time,
@@ -43,6 +47,11 @@ impl Peer {
     /// The newest standing link.
     fn standing(&self) -> Option<(LinkId, &LinkState)> {
         self.links.iter().rev().find(|(_, link)| link.standing).map(|(id, link)| (*id, link))
+    }
+
+    /// Whether a dial may start, as far as those under way are concerned.
+    fn may_dial(&self) -> bool {
+        !self.addresses.is_empty() && (self.dials == 0 || (self.fresh && self.dials == 1))
     }
 
     /// Puts an address in front; whether that changed anything.
@@ -93,7 +102,7 @@ impl Peers {
             Event::LinkDown { link, leaving } => self.link_down(link, leaving, now),
             Event::DialFailed { peer } => {
                 if let Some(peer) = self.peers.get_mut(&peer) {
-                    peer.dialling = false;
+                    peer.dials = peer.dials.saturating_sub(1);
                     peer.failures = peer.failures.saturating_add(1);
                     peer.dial_at = now + backoff(peer.failures);
                 }
@@ -171,6 +180,7 @@ impl Peers {
                 let new_address = !peer.addresses.contains(&address);
                 if peer.standing().is_none() {
                     peer.learn(address);
+                    peer.fresh |= new_boot || new_address;
                     let soon = if new_boot || new_address { Duration::ZERO } else { DIAL_BACKOFF_MIN };
                     peer.dial_at = peer.dial_at.min(now + courtesy + soon);
                 } else if new_address && peer.addresses.len() < ADDRESSES_MAX {
@@ -199,6 +209,7 @@ impl Peers {
         peer.links.insert(link, LinkState { direction, address, standing });
         self.owners.insert(link, id);
         if standing {
+            peer.dials = peer.dials.saturating_sub(1);
             effects.push(Effect::Introduce { link });
             self.stands(id, address, now, effects);
         }
@@ -218,7 +229,7 @@ impl Peers {
     fn stands(&mut self, id: NodeId, address: SocketAddr, now: Time, effects: &mut Vec<Effect>) {
         let greater = self.me > id;
         let Some(peer) = self.peers.get_mut(&id) else { return };
-        peer.dialling = false;
+        peer.fresh = false;
         peer.info_at = now;
         if peer.learn(address) {
             effects.push(remember(id, peer));
@@ -286,17 +297,20 @@ impl Peers {
     }
 
     fn tick(&mut self, now: Time, effects: &mut Vec<Effect>) {
-        let mut dials = self.peers.values().filter(|peer| peer.dialling).count();
+        let mut dials = self.peers.values().map(|peer| peer.dials).sum::<usize>();
         for (id, peer) in &mut self.peers {
             if let Some((link, _)) = peer.standing() {
                 if peer.info_at <= now {
                     peer.info_at = now + INFO_INTERVAL;
                     effects.push(Effect::AskInfo { link });
                 }
-            } else if !peer.dialling && peer.dial_at <= now && dials < DIALS_MAX && !peer.addresses.is_empty() {
+            } else if peer.may_dial() && peer.dial_at <= now && dials < DIALS_MAX {
+                let fresh_only = peer.dials > 0;
                 dials += 1;
-                peer.dialling = true;
-                effects.push(Effect::Dial { peer: *id, addresses: peer.addresses.clone() });
+                peer.dials += 1;
+                peer.fresh = false;
+                let addresses = peer.addresses.iter().copied().take(if fresh_only { 1 } else { ADDRESSES_MAX });
+                effects.push(Effect::Dial { peer: *id, addresses: addresses.collect() });
             }
         }
     }

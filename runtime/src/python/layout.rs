@@ -10,6 +10,7 @@ use crate::job::GuestPath;
 use crate::script::{ScriptBoot, ScriptPlan};
 use std::fs::{self, File};
 use std::io::{self, Cursor, Read};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 const GUEST_LIB: &str = "/usr/local/lib";
@@ -70,13 +71,18 @@ pub(super) fn lay_out(root: &Path) -> Result<(), EnvironmentError> {
 /// Makes the directories an environment always has.
 pub(super) fn directories(root: &Path, spec: &EnvironmentSpec) -> Result<(), EnvironmentError> {
     let doing = "make the environment's directory";
-    fs::create_dir_all(root.join("partial")).map_err(failed(doing, root))?;
+    private_directory(&root.join("partial")).map_err(failed(doing, root))?;
     for artifact in spec.artifacts {
         if let Some(parent) = root.join(artifact.place).parent() {
-            fs::create_dir_all(parent).map_err(failed(doing, parent))?;
+            private_directory(parent).map_err(failed(doing, parent))?;
         }
     }
     Ok(())
+}
+
+/// Makes a directory, and those above it that are missing, for this user alone.
+fn private_directory(path: &Path) -> io::Result<()> {
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
 
 /// The directory of our guest-side files inside `lib`, named by their content: two versions of Potluck share a cache.
@@ -128,11 +134,11 @@ fn unpack(archive: Vec<u8>, directory: &Path) -> io::Result<()> {
         }
         let path = directory.join(&name);
         if member.is_dir() {
-            fs::create_dir_all(&path)?;
+            private_directory(&path)?;
             continue;
         }
         if let Some(parent) = path.parent() {
-            fs::create_dir_all(parent)?;
+            private_directory(parent)?;
         }
         let mut bytes = Vec::new();
         (&mut member).take(room + 1).read_to_end(&mut bytes)?;
@@ -153,7 +159,7 @@ fn make_whole(root: &Path, place: &Path, fill: impl FnOnce(&Path) -> io::Result<
     // Not in `partial`, whose directories a sweep may remove: this one belongs to us without the environment's lock.
     let aside = tempfile::Builder::new().prefix(".new-").tempdir_in(root).map_err(failed(doing, place))?;
     let whole = aside.path().join("whole");
-    fs::create_dir(&whole).and_then(|()| fill(&whole)).map_err(failed(doing, place))?;
+    private_directory(&whole).and_then(|()| fill(&whole)).map_err(failed(doing, place))?;
     match fs::rename(&whole, place) {
         Ok(()) => sync_parent(place).map_err(failed(doing, place)),
         Err(_) if place.is_dir() => Ok(()),

@@ -20,6 +20,8 @@ pub(super) struct Summary {
     pub(super) capture: Option<Capture>,
     /// Whoever read our stdout went away.
     pub(super) reader_gone: bool,
+    /// We were told to end it. A program may still end by itself on the way, for its input ends then.
+    pub(super) interrupted: bool,
 }
 
 /// One file that came back.
@@ -104,7 +106,7 @@ impl Summary {
     /// What `potluck run` exits with.
     pub(super) fn exit_code(&self) -> u8 {
         match &self.ended {
-            _ if self.reader_gone => exit::CANCELLED,
+            _ if self.reader_gone || self.interrupted => exit::CANCELLED,
             Some(ended) => exit::code_of_outcome(&ended.report.outcome),
             None => exit::FAILED,
         }
@@ -210,6 +212,13 @@ mod tests {
     fn an_output_nobody_reads_counts_as_cancelled() {
         let mut summary = summary(Outcome::Exited(0));
         summary.reader_gone = true;
+        assert_eq!(summary.exit_code(), exit::CANCELLED);
+    }
+
+    #[test]
+    fn a_job_that_ended_by_itself_when_it_was_interrupted_counts_as_cancelled() {
+        let mut summary = summary(Outcome::Exited(0));
+        summary.interrupted = true;
         assert_eq!(summary.exit_code(), exit::CANCELLED);
     }
 

@@ -48,6 +48,19 @@ fn a_pinned_peer_is_dialled_once_until_the_dial_has_ended() {
 }
 
 #[test]
+fn an_address_told_by_a_beacon_does_not_wait_for_a_dial_to_an_old_one() {
+    let mut peers = dialling(SMALL, GREAT);
+    let beacon = |sequence| Event::Beacon { peer: GREAT, boot: 1, sequence, says: Sighting::At(address(2)) };
+    peers.handle(beacon(1), at(100));
+    assert_eq!(peers.handle(Event::Tick, at(100)), [Effect::Dial { peer: GREAT, addresses: vec![address(2)] }]);
+    peers.handle(beacon(2), at(200));
+    assert_eq!(peers.handle(Event::Tick, at(10_000)), [], "two dials of one peer are enough");
+    peers.handle(link_up(GREAT, 1, Direction::Dialled), at(10_000));
+    peers.handle(Event::DialFailed { peer: GREAT }, at(10_000));
+    assert!(online(&peers));
+}
+
+#[test]
 fn failed_dials_are_repeated_at_growing_bounded_intervals() {
     let mut peers = dialling(SMALL, GREAT);
     let mut now = at(0);
