@@ -318,9 +318,13 @@ async fn another_protocol_is_refused_and_garbage_on_the_port_is_harmless() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killed_peer_is_noticed_within_ten_seconds() {
     let (ann, mut bob) = pair().await;
+    // Links that both opened at once are sorted out by the time each has told of itself.
+    let settled = || async { ann.peers().await.peers[0].info.is_some() && bob.peers().await.peers[0].info.is_some() };
+    within(Duration::from_secs(5), "both have described themselves", settled).await;
     bob.kill();
     let gone = || async { ann.online().await.is_empty() };
-    within(Duration::from_secs(10), "the killed peer is offline", gone).await;
+    let took = within(Duration::from_secs(10), "the killed peer is offline", gone).await;
+    assert!(took > Duration::from_secs(1), "it was killed, it did not leave ({took:?})");
 }
 
 #[tokio::test(flavor = "multi_thread")]
