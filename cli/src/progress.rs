@@ -1,5 +1,6 @@
 //! What is shown on stderr while a job is on its way to its start: a bar or a clock in a terminal, one line at the
-//! start and one at the end elsewhere, nothing when asked to be quiet. Nothing short is worth a line.
+//! start and one at the end elsewhere, nothing when asked to be quiet. Nothing short is worth a line, except that
+//! something was fetched to this machine.
 
 use crate::quantity::Span;
 use crate::render::{say, tame};
@@ -59,7 +60,16 @@ impl Progress {
 
     /// So many bytes of something are through.
     pub(crate) fn bytes(&self, what: &str, done: u64, total: Option<u64>) {
-        self.update(what, Duration::ZERO, |bar| {
+        self.transfer(what, WORTH_MENTIONING, done, total);
+    }
+
+    /// So many bytes of an environment have come to this machine, which is said however quick it was.
+    fn fetched(&self, what: &str, done: u64, total: Option<u64>) {
+        self.transfer(&format!("fetching {what}"), Duration::ZERO, done, total);
+    }
+
+    fn transfer(&self, what: &str, worth: Duration, done: u64, total: Option<u64>) {
+        self.update(what, Duration::ZERO, worth, |bar| {
             if let Some(total) = total.filter(|total| *total > 0) {
                 bar.set_length(total);
                 bar.set_style(style("{msg} {bar:24} {bytes}/{total_bytes} {elapsed}"));
@@ -70,7 +80,7 @@ impl Progress {
 
     /// Something has taken so long.
     pub(crate) fn elapsed(&self, what: &str, elapsed: Duration) {
-        self.update(what, elapsed, |_| {});
+        self.update(what, elapsed, WORTH_MENTIONING, |_| {});
     }
 
     /// The activity, if there was one, has ended.
@@ -84,7 +94,7 @@ impl Progress {
     /// What a node says of the job.
     pub(crate) fn wire_stage(&self, stage: &wire::Stage) {
         match stage {
-            wire::Stage::Fetching { what, done, total } => self.bytes(&format!("fetching {what}"), *done, *total),
+            wire::Stage::Fetching { what, done, total } => self.fetched(what, *done, *total),
             wire::Stage::Compiling { what, elapsed_ms } => {
                 self.elapsed(&format!("compiling {what} (once)"), Duration::from_millis(*elapsed_ms));
             }
@@ -94,7 +104,8 @@ impl Progress {
         }
     }
 
-    fn update(&self, what: &str, elapsed: Duration, draw: impl FnOnce(&ProgressBar)) {
+    /// One more sign of an activity, which is mentioned once it has taken as long as `worth`.
+    fn update(&self, what: &str, elapsed: Duration, worth: Duration, draw: impl FnOnce(&ProgressBar)) {
         if self.manner == Manner::Silent {
             return;
         }
@@ -103,7 +114,7 @@ impl Progress {
             other.end();
         }
         let activity = current.get_or_insert_with(|| Activity::new(what, elapsed));
-        if !activity.shown && activity.start.elapsed() >= WORTH_MENTIONING {
+        if !activity.shown && activity.start.elapsed() >= worth {
             activity.show(self.manner);
         }
         if let Some(bar) = &activity.bar {
@@ -115,7 +126,7 @@ impl Progress {
 impl Watch for Progress {
     fn stage(&self, stage: Stage) {
         match stage {
-            Stage::Fetching { what, done, total } => self.bytes(&format!("fetching {what}"), done, total),
+            Stage::Fetching { what, done, total } => self.fetched(&what, done, total),
             Stage::Compiling { what, elapsed_ms } => {
                 self.elapsed(&format!("compiling {what} (once)"), Duration::from_millis(elapsed_ms));
             }

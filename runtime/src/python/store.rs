@@ -296,7 +296,7 @@ impl Environments {
         });
         loop {
             let done = progress.done.load(Ordering::Relaxed);
-            watch.stage(Stage::Fetching { what: format!("unpacking {}", spec.name), done, total: Some(total) });
+            watch.stage(Stage::Fetching { what: format!("{}, unpacking", spec.name), done, total: Some(total) });
             match tokio::time::timeout(POLL, &mut work).await {
                 Ok(Ok(result)) => return result,
                 Ok(Err(panicked)) => std::panic::resume_unwind(panicked.into_panic()),

@@ -115,13 +115,20 @@ impl Summary {
     /// Says on stderr what the exit code alone does not.
     pub(super) fn explain(&self) {
         let Some(ended) = &self.ended else { return };
-        if !self.reader_gone
-            && let Some(sentence) = explanation(&ended.report.outcome)
-        {
+        if let Some(sentence) = self.sentence(&ended.report.outcome) {
             say(&tame(&sentence));
         }
         for left in &ended.left_behind {
             say(&format!("not brought back: {}", tame(left)));
+        }
+    }
+
+    /// Why it ended, where that needs to be said.
+    fn sentence(&self, outcome: &Outcome) -> Option<String> {
+        match outcome {
+            _ if self.reader_gone => None,
+            _ if self.interrupted => explanation(&Outcome::Cancelled),
+            outcome => explanation(outcome),
         }
     }
 
@@ -220,6 +227,7 @@ mod tests {
         let mut summary = summary(Outcome::Exited(0));
         summary.interrupted = true;
         assert_eq!(summary.exit_code(), exit::CANCELLED);
+        assert_eq!(summary.sentence(&Outcome::Exited(0)).as_deref(), Some("the job was cancelled"));
     }
 
     #[test]
