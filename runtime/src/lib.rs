@@ -7,11 +7,13 @@
 mod cache;
 mod digest;
 mod engine;
+mod image;
 mod job;
 mod limits;
 mod outcome;
 mod outputs;
 mod prepare;
+mod prepare_script;
 mod protocol;
 mod python;
 mod run;
@@ -24,6 +26,7 @@ mod workspace;
 
 pub use digest::{Digest, DigestParseError};
 pub use engine::ENGINE_VERSION;
+pub use image::{BUILT_IN, BuiltIn, ImageChoice, ImageRecipe, RecipeError};
 pub use job::{GUEST_PATH_DEPTH_MAX, GUEST_PATH_LEN_MAX};
 pub use job::{GuestPath, GuestPathError, InputFile, Mount, Program, RunRequest};
 pub use limits::{LimitHit, LimitKind, Limits};

@@ -43,6 +43,10 @@ pub(crate) mod tag {
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Spec {
     Compile(CompileSpec),
+    /// Lay out the memory an interpreter starts with.
+    Base(BaseSpec),
+    /// Run an interpreter and keep what its memory has become.
+    Warm(Box<WarmSpec>),
     Run(Box<RunSpec>),
 }
 
@@ -54,6 +58,24 @@ pub(crate) struct CompileSpec {
     /// Where the code goes; removed again if the parent dies.
     pub(crate) output: PathBuf,
     /// Where it goes instead if `output` cannot be written.
+    pub(crate) fallback: Option<PathBuf>,
+}
+
+/// Make the image of an interpreter that has not run yet.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct BaseSpec {
+    pub(crate) source: PathBuf,
+    /// As in [`CompileSpec`].
+    pub(crate) output: PathBuf,
+    pub(crate) fallback: Option<PathBuf>,
+}
+
+/// Make an image with a run.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct WarmSpec {
+    pub(crate) run: RunSpec,
+    /// As in [`CompileSpec`].
+    pub(crate) output: PathBuf,
     pub(crate) fallback: Option<PathBuf>,
 }
 
@@ -71,13 +93,17 @@ pub(crate) enum Purpose {
 pub(crate) enum CodeKind {
     Module,
     Component,
+    /// None: a memory image, which is kept like code.
+    Image,
 }
 
 /// Run compiled code.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct RunSpec {
     pub(crate) code: PathBuf,
     pub(crate) kind: CodeKind,
+    /// The image a script starts from.
+    pub(crate) image: Option<PathBuf>,
     pub(crate) boot: Boot,
     pub(crate) argv: Vec<String>,
     pub(crate) env: Vec<(String, String)>,
@@ -88,7 +114,7 @@ pub(crate) struct RunSpec {
 }
 
 /// How the guest is entered.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) enum Boot {
     /// `_start`, or `wasi:cli/run` of a component.
     Command,
@@ -97,7 +123,7 @@ pub(crate) enum Boot {
 }
 
 /// A directory the guest has from the start.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Preopen {
     pub(crate) host: PathBuf,
     pub(crate) guest: String,
@@ -116,7 +142,7 @@ pub(crate) enum Access {
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Answer {
     Report(Report),
-    Compiled(Compiled),
+    Made(Made),
     Refused(Refusal),
     /// The native code cannot be loaded: damaged, or made by another build.
     CodeUnusable(String),
@@ -124,9 +150,9 @@ pub(crate) enum Answer {
     Failed(String),
 }
 
-/// Native code was made.
+/// Native code or an image was made.
 #[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Compiled {
+pub(crate) struct Made {
     pub(crate) kind: CodeKind,
     pub(crate) len: u64,
     pub(crate) digest: crate::digest::Digest,
@@ -142,6 +168,7 @@ pub(crate) enum Refusal {
     MissingImport { import: String, hint: String },
     NoEntryPoint(String),
     Compile(String),
+    Image(String),
     Store(String),
 }
 

@@ -121,7 +121,7 @@ impl RunEvents {
                 Ok(Some((tag::ANSWER, payload))) => match protocol::decode(&payload) {
                     Ok(Answer::Report(report)) => break report,
                     Ok(Answer::Failed(why) | Answer::CodeUnusable(why)) => break self.lost(why),
-                    Ok(Answer::Compiled(_) | Answer::Refused(_)) | Err(_) => {
+                    Ok(Answer::Made(_) | Answer::Refused(_)) | Err(_) => {
                         break self.lost("the worker gave an answer that is none".to_owned());
                     }
                 },

@@ -126,7 +126,7 @@ impl Runtime {
             Launched::Running(run) => Ok(*run),
             Launched::CodeUnusable(why) => {
                 tracing::warn!(%why, "compiled code does not load and is made again");
-                self.cache().discard(prepared.code.key);
+                prepared.kept().for_each(|code| self.cache().discard(code.key));
                 let again = self.prepare(&prepared.program, &SilentWatch).await.map_err(StartError::Prepare)?;
                 match self.launch(&again, &request, &workspace).await? {
                     Launched::Running(run) => Ok(*run),
@@ -154,7 +154,7 @@ impl Runtime {
     ) -> Result<Launched, StartError> {
         let worker_error = |error: io::Error| StartError::Worker(error.to_string());
         let spec = Spec::Run(Box::new(run_spec(prepared, request, workspace)));
-        let keep = (prepared.code.clone(), workspace.clone(), self.clone());
+        let keep = (prepared.clone(), workspace.clone(), self.clone());
         let (mut worker, stdin, stdout) =
             Worker::start(self.worker_command(), &spec, keep).await.map_err(worker_error)?;
         let mut frames = FrameReader::new(stdout);
@@ -176,7 +176,7 @@ impl Runtime {
                     Ok(Launched::CodeUnusable(why))
                 }
                 Answer::Failed(why) => Err(StartError::Worker(why)),
-                Answer::Report(_) | Answer::Compiled(_) | Answer::Refused(_) => {
+                Answer::Report(_) | Answer::Made(_) | Answer::Refused(_) => {
                     Err(StartError::Worker("it gave an answer that is none".to_owned()))
                 }
             },
@@ -205,7 +205,7 @@ impl Runtime {
         if let Some(fingerprint) = cell.get() {
             return Ok(*fingerprint);
         }
-        let engine = engine::engine(purpose)
+        let engine = engine::engine(purpose, None)
             .map_err(|error| PrepareError::Worker { path: PathBuf::new(), why: format!("{error:#}") })?;
         Ok(*cell.get_or_init(|| engine::fingerprint(&engine, purpose)))
     }
@@ -227,11 +227,12 @@ fn run_spec(prepared: &Prepared, request: &RunRequest, workspace: &Workspace) ->
         Preopen { host: workspace.root_path(), guest: "/".to_owned(), access: Access::ReadWrite },
         Preopen { host: workspace.tmp_path(), guest: "/tmp".to_owned(), access: Access::ReadWrite },
     ];
-    let (mut argv, boot) = match (&prepared.plan, &prepared.program) {
-        (Some(plan), _) => {
-            env.extend(plan.env.iter().cloned());
-            preopens.extend(plan.preopens.iter().map(|(host, guest)| read_only(host, guest)));
-            (plan.argv.clone(), Boot::Script(plan.boot.clone()))
+    let script = prepared.script.as_deref();
+    let (mut argv, boot) = match (script, &prepared.program) {
+        (Some(script), _) => {
+            env.extend(script.plan.env.iter().cloned());
+            preopens.extend(script.plan.preopens.iter().map(|(host, guest)| read_only(host, guest)));
+            (script.argv(request), Boot::Script(script.plan.boot.clone()))
         }
         (None, Program::Wasm { name, .. }) => (vec![name.clone()], Boot::Command),
         (None, Program::Script { entry, .. }) => (vec![entry.to_string()], Boot::Command),
@@ -245,6 +246,7 @@ fn run_spec(prepared: &Prepared, request: &RunRequest, workspace: &Workspace) ->
     RunSpec {
         code: prepared.code.path.clone(),
         kind: prepared.code.kind,
+        image: script.map(|script| script.image(request).path.clone()),
         boot,
         argv,
         env,
@@ -279,7 +281,7 @@ fn check_request(prepared: &Prepared, request: &RunRequest) -> Result<(), StartE
         return refuse(format!("it attaches more than {MOUNTS_MAX} folders"));
     }
     let mut taken = vec!["/".to_owned(), "/tmp".to_owned()];
-    taken.extend(prepared.plan.iter().flat_map(|plan| plan.preopens.iter().map(|(_, guest)| guest.clone())));
+    taken.extend(prepared.script.iter().flat_map(|script| script.plan.preopens.iter().map(|(_, guest)| guest.clone())));
     for mount in &request.mounts {
         check_mount(mount, &taken).map_err(StartError::Request)?;
         taken.push(mount.guest.clone());

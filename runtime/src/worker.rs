@@ -1,12 +1,16 @@
-//! The worker: a process that does one thing its parent tells it (compile a program, or run a guest) and ends. It reads
+//! The worker: a process that does one thing its parent tells it (compile a program, make an image, or run a guest) and ends. It reads
 //! its orders from stdin and answers on stdout; when stdin closes early the parent is gone, and the worker removes the
 //! directory it was given and ends at once, whatever the guest is doing.
 
 mod compile;
 mod disk;
+mod fuel;
 mod guest;
+mod image_memory;
 mod inspect;
+mod interpreter;
 mod load;
+mod make;
 mod memory;
 mod meter;
 mod orphan;
@@ -58,6 +62,15 @@ fn work() -> io::Result<()> {
             Spec::Compile(spec) => {
                 orphan::end_with_parent(watched, Left::File(spec.output.clone()))?;
                 compile::compile(&spec)
+            }
+            Spec::Base(spec) => {
+                orphan::end_with_parent(watched, Left::File(spec.output.clone()))?;
+                compile::base(&spec)
+            }
+            Spec::Warm(spec) => {
+                let parent_gone = orphan::end_with_parent(watched, Left::Directory(spec.run.scratch.clone()))?;
+                let inbox = Inbox::open(frames);
+                guest::warm(&spec, parent_gone, inbox, &outbox).await
             }
             Spec::Run(spec) => {
                 let parent_gone = orphan::end_with_parent(watched, Left::Directory(spec.scratch.clone()))?;

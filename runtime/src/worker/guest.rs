@@ -1,6 +1,8 @@
 //! Runs one guest: loads its code, gives it what the request names and nothing else, calls it, and says how it ended.
 
 use super::disk::DiskGauge;
+use super::fuel::{FUEL_PER_TURN, FuelTank};
+use super::interpreter;
 use super::load;
 use super::memory::MemoryGauge;
 use super::meter::Meter;
@@ -11,17 +13,14 @@ use super::stdio::{Inbox, Outbox};
 use crate::engine;
 use crate::limits::{LimitHit, LimitKind};
 use crate::outcome::{Outcome, Report};
-use crate::protocol::{Access, Answer, Boot, CodeKind, Purpose, RunSpec, tag};
-use crate::script::ScriptBoot;
+use crate::protocol::{Access, Answer, Boot, CodeKind, Purpose, RunSpec, WarmSpec, tag};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use wasmtime::component::ResourceTable;
-use wasmtime::{Engine, Instance, Store, Trap, WasmBacktrace};
+use wasmtime::{Engine, Store, Trap, WasmBacktrace};
 use wasmtime_wasi::p2::bindings::Command;
 use wasmtime_wasi::{FsPerms, I32Exit, WasiCtxBuilder};
 
-/// After this much fuel a guest lets the worker move its bytes; about a millisecond.
-const FUEL_PER_TURN: u64 = 10_000_000;
 /// The most frames of a trap's backtrace that are told.
 const BACKTRACE_FRAMES_MAX: usize = 12;
 /// The longest text of a trap.
@@ -29,23 +28,25 @@ const TRAP_LEN_MAX: usize = 4096;
 
 /// Runs the guest to its end.
 pub(super) async fn run(spec: &RunSpec, parent_gone: ParentGone, inbox: Inbox, outbox: &Outbox) -> Answer {
-    let purpose = match spec.boot {
-        Boot::Command => Purpose::Command,
-        Boot::Script(_) => Purpose::Interpreter,
-    };
-    let prepared = engine::engine(purpose)
-        .map_err(|error| Answer::Failed(format!("cannot set up the engine: {error:#}")))
-        .and_then(|engine| Ok((meter(spec, parent_gone)?, engine)));
-    let (meter, engine) = match prepared {
-        Ok(prepared) => prepared,
+    let meter = match meter(spec, parent_gone) {
+        Ok(meter) => meter,
         Err(answer) => return answer,
     };
-    let ended = match spec.kind {
-        CodeKind::Module => run_module(spec, &engine, meter, inbox, outbox).await,
-        CodeKind::Component => run_component(spec, &engine, meter, inbox, outbox).await,
+    let ended = match (&spec.boot, spec.kind) {
+        (Boot::Script(_), _) => interpreter::run(spec, meter, inbox, outbox).await,
+        (Boot::Command, CodeKind::Component) => run_component(spec, meter, inbox, outbox).await,
+        (Boot::Command, _) => run_module(spec, meter, inbox, outbox).await,
     };
     match ended {
         Ok(report) => Answer::Report(report),
+        Err(answer) => answer,
+    }
+}
+
+/// Makes an image with a run.
+pub(super) async fn warm(spec: &WarmSpec, parent_gone: ParentGone, inbox: Inbox, outbox: &Outbox) -> Answer {
+    match meter(&spec.run, parent_gone) {
+        Ok(meter) => interpreter::warm(spec, meter, inbox, outbox).await.unwrap_or_else(|answer| answer),
         Err(answer) => answer,
     }
 }
@@ -58,7 +59,7 @@ fn meter(spec: &RunSpec, parent_gone: ParentGone) -> Result<Arc<Meter>, Answer> 
     Ok(Arc::new(Meter::new(&spec.limits, disk, parent_gone)))
 }
 
-fn wasi(spec: &RunSpec, meter: &Arc<Meter>, inbox: Inbox, outbox: &Outbox) -> Result<WasiCtxBuilder, Answer> {
+pub(super) fn wasi(spec: &RunSpec, meter: &Arc<Meter>, inbox: Inbox, outbox: &Outbox) -> Result<WasiCtxBuilder, Answer> {
     let mut builder = WasiCtxBuilder::new();
     builder
         .args(&spec.argv)
@@ -86,82 +87,45 @@ fn meter_store<T>(store: &mut Store<T>, spec: &RunSpec) -> wasmtime::Result<()> 
     store.fuel_async_yield_interval(Some(FUEL_PER_TURN))
 }
 
-async fn run_module(
-    spec: &RunSpec,
-    engine: &Engine,
-    meter: Arc<Meter>,
-    inbox: Inbox,
-    outbox: &Outbox,
-) -> Result<Report, Answer> {
-    let module = load::module(engine, &spec.code).map_err(unusable)?;
-    let mut linker = preview1::linker(engine).map_err(failed)?;
-    if matches!(spec.boot, Boot::Script(_)) {
-        preview1::add_absent_host(&mut linker).map_err(failed)?;
-    }
+async fn run_module(spec: &RunSpec, meter: Arc<Meter>, inbox: Inbox, outbox: &Outbox) -> Result<Report, Answer> {
+    let engine = command_engine()?;
+    let module = load::module(&engine, &spec.code).map_err(unusable)?;
+    let linker = preview1::linker(&engine).map_err(failed)?;
     let guest = ModuleGuest {
         wasi: wasi(spec, &meter, inbox, outbox)?.build_p1(),
         memory: MemoryGauge::new(spec.limits.memory_bytes, meter.clone()),
         meter: meter.clone(),
+        fuel: FuelTank::new(0),
         replaced: [false; 3],
     };
-    let mut store = Store::new(engine, guest);
+    let mut store = Store::new(&engine, guest);
     store.limiter(|guest| &mut guest.memory);
     meter_store(&mut store, spec).map_err(failed)?;
     outbox.ready().map_err(failed)?;
     let started = Instant::now();
     let work = async {
         let instance = linker.instantiate_async(&mut store, &module).await?;
-        enter(&mut store, instance, &spec.boot).await
+        let start = instance.get_typed_func::<(), ()>(&mut store, "_start")?;
+        start.call_async(&mut store, ()).await.map(|()| 0)
     };
     let result = tokio::time::timeout(spec.limits.wall(), work).await.ok();
     let elapsed = started.elapsed();
-    let fuel_left = store.get_fuel().map_err(failed)?;
+    let fuel_used = fuel_used(&store, spec)?;
     let memory_peak_bytes = store.data().memory.peak();
-    Ok(report(spec, &meter, result, elapsed, Used { fuel_left, memory_peak_bytes }))
+    Ok(report(spec, &meter, Ended { result, elapsed, fuel_used, memory_peak_bytes }))
 }
 
-/// Calls the module's entry point; the value is the exit code.
-async fn enter(store: &mut Store<ModuleGuest>, instance: Instance, boot: &Boot) -> wasmtime::Result<i32> {
-    match boot {
-        Boot::Command => {
-            let start = instance.get_typed_func::<(), ()>(&mut *store, "_start")?;
-            start.call_async(&mut *store, ()).await?;
-            Ok(0)
-        }
-        Boot::Script(ScriptBoot::Run) => {
-            let run = instance.get_typed_func::<(), i32>(&mut *store, "run")?;
-            run.call_async(&mut *store, ()).await
-        }
-        Boot::Script(ScriptBoot::Turn { source }) => {
-            let len = i32::try_from(source.len())?;
-            let allocate = instance.get_typed_func::<i32, i32>(&mut *store, "host_alloc")?;
-            let at = allocate.call_async(&mut *store, len).await?;
-            let Some(memory) = instance.get_memory(&mut *store, "memory") else {
-                wasmtime::bail!("the interpreter exports no memory");
-            };
-            memory.write(&mut *store, usize::try_from(at.cast_unsigned())?, source.as_bytes())?;
-            let turn = instance.get_typed_func::<(i32, i32), i32>(&mut *store, "turn")?;
-            turn.call_async(&mut *store, (at, len)).await
-        }
-    }
-}
-
-async fn run_component(
-    spec: &RunSpec,
-    engine: &Engine,
-    meter: Arc<Meter>,
-    inbox: Inbox,
-    outbox: &Outbox,
-) -> Result<Report, Answer> {
-    let component = load::component(engine, &spec.code).map_err(unusable)?;
-    let linker = preview2::linker(engine).map_err(failed)?;
+async fn run_component(spec: &RunSpec, meter: Arc<Meter>, inbox: Inbox, outbox: &Outbox) -> Result<Report, Answer> {
+    let engine = command_engine()?;
+    let component = load::component(&engine, &spec.code).map_err(unusable)?;
+    let linker = preview2::linker(&engine).map_err(failed)?;
     let guest = ComponentGuest {
         wasi: wasi(spec, &meter, inbox, outbox)?.build(),
         table: ResourceTable::new(),
         memory: MemoryGauge::new(spec.limits.memory_bytes, meter.clone()),
         meter: meter.clone(),
     };
-    let mut store = Store::new(engine, guest);
+    let mut store = Store::new(&engine, guest);
     store.limiter(|guest| &mut guest.memory);
     meter_store(&mut store, spec).map_err(failed)?;
     outbox.ready().map_err(failed)?;
@@ -173,26 +137,33 @@ async fn run_component(
     };
     let result = tokio::time::timeout(spec.limits.wall(), work).await.ok();
     let elapsed = started.elapsed();
-    let fuel_left = store.get_fuel().map_err(failed)?;
+    let fuel_used = fuel_used(&store, spec)?;
     let memory_peak_bytes = store.data().memory.peak();
-    Ok(report(spec, &meter, result, elapsed, Used { fuel_left, memory_peak_bytes }))
+    Ok(report(spec, &meter, Ended { result, elapsed, fuel_used, memory_peak_bytes }))
 }
 
-/// What the store says at the end.
-struct Used {
-    fuel_left: u64,
-    memory_peak_bytes: u64,
+fn command_engine() -> Result<Engine, Answer> {
+    engine::engine(Purpose::Command, None)
+        .map_err(|error| Answer::Failed(format!("cannot set up the engine: {error:#}")))
 }
 
-fn report(
-    spec: &RunSpec,
-    meter: &Meter,
-    result: Option<wasmtime::Result<i32>>,
-    elapsed: Duration,
-    used: Used,
-) -> Report {
-    let wall_ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
-    let outcome = match (meter.hit(), result) {
+fn fuel_used<T>(store: &Store<T>, spec: &RunSpec) -> Result<u64, Answer> {
+    store.get_fuel().map(|left| spec.limits.fuel.saturating_sub(left)).map_err(failed)
+}
+
+/// How a guest came to its end, and what it used.
+pub(super) struct Ended {
+    /// Its exit code or why it stopped; nothing if its wall time was over.
+    pub(super) result: Option<wasmtime::Result<i32>>,
+    pub(super) elapsed: Duration,
+    pub(super) fuel_used: u64,
+    pub(super) memory_peak_bytes: u64,
+}
+
+/// What is told of a guest's end.
+pub(super) fn report(spec: &RunSpec, meter: &Meter, ended: Ended) -> Report {
+    let wall_ms = u64::try_from(ended.elapsed.as_millis()).unwrap_or(u64::MAX);
+    let outcome = match (meter.hit(), ended.result) {
         (Some(hit), _) => Outcome::Limit(hit),
         (None, None) => {
             Outcome::Limit(LimitHit { kind: LimitKind::WallTime, used: wall_ms, allowed: spec.limits.wall_ms })
@@ -200,8 +171,7 @@ fn report(
         (None, Some(Ok(code))) => Outcome::Exited(code),
         (None, Some(Err(error))) => outcome(&error, spec),
     };
-    let fuel_used = spec.limits.fuel.saturating_sub(used.fuel_left);
-    Report { outcome, fuel_used, wall_ms, memory_peak_bytes: used.memory_peak_bytes }
+    Report { outcome, fuel_used: ended.fuel_used, wall_ms, memory_peak_bytes: ended.memory_peak_bytes }
 }
 
 fn outcome(error: &wasmtime::Error, spec: &RunSpec) -> Outcome {
@@ -242,10 +212,10 @@ fn demangle(name: &str) -> String {
     format!("{:#}", rustc_demangle::demangle(name))
 }
 
-fn unusable(error: wasmtime::Error) -> Answer {
+pub(super) fn unusable(error: wasmtime::Error) -> Answer {
     Answer::CodeUnusable(format!("{error:#}"))
 }
 
-fn failed(error: impl std::fmt::Display) -> Answer {
+pub(super) fn failed(error: impl std::fmt::Display) -> Answer {
     Answer::Failed(format!("{error:#}"))
 }
