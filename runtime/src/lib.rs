@@ -14,6 +14,8 @@ mod outputs;
 mod prepare;
 mod protocol;
 mod python;
+#[cfg_attr(not(test), expect(dead_code, reason = "the images that are made of it come next"))]
+mod rewrite;
 mod run;
 mod runtime;
 mod script;
