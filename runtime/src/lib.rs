@@ -16,6 +16,8 @@ mod prepare;
 mod prepare_script;
 mod protocol;
 mod python;
+#[cfg_attr(not(test), expect(dead_code, reason = "the images that are made of it come next"))]
+mod rewrite;
 mod run;
 mod runtime;
 mod script;
