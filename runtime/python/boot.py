@@ -2,8 +2,8 @@
 
 The host starts the interpreter with `-c` and one expression that runs this file with `__name__` set to
 `_potluck`; `sys.argv` is then `["-c", entry, name, *args]`: the script's absolute path, the name the user typed,
-and the user's arguments. To make an image, `__name__` is `_potluck_warm` and `sys.argv` is `["-c", setup, *imports]`;
-the memory kept afterwards holds `main`, and a run from it starts there. Always true: nothing of this file is visible in the script's `__main__`, in `sys.path` or
+and the user's arguments. To make an image, `__name__` is `_potluck_warm`, and `SETUP` and `IMPORTS` are set; the memory
+kept afterwards holds `_resume`, and a run from it starts there. Always true: nothing of this file is visible in the script's `__main__`, in `sys.path` or
 in the traceback of an uncaught exception.
 
 This file is compiled at every start, so it holds only what every script needs. What some need (refusals, patches,
@@ -104,15 +104,15 @@ def install():
     sys.stderr.reconfigure(line_buffering=True)
 
 
-def warm():
-    """Does what an image is to save its runs, and hides that it was done."""
-    _, setup, *imports = sys.argv
-    _late("warm")(setup, imports)
-    sys.modules["_reactor"]._potluck = main
+def _resume(argv, environ):
+    """Goes on from an image as if the interpreter had started with these."""
+    os.environ.clear()
+    os.environ.update(environ)
+    sys.modules["_reactor"]._refresh(False)
+    main(*argv)
 
 
-def main():
-    _, entry, name, *args = sys.argv
+def main(entry, name, *args):
     sys.argv = [name, *args]
     sys.orig_argv = ["python3", name, *args]
     sys.path.insert(0, os.path.dirname(entry))
@@ -136,6 +136,7 @@ def main():
 
 install()
 if __name__ == "_potluck_warm":
-    warm()
+    _late("warm")(SETUP, IMPORTS)
+    sys.modules["_reactor"]._potluck = _resume
 else:
-    main()
+    main(*sys.argv[1:])

@@ -130,6 +130,8 @@ def flush(stream):
 def warm(setup, imports):
     """Imports and runs what an image is made of. Nothing of it is left in the modules' own words: a run that looks
     cannot tell that its imports were done before, except that they are quick."""
+    import _sitebuiltins
+    import builtins
     import gc
     import importlib
     import linecache
@@ -138,6 +140,9 @@ def warm(setup, imports):
         importlib.import_module(name)
     if setup:
         exec(compile(setup, "<setup>", "exec", dont_inherit=True), {"__name__": "__main__"})
+    # A session's own way of ending is not a script's.
+    for name in ("exit", "quit"):
+        setattr(builtins, name, _sitebuiltins.Quitter(name, "Ctrl-D (i.e. EOF)"))
     # Names of temporary files are drawn from a generator that would draw the same ones in each run.
     tempfile = sys.modules.get("tempfile")
     if tempfile is not None:

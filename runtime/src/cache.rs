@@ -118,9 +118,10 @@ impl Cache {
         }
     }
 
-    /// Whether code of this name lies here, sound or not.
-    pub(crate) fn holds(&self, key: CodeKey) -> bool {
-        self.code_path(key).is_file() && self.note_path(key).is_file()
+    /// What code of this name takes here, sound or not; nothing if it is not here.
+    pub(crate) fn bytes(&self, key: CodeKey) -> Option<u64> {
+        let metadata = std::fs::metadata(self.code_path(key)).ok()?;
+        self.note_path(key).is_file().then(|| metadata.blocks() * BLOCK_BYTES)
     }
 
     fn open_code(&self, key: CodeKey, path: &Path) -> io::Result<Code> {
@@ -178,8 +179,7 @@ impl Cache {
         let file = open_own(&claim.output)?;
         file.sync_all()?;
         let checked = Checked::now(&file)?;
-        let note =
-            Note { version: NOTE_VERSION, kind: made.kind, len: made.len, digest: made.digest, checked };
+        let note = Note { version: NOTE_VERSION, kind: made.kind, len: made.len, digest: made.digest, checked };
         self.write_note(key, &note)?;
         let path = self.code_path(key);
         std::fs::rename(&claim.output, &path)?;

@@ -20,6 +20,8 @@ pub(crate) fn engine(purpose: Purpose, memories: Option<Arc<dyn MemoryCreator>>)
     config
         // An interpreter's code is rewritten to count for itself, which costs less.
         .consume_fuel(purpose == Purpose::Command)
+        // An interpreter's memory comes from an image of ours, which the engine's own would replace.
+        .memory_init_cow(purpose == Purpose::Command)
         .wasm_exceptions(true)
         .max_wasm_stack(GUEST_STACK_BYTES)
         .async_stack_size(ASYNC_STACK_BYTES)

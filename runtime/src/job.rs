@@ -142,3 +142,19 @@ pub struct RunRequest {
     /// What it may use.
     pub limits: Limits,
 }
+
+impl RunRequest {
+    /// A run of this program with nothing else given to it, under the default limits.
+    #[must_use]
+    pub fn new(program: Program) -> Self {
+        Self {
+            program,
+            args: Vec::new(),
+            env: Vec::new(),
+            inputs: Vec::new(),
+            directories: Vec::new(),
+            mounts: Vec::new(),
+            limits: Limits::default(),
+        }
+    }
+}

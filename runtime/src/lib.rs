@@ -16,7 +16,6 @@ mod prepare;
 mod prepare_script;
 mod protocol;
 mod python;
-#[cfg_attr(not(test), expect(dead_code, reason = "the images that are made of it come next"))]
 mod rewrite;
 mod run;
 mod runtime;
@@ -37,7 +36,7 @@ pub use outputs::{OUTPUT_FILES_MAX, OutputEntry, OutputError, OutputListing, Out
 pub use prepare::{PrepareError, Prepared};
 pub use python::{
     Artifact, ArtifactWriter, EnvironmentError, EnvironmentSpec, EnvironmentStatus, Environments, MissingPackage,
-    PYTHON, Package, check_imports,
+    PYTHON, Package, ScriptImports, script_imports,
 };
 pub use run::{Canceller, OutputStream, Run, RunEvent, RunEvents, RunStdin};
 pub use runtime::{OpenError, Runtime, RuntimeConfig, StartError, WorkerCommand};

@@ -3,7 +3,7 @@
 
 use crate::cache::{Claim, Code, CodeKey, path_in_process};
 use crate::digest::Digest;
-use crate::image::ImageChoice;
+use crate::image::{BuiltIn, ImageChoice};
 use crate::job::{GuestPath, Program};
 use crate::prepare_script::PreparedScript;
 use crate::protocol::{
@@ -38,6 +38,13 @@ impl Prepared {
     #[must_use]
     pub fn warning(&self) -> Option<&str> {
         self.warning.as_deref()
+    }
+
+    /// Built-in images that would have served this script and are not there, for whoever makes them while there is nothing
+    /// better to do.
+    #[must_use]
+    pub fn missing_images(&self) -> &[&'static BuiltIn] {
+        self.script.as_deref().map_or(&[], PreparedScript::missing)
     }
 
     /// All that is held in the cache for it.
@@ -168,7 +175,8 @@ impl Runtime {
     #[must_use]
     pub fn environment_compiled(&self, name: &str) -> bool {
         let Ok(plan) = self.environments().plan(name, &any_entry()) else { return false };
-        self.code_key(plan.module_digest, Purpose::Interpreter).is_ok_and(|key| self.cache().holds(key))
+        let key = self.code_key(plan.module_digest, Purpose::Interpreter);
+        key.is_ok_and(|key| self.cache().bytes(key).is_some())
     }
 
     /// What is asked for, from the cache or made now, by us or by another process that is at it already.

@@ -40,14 +40,11 @@ pub(crate) struct Segment {
     pub(crate) bytes: Range<usize>,
 }
 
-/// A global's value; floats are their bits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum GlobalValue {
-    I32(i32),
-    I64(i64),
-    F32(u32),
-    F64(u64),
-}
+pub(crate) use crate::image::GlobalValue;
+
+pub(crate) const GLOBAL_PREFIX: &str = "potluck_global_";
+pub(crate) const FUEL_GLOBAL: &str = "potluck_fuel";
+pub(crate) const REFUEL: (&str, &str) = ("potluck", "refuel");
 
 /// A module cannot be run over memory images.
 #[derive(Debug, thiserror::Error)]

@@ -191,6 +191,11 @@ impl Runtime {
         &self.inner.environments
     }
 
+    /// An empty working directory.
+    pub(crate) fn scratch_directory(&self, disk_bytes: u64) -> io::Result<Workspace> {
+        self.inner.scratch.workspace(disk_bytes)
+    }
+
     pub(crate) fn cache(&self) -> &Cache {
         &self.inner.cache
     }
@@ -222,20 +227,17 @@ fn layout(error: impl std::error::Error + Send + Sync + 'static) -> StartError {
 }
 
 fn run_spec(prepared: &Prepared, request: &RunRequest, workspace: &Workspace) -> RunSpec {
-    let mut env = vec![("HOME".to_owned(), "/tmp".to_owned()), ("TMPDIR".to_owned(), "/tmp".to_owned())];
-    let mut preopens = vec![
-        Preopen { host: workspace.root_path(), guest: "/".to_owned(), access: Access::ReadWrite },
-        Preopen { host: workspace.tmp_path(), guest: "/tmp".to_owned(), access: Access::ReadWrite },
-    ];
+    let mut env = base_env();
+    let mut preopens = base_preopens(workspace);
     let script = prepared.script.as_deref();
-    let (mut argv, boot) = match (script, &prepared.program) {
+    let mut argv = match (script, &prepared.program) {
         (Some(script), _) => {
             env.extend(script.plan.env.iter().cloned());
             preopens.extend(script.plan.preopens.iter().map(|(host, guest)| read_only(host, guest)));
-            (script.argv(request), Boot::Script(script.plan.boot.clone()))
+            script.plan.argv.clone()
         }
-        (None, Program::Wasm { name, .. }) => (vec![name.clone()], Boot::Command),
-        (None, Program::Script { entry, .. }) => (vec![entry.to_string()], Boot::Command),
+        (None, Program::Wasm { name, .. }) => vec![name.clone()],
+        (None, Program::Script { entry, .. }) => vec![entry.to_string()],
     };
     argv.extend(request.args.iter().cloned());
     for (key, value) in &request.env {
@@ -243,6 +245,7 @@ fn run_spec(prepared: &Prepared, request: &RunRequest, workspace: &Workspace) ->
         env.push((key.clone(), value.clone()));
     }
     preopens.extend(request.mounts.iter().map(|mount| read_only(&mount.host, &mount.guest)));
+    let boot = script.map_or(Boot::Command, |script| Boot::Script(script.boot(request, &env)));
     RunSpec {
         code: prepared.code.path.clone(),
         kind: prepared.code.kind,
@@ -254,6 +257,19 @@ fn run_spec(prepared: &Prepared, request: &RunRequest, workspace: &Workspace) ->
         scratch: workspace.path().to_owned(),
         limits: request.limits.clone(),
     }
+}
+
+/// The environment variables every guest has.
+pub(crate) fn base_env() -> Vec<(String, String)> {
+    vec![("HOME".to_owned(), "/tmp".to_owned()), ("TMPDIR".to_owned(), "/tmp".to_owned())]
+}
+
+/// The directories every guest has.
+pub(crate) fn base_preopens(workspace: &Workspace) -> Vec<Preopen> {
+    vec![
+        Preopen { host: workspace.root_path(), guest: "/".to_owned(), access: Access::ReadWrite },
+        Preopen { host: workspace.tmp_path(), guest: "/tmp".to_owned(), access: Access::ReadWrite },
+    ]
 }
 
 fn read_only(host: &Path, guest: &str) -> Preopen {

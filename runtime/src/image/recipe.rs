@@ -44,7 +44,9 @@ impl Default for ImageChoice {
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum RecipeError {
     /// A name of an import is none.
-    #[error("{0:?} is not the name of a module; name modules as an import statement does, such as numpy or sklearn.cluster")]
+    #[error(
+        "{0:?} is not the name of a module; name modules as an import statement does, such as numpy or sklearn.cluster"
+    )]
     Import(String),
     /// There are too many.
     #[error("an image imports {IMPORTS_MAX} modules at most; import the others in a setup script")]
@@ -166,7 +168,11 @@ mod tests {
         assert_eq!(covering(&["matplotlib", "numpy"]), "plot");
         assert_eq!(covering(&["sklearn"]), "science");
         assert_eq!(covering(&["scipy", "pandas"]), "science");
-        assert_eq!(covering(&["sklearn", "scipy", "matplotlib"]), "science", "what covers the most, if none covers all");
+        assert_eq!(
+            covering(&["sklearn", "scipy", "matplotlib"]),
+            "science",
+            "what covers the most, if none covers all"
+        );
     }
 
     #[test]

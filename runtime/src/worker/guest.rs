@@ -59,7 +59,12 @@ fn meter(spec: &RunSpec, parent_gone: ParentGone) -> Result<Arc<Meter>, Answer> 
     Ok(Arc::new(Meter::new(&spec.limits, disk, parent_gone)))
 }
 
-pub(super) fn wasi(spec: &RunSpec, meter: &Arc<Meter>, inbox: Inbox, outbox: &Outbox) -> Result<WasiCtxBuilder, Answer> {
+pub(super) fn wasi(
+    spec: &RunSpec,
+    meter: &Arc<Meter>,
+    inbox: Inbox,
+    outbox: &Outbox,
+) -> Result<WasiCtxBuilder, Answer> {
     let mut builder = WasiCtxBuilder::new();
     builder
         .args(&spec.argv)

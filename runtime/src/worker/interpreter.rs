@@ -55,7 +55,7 @@ impl Interpreter {
         let mut store = Store::new(&self.engine, guest);
         store.limiter(|guest| &mut guest.memory);
         let globals = image.tail.globals.clone();
-        self.memories.start_from(Arc::new(image));
+        self.memories.start_from(usize::try_from(self.memory_bytes)?, Arc::new(image));
         let instance = self.code.instantiate_async(&mut store).await?;
         for (name, value) in globals {
             let Some(global) = instance.get_global(&mut store, &name) else {
@@ -119,7 +119,7 @@ async fn follow(
     let result = tokio::time::timeout(spec.limits.wall(), work).await.ok();
     let elapsed = started.elapsed();
     let (fuel_used, memory_peak_bytes) = match &mut script {
-        Some(script) => (fuel::used(&mut script.store, script.instance), script.store.data().memory.peak()),
+        Some(script) => (fuel::used(&mut script.store, Some(script.instance)), script.store.data().memory.peak()),
         None => (0, 0),
     };
     Ok((Ended { result, elapsed, fuel_used, memory_peak_bytes }, script))
@@ -216,7 +216,9 @@ impl TryFrom<Val> for GlobalValue {
             Val::I64(value) => Ok(Self::I64(value)),
             Val::F32(bits) => Ok(Self::F32(bits)),
             Val::F64(bits) => Ok(Self::F64(bits)),
-            other => wasmtime::bail!("a global of type {:?} cannot be kept in an image", other.ty_kind()),
+            Val::V128(_) | Val::FuncRef(_) | Val::ExternRef(_) | Val::AnyRef(_) | Val::ExnRef(_) | Val::ContRef(_) => {
+                wasmtime::bail!("a global that holds no number cannot be kept in an image")
+            }
         }
     }
 }

@@ -41,7 +41,13 @@ impl ModuleGuest {
         let limits = Limits { output_bytes: 0, disk_bytes: 0, open_files: 0, memory_bytes: 0, ..Limits::default() };
         let meter = Arc::new(Meter::new(&limits, DiskGauge::new(Vec::new(), 0)?, ParentGone::default()));
         let wasi = WasiCtxBuilder::new().build_p1();
-        Ok(Self { wasi, memory: MemoryGauge::new(0, meter.clone()), meter, fuel: FuelTank::new(0), replaced: [false; 3] })
+        Ok(Self {
+            wasi,
+            memory: MemoryGauge::new(0, meter.clone()),
+            meter,
+            fuel: FuelTank::new(0),
+            replaced: [false; 3],
+        })
     }
 
     fn is_stdio(&self, fd: i32) -> bool {
