@@ -31,6 +31,7 @@ pub use submission::{StdinMode, Submission};
 pub use target::{Target, WhichPeer};
 
 use crate::config::Config;
+use crate::defaults::WORKERS_READY;
 use crate::identity::{Identity, NodeId};
 use crate::paths::Paths;
 use crate::service::embedded::{Embedded, HERE, LocalSources};
@@ -40,7 +41,7 @@ use crate::wire::{Frame, JobId, NodeInfo, Tag};
 use door::{Carrier, Connection, Door};
 use network::{KnownPeers, Reached};
 use packing::{MountsBy, Packed, pack};
-use potluck_runtime::{Runtime, RuntimeConfig, WorkerCommand};
+use potluck_runtime::{Ready, Runtime, RuntimeConfig, WorkerCommand};
 use std::sync::{Arc, OnceLock};
 
 /// What a client works with.
@@ -101,6 +102,11 @@ impl Client {
     /// # Errors
     /// [`ClientError`] when its directories cannot be used.
     pub fn runtime(&self) -> Result<Runtime, ClientError> {
+        self.runtime_with(Ready::none())
+    }
+
+    /// What runs jobs in this process; opened now if it is not yet, with so many workers that wait.
+    fn runtime_with(&self, ready: Ready) -> Result<Runtime, ClientError> {
         if let Some(runtime) = self.inner.runtime.get() {
             return Ok(runtime.clone());
         }
@@ -110,6 +116,7 @@ impl Client {
             scratch_dir: paths.scratch_dir.clone(),
             cache_bytes_max: self.config().cache_bytes_max,
             worker: self.inner.config.worker.clone(),
+            ready,
         });
         let runtime = runtime.map_err(|source| ClientError::local("cannot set up the sandbox", source))?;
         Ok(self.inner.runtime.get_or_init(|| runtime).clone())
@@ -227,12 +234,14 @@ impl Client {
         Ok(self.inner.embedded.get_or_init(|| embedded).clone())
     }
 
-    /// The service of a daemon over these directories, to be given to [`crate::Node::start`].
+    /// The service of a daemon over these directories, to be given to [`crate::Node::start`]. Must be called within a
+    /// Tokio runtime.
     ///
     /// # Errors
     /// [`ClientError`] when the identity or a directory cannot be used.
     pub fn job_service(&self) -> Result<Jobs, ClientError> {
         let node = self.identity()?.id();
+        self.runtime_with(WORKERS_READY)?.make_ready();
         let jobs = Jobs::open(self.jobs_config(node)?);
         jobs.map_err(|source| ClientError::local("cannot set up the service", source))
     }

@@ -1,6 +1,7 @@
 //! Every value that is chosen and not negotiated, with its unit and its reason. Bounds on what a stranger can make us
 //! hold stand here too, with what they cost.
 
+use potluck_runtime::Ready;
 use std::time::Duration;
 
 /// The UDP port a node asks for first; when it is taken the system gives any free one.
@@ -9,6 +10,9 @@ pub const PORT: u16 = 7420;
 pub const DISCOVERY_PORT: u16 = 7421;
 /// Jobs of others that run at once, unless configured.
 pub const JOBS_MAX: u32 = 4;
+/// Workers of a node that wait for jobs: spares for bursts of jobs of different peers, and as many kept as one peer may
+/// have in flight on a small machine. Each takes a few MB; ten seconds after the last job one spare is left.
+pub const WORKERS_READY: Ready = Ready { spares_max: 2, kept_max: 8, idle: Duration::from_secs(10) };
 /// Bytes of compiled code, images and blobs kept on disk, unless configured.
 pub const CACHE_BYTES_MAX: u64 = 8 << 30;
 /// How long an invitation is good for, unless asked otherwise.

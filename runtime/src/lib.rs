@@ -11,6 +11,7 @@ mod job;
 mod limits;
 mod outcome;
 mod outputs;
+mod pool;
 mod prepare;
 mod protocol;
 mod python;
@@ -25,10 +26,11 @@ mod workspace;
 pub use digest::{Digest, DigestParseError};
 pub use engine::ENGINE_VERSION;
 pub use job::{GUEST_PATH_DEPTH_MAX, GUEST_PATH_LEN_MAX};
-pub use job::{GuestPath, GuestPathError, InputFile, Mount, Program, RunRequest};
+pub use job::{GuestPath, GuestPathError, InputFile, Mount, Program, RunRequest, Tenant};
 pub use limits::{LimitHit, LimitKind, Limits};
 pub use outcome::{Outcome, Report};
 pub use outputs::{OUTPUT_FILES_MAX, OutputEntry, OutputError, OutputListing, Outputs};
+pub use pool::Ready;
 pub use prepare::{PrepareError, Prepared};
 pub use python::{
     Artifact, ArtifactWriter, EnvironmentError, EnvironmentSpec, EnvironmentStatus, Environments, MissingPackage,

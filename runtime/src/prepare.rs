@@ -3,12 +3,11 @@
 use crate::cache::{Claim, Code, CodeKey, path_in_process};
 use crate::digest::Digest;
 use crate::job::{GuestPath, Program};
-use crate::protocol::{self, Answer, CompileSpec, Compiled, FrameReader, Purpose, Refusal, Spec, tag};
+use crate::protocol::{self, Answer, CompileSpec, Compiled, Purpose, Refusal, Spec, tag};
 use crate::python::EnvironmentError;
 use crate::runtime::Runtime;
 use crate::script::ScriptPlan;
 use crate::watch::{Stage, Watch};
-use crate::worker_process::Worker;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -235,26 +234,25 @@ impl Runtime {
 
     async fn ask_compiler(&self, job: &Job, spec: &Spec) -> Result<Compiled, PrepareError> {
         let fail = |why: String| PrepareError::Worker { path: job.source.clone(), why };
-        let (mut worker, stdin, stdout) =
-            Worker::start(self.worker_command(), spec, ()).await.map_err(|error| fail(error.to_string()))?;
-        let mut frames = FrameReader::new(stdout);
+        let mut line = self.pool().start().map_err(|error| fail(error.to_string()))?;
+        line.order(spec).await.map_err(|error| fail(error.to_string()))?;
         let answer = loop {
-            match frames.next().await.map_err(|error| fail(error.to_string()))? {
+            match line.frames.next().await.map_err(|error| fail(error.to_string()))? {
                 Some((tag::ANSWER, payload)) => {
                     break protocol::decode(&payload).map_err(|error| fail(error.to_string()))?;
                 }
                 Some(_) => {}
-                None => return Err(fail(worker.exited().await.explain())),
+                None => return Err(fail(line.worker.exited().await.explain())),
             }
         };
         // The worker takes the closing of this pipe for our death, and would remove what it made.
-        worker.exited().await;
-        drop(stdin);
+        line.worker.exited().await;
+        drop(line);
         match answer {
             Answer::Compiled(compiled) => Ok(compiled),
             Answer::Refused(refusal) => Err(job.refusal(refusal)),
             Answer::Failed(why) | Answer::CodeUnusable(why) => Err(fail(why)),
-            Answer::Report(_) => Err(fail("the worker gave an answer that is none".to_owned())),
+            Answer::Report { .. } | Answer::Loaded => Err(fail("the worker gave an answer that is none".to_owned())),
         }
     }
 

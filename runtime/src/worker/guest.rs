@@ -1,23 +1,23 @@
-//! Runs one guest: loads its code, gives it what the request names and nothing else, calls it, and says how it ended.
+//! Runs one guest: gives it what the request names and nothing else, calls it, and says how it ended. When that is said,
+//! nothing of the run is left in this process.
 
 use super::disk::DiskGauge;
-use super::load;
+use super::loaded::{Loaded, Program};
 use super::memory::MemoryGauge;
 use super::meter::Meter;
 use super::orphan::ParentGone;
-use super::preview1::{self, ModuleGuest};
-use super::preview2::{self, ComponentGuest};
+use super::preview1::ModuleGuest;
+use super::preview2::ComponentGuest;
 use super::stdio::{Inbox, Outbox};
-use crate::engine;
 use crate::limits::{LimitHit, LimitKind};
 use crate::outcome::{Outcome, Report};
-use crate::protocol::{Access, Answer, Boot, CodeKind, Purpose, RunSpec, tag};
+use crate::protocol::{Access, Answer, Boot, LoadSpec, Purpose, RunSpec, tag};
 use crate::script::ScriptBoot;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use wasmtime::component::ResourceTable;
-use wasmtime::{Engine, Instance, Store, Trap, WasmBacktrace};
-use wasmtime_wasi::p2::bindings::Command;
+use wasmtime::{Instance, InstancePre, Store, Trap, WasmBacktrace};
+use wasmtime_wasi::p2::bindings::CommandPre;
 use wasmtime_wasi::{FsPerms, I32Exit, WasiCtxBuilder};
 
 /// After this much fuel a guest lets the worker move its bytes; about a millisecond.
@@ -28,26 +28,31 @@ const BACKTRACE_FRAMES_MAX: usize = 12;
 const TRAP_LEN_MAX: usize = 4096;
 
 /// Runs the guest to its end.
-pub(super) async fn run(spec: &RunSpec, parent_gone: ParentGone, inbox: Inbox, outbox: &Outbox) -> Answer {
+pub(super) async fn run(
+    spec: &RunSpec,
+    loaded: &mut Loaded,
+    parent_gone: ParentGone,
+    inbox: Inbox,
+    outbox: &Outbox,
+) -> Answer {
+    let prepared = loaded.program(&code(spec)).and_then(|program| Ok((program, meter(spec, parent_gone)?)));
+    let ended = match prepared {
+        Ok((Program::Module(module), meter)) => run_module(spec, &module, meter, inbox, outbox).await,
+        Ok((Program::Component(component), meter)) => run_component(spec, &component, meter, inbox, outbox).await,
+        Err(answer) => Err(answer),
+    };
+    match ended {
+        Ok((report, clean)) => Answer::Report { report, clean },
+        Err(answer) => answer,
+    }
+}
+
+fn code(spec: &RunSpec) -> LoadSpec {
     let purpose = match spec.boot {
         Boot::Command => Purpose::Command,
         Boot::Script(_) => Purpose::Interpreter,
     };
-    let prepared = engine::engine(purpose)
-        .map_err(|error| Answer::Failed(format!("cannot set up the engine: {error:#}")))
-        .and_then(|engine| Ok((meter(spec, parent_gone)?, engine)));
-    let (meter, engine) = match prepared {
-        Ok(prepared) => prepared,
-        Err(answer) => return answer,
-    };
-    let ended = match spec.kind {
-        CodeKind::Module => run_module(spec, &engine, meter, inbox, outbox).await,
-        CodeKind::Component => run_component(spec, &engine, meter, inbox, outbox).await,
-    };
-    match ended {
-        Ok(report) => Answer::Report(report),
-        Err(answer) => answer,
-    }
+    LoadSpec { code: spec.code.clone(), kind: spec.kind, purpose }
 }
 
 fn meter(spec: &RunSpec, parent_gone: ParentGone) -> Result<Arc<Meter>, Answer> {
@@ -88,29 +93,24 @@ fn meter_store<T>(store: &mut Store<T>, spec: &RunSpec) -> wasmtime::Result<()> 
 
 async fn run_module(
     spec: &RunSpec,
-    engine: &Engine,
+    module: &InstancePre<ModuleGuest>,
     meter: Arc<Meter>,
     inbox: Inbox,
     outbox: &Outbox,
-) -> Result<Report, Answer> {
-    let module = load::module(engine, &spec.code).map_err(unusable)?;
-    let mut linker = preview1::linker(engine).map_err(failed)?;
-    if matches!(spec.boot, Boot::Script(_)) {
-        preview1::add_absent_host(&mut linker).map_err(failed)?;
-    }
+) -> Result<(Report, bool), Answer> {
     let guest = ModuleGuest {
         wasi: wasi(spec, &meter, inbox, outbox)?.build_p1(),
         memory: MemoryGauge::new(spec.limits.memory_bytes, meter.clone()),
         meter: meter.clone(),
         replaced: [false; 3],
     };
-    let mut store = Store::new(engine, guest);
+    let mut store = Store::new(module.module().engine(), guest);
     store.limiter(|guest| &mut guest.memory);
     meter_store(&mut store, spec).map_err(failed)?;
     outbox.ready().map_err(failed)?;
     let started = Instant::now();
     let work = async {
-        let instance = linker.instantiate_async(&mut store, &module).await?;
+        let instance = module.instantiate_async(&mut store).await?;
         enter(&mut store, instance, &spec.boot).await
     };
     let result = tokio::time::timeout(spec.limits.wall(), work).await.ok();
@@ -148,26 +148,24 @@ async fn enter(store: &mut Store<ModuleGuest>, instance: Instance, boot: &Boot) 
 
 async fn run_component(
     spec: &RunSpec,
-    engine: &Engine,
+    component: &CommandPre<ComponentGuest>,
     meter: Arc<Meter>,
     inbox: Inbox,
     outbox: &Outbox,
-) -> Result<Report, Answer> {
-    let component = load::component(engine, &spec.code).map_err(unusable)?;
-    let linker = preview2::linker(engine).map_err(failed)?;
+) -> Result<(Report, bool), Answer> {
     let guest = ComponentGuest {
         wasi: wasi(spec, &meter, inbox, outbox)?.build(),
         table: ResourceTable::new(),
         memory: MemoryGauge::new(spec.limits.memory_bytes, meter.clone()),
         meter: meter.clone(),
     };
-    let mut store = Store::new(engine, guest);
+    let mut store = Store::new(component.engine(), guest);
     store.limiter(|guest| &mut guest.memory);
     meter_store(&mut store, spec).map_err(failed)?;
     outbox.ready().map_err(failed)?;
     let started = Instant::now();
     let work = async {
-        let command = Command::instantiate_async(&mut store, &component, &linker).await?;
+        let command = component.instantiate_async(&mut store).await?;
         let result = command.wasi_cli_run().call_run(&mut store).await?;
         Ok(i32::from(result.is_err()))
     };
@@ -184,13 +182,14 @@ struct Used {
     memory_peak_bytes: u64,
 }
 
+/// What is told of the run, and whether it left this process as it found it.
 fn report(
     spec: &RunSpec,
     meter: &Meter,
     result: Option<wasmtime::Result<i32>>,
     elapsed: Duration,
     used: Used,
-) -> Report {
+) -> (Report, bool) {
     let wall_ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
     let outcome = match (meter.hit(), result) {
         (Some(hit), _) => Outcome::Limit(hit),
@@ -201,7 +200,8 @@ fn report(
         (None, Some(Err(error))) => outcome(&error, spec),
     };
     let fuel_used = spec.limits.fuel.saturating_sub(used.fuel_left);
-    Report { outcome, fuel_used, wall_ms, memory_peak_bytes: used.memory_peak_bytes }
+    let clean = matches!(outcome, Outcome::Exited(_)) && !meter.has_streams();
+    (Report { outcome, fuel_used, wall_ms, memory_peak_bytes: used.memory_peak_bytes }, clean)
 }
 
 fn outcome(error: &wasmtime::Error, spec: &RunSpec) -> Outcome {
@@ -242,10 +242,10 @@ fn demangle(name: &str) -> String {
     format!("{:#}", rustc_demangle::demangle(name))
 }
 
-fn unusable(error: wasmtime::Error) -> Answer {
+pub(super) fn unusable(error: wasmtime::Error) -> Answer {
     Answer::CodeUnusable(format!("{error:#}"))
 }
 
-fn failed(error: impl std::fmt::Display) -> Answer {
+pub(super) fn failed(error: impl std::fmt::Display) -> Answer {
     Answer::Failed(format!("{error:#}"))
 }
