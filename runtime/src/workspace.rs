@@ -149,19 +149,20 @@ pub(crate) fn remove_orphaned_owner(owner: &Path) -> io::Result<()> {
     let is_owner = owner.file_name().is_some_and(|name| name.to_string_lossy().starts_with(OWNER_PREFIX));
     let Some(parent) = owner.parent().filter(|_| is_owner) else { return Ok(()) };
     let gate = lock_file(&parent.join(LOCK_NAME))?;
-    let mut taken = false;
     for _ in 0..ORPHAN_TRIES_MAX {
-        taken = rustix::fs::flock(&gate, FlockOperation::NonBlockingLockExclusive).is_ok();
-        if taken {
-            break;
+        if rustix::fs::flock(&gate, FlockOperation::NonBlockingLockExclusive).is_ok() {
+            if !owner.exists() || std::fs::read_dir(owner)?.flatten().any(|entry| entry.path().is_dir()) {
+                return Ok(());
+            }
+            // A process that is being ended closes our pipe before or after it lets go of its lock.
+            if let Some(_lock) = take_owner(owner)? {
+                return std::fs::remove_dir_all(owner);
+            }
+            rustix::fs::flock(&gate, FlockOperation::Unlock)?;
         }
         std::thread::sleep(ORPHAN_PAUSE);
     }
-    if !taken || !owner.exists() || std::fs::read_dir(owner)?.flatten().any(|entry| entry.path().is_dir()) {
-        return Ok(());
-    }
-    let Some(_lock) = take_owner(owner)? else { return Ok(()) };
-    std::fs::remove_dir_all(owner)
+    Ok(())
 }
 
 /// Removes a directory in which a guest may still be making files for a moment.
