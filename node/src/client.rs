@@ -1,7 +1,7 @@
 //! The side that submits: what a command does with a job, and what it asks of the daemon or does without one.
 //!
-//! Opening a client costs nothing: a run on this machine needs no key, no network and no daemon, and each of them is
-//! opened when something needs it.
+//! Opening a client costs nothing: a run on this machine needs no key, no network and no daemon (which is given the job
+//! where one runs, because it has workers ready), and each of them is opened when something needs it.
 
 pub mod target;
 
@@ -18,6 +18,8 @@ mod packing;
 mod sending;
 
 mod door;
+
+mod daemon;
 
 mod receiving;
 
@@ -198,6 +200,10 @@ impl Client {
     }
 
     async fn submit_here(&self, packed: Packed, outputs_dir: Option<std::path::PathBuf>) -> Result<Job, SubmitError> {
+        if let Some(stream) = daemon::submit(self.paths(), &packed).await {
+            let (name, door) = (HERE_LABEL.to_owned(), Door::Daemon(self.paths().clone()));
+            return Ok(Job::new(stream, packed, outputs_dir, name, door, Carrier::Daemon));
+        }
         let client = self.clone();
         let embedded = crate::service::blocking(move || client.embedded()).await;
         let embedded = embedded.map_err(|error| SubmitError::internal("this machine cannot run jobs", error))?;

@@ -49,6 +49,8 @@ pub const LINK_KEEP_ALIVE: Duration = Duration::from_secs(2);
 /// Silence after which a link is dead. The count begins anew with the first packet sent into the silence, so a dead peer
 /// is noticed after at most this and one keep-alive: nine seconds, one less than promised.
 pub const LINK_IDLE_TIMEOUT: Duration = Duration::from_secs(7);
+/// Requests of the owner that are served at once; more wait. Each costs what one stream of a link does.
+pub const OWNER_REQUESTS_MAX: usize = 1024;
 /// Unread bytes one stream may hold here: what backpressure costs per job.
 pub const STREAM_WINDOW: u32 = 16 << 20;
 /// Unread bytes all streams of a link may hold here.
