@@ -7,7 +7,8 @@ use std::process::ExitCode;
 
 use criterion::Criterion;
 use potluck_runtime::{
-    Limits, Outcome, Program, RunEvent, RunRequest, Runtime, RuntimeConfig, SilentWatch, WorkerCommand, worker_main,
+    Limits, Outcome, Program, Ready, RunEvent, RunRequest, Runtime, RuntimeConfig, SilentWatch, Tenant, WorkerCommand,
+    worker_main,
 };
 use tempfile::TempDir;
 
@@ -34,7 +35,8 @@ fn open(directory: &TempDir) -> Runtime {
     let program = std::env::current_exe().expect("the system knows this program");
     let worker = WorkerCommand { program, args: vec!["worker".into()] };
     let (cache_dir, scratch_dir) = (directory.path().join("cache"), directory.path().join("scratch"));
-    let config = RuntimeConfig { cache_dir, scratch_dir, cache_bytes_max: CACHE_BYTES_MAX, worker };
+    let config =
+        RuntimeConfig { cache_dir, scratch_dir, cache_bytes_max: CACHE_BYTES_MAX, worker, ready: Ready::none() };
     Runtime::open(config).expect("a temporary directory can be used")
 }
 
@@ -57,6 +59,7 @@ fn runs(criterion: &mut Criterion) {
 async fn run(runtime: &Runtime, program: &Program) -> Outcome {
     let prepared = runtime.prepare(program, &SilentWatch).await.expect("hello compiles");
     let request = RunRequest {
+        tenant: Tenant::OWNER,
         program: program.clone(),
         args: Vec::new(),
         env: Vec::new(),

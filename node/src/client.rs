@@ -1,7 +1,7 @@
 //! The side that submits: what a command does with a job, and what it asks of the daemon or does without one.
 //!
-//! Opening a client costs nothing: a run on this machine needs no key, no network and no daemon, and each of them is
-//! opened when something needs it.
+//! Opening a client costs nothing: a run on this machine needs no key, no network and no daemon (which is given the job
+//! where one runs, because it has workers ready), and each of them is opened when something needs it.
 
 pub mod target;
 
@@ -19,6 +19,8 @@ mod sending;
 
 mod door;
 
+mod daemon;
+
 mod receiving;
 
 mod network;
@@ -31,6 +33,7 @@ pub use submission::{StdinMode, Submission};
 pub use target::{Target, WhichPeer};
 
 use crate::config::Config;
+use crate::defaults::WORKERS_READY;
 use crate::identity::{Identity, NodeId};
 use crate::paths::Paths;
 use crate::service::embedded::{Embedded, HERE, LocalSources};
@@ -40,7 +43,7 @@ use crate::wire::{Frame, JobId, NodeInfo, Tag};
 use door::{Carrier, Connection, Door};
 use network::{KnownPeers, Reached};
 use packing::{MountsBy, Packed, pack};
-use potluck_runtime::{Runtime, RuntimeConfig, WorkerCommand};
+use potluck_runtime::{Ready, Runtime, RuntimeConfig, WorkerCommand};
 use std::sync::{Arc, OnceLock};
 
 /// What a client works with.
@@ -101,6 +104,11 @@ impl Client {
     /// # Errors
     /// [`ClientError`] when its directories cannot be used.
     pub fn runtime(&self) -> Result<Runtime, ClientError> {
+        self.runtime_with(Ready::none())
+    }
+
+    /// What runs jobs in this process; opened now if it is not yet, with so many workers that wait.
+    fn runtime_with(&self, ready: Ready) -> Result<Runtime, ClientError> {
         if let Some(runtime) = self.inner.runtime.get() {
             return Ok(runtime.clone());
         }
@@ -110,6 +118,7 @@ impl Client {
             scratch_dir: paths.scratch_dir.clone(),
             cache_bytes_max: self.config().cache_bytes_max,
             worker: self.inner.config.worker.clone(),
+            ready,
         });
         let runtime = runtime.map_err(|source| ClientError::local("cannot set up the sandbox", source))?;
         Ok(self.inner.runtime.get_or_init(|| runtime).clone())
@@ -191,6 +200,10 @@ impl Client {
     }
 
     async fn submit_here(&self, packed: Packed, outputs_dir: Option<std::path::PathBuf>) -> Result<Job, SubmitError> {
+        if let Some(stream) = daemon::submit(self.paths(), &packed).await {
+            let (name, door) = (HERE_LABEL.to_owned(), Door::Daemon(self.paths().clone()));
+            return Ok(Job::new(stream, packed, outputs_dir, name, door, Carrier::Daemon));
+        }
         let client = self.clone();
         let embedded = crate::service::blocking(move || client.embedded()).await;
         let embedded = embedded.map_err(|error| SubmitError::internal("this machine cannot run jobs", error))?;
@@ -227,12 +240,14 @@ impl Client {
         Ok(self.inner.embedded.get_or_init(|| embedded).clone())
     }
 
-    /// The service of a daemon over these directories, to be given to [`crate::Node::start`].
+    /// The service of a daemon over these directories, to be given to [`crate::Node::start`]. Must be called within a
+    /// Tokio runtime.
     ///
     /// # Errors
     /// [`ClientError`] when the identity or a directory cannot be used.
     pub fn job_service(&self) -> Result<Jobs, ClientError> {
         let node = self.identity()?.id();
+        self.runtime_with(WORKERS_READY)?.make_ready();
         let jobs = Jobs::open(self.jobs_config(node, self.config().images)?);
         jobs.map_err(|source| ClientError::local("cannot set up the service", source))
     }

@@ -1,6 +1,7 @@
 //! Every value that is chosen and not negotiated, with its unit and its reason. Bounds on what a stranger can make us
 //! hold stand here too, with what they cost.
 
+use potluck_runtime::Ready;
 use std::time::Duration;
 
 /// The UDP port a node asks for first; when it is taken the system gives any free one.
@@ -9,6 +10,9 @@ pub const PORT: u16 = 7420;
 pub const DISCOVERY_PORT: u16 = 7421;
 /// Jobs of others that run at once, unless configured.
 pub const JOBS_MAX: u32 = 4;
+/// Workers of a node that wait for jobs: spares for bursts of jobs of different peers, and as many kept as one peer may
+/// have in flight on a small machine. Each takes a few MB; ten seconds after the last job one spare is left.
+pub const WORKERS_READY: Ready = Ready { spares_max: 2, kept_max: 8, idle: Duration::from_secs(10) };
 /// Bytes of compiled code, images and blobs kept on disk, unless configured.
 pub const CACHE_BYTES_MAX: u64 = 8 << 30;
 /// How long an invitation is good for, unless asked otherwise.
@@ -45,6 +49,8 @@ pub const LINK_KEEP_ALIVE: Duration = Duration::from_secs(2);
 /// Silence after which a link is dead. The count begins anew with the first packet sent into the silence, so a dead peer
 /// is noticed after at most this and one keep-alive: nine seconds, one less than promised.
 pub const LINK_IDLE_TIMEOUT: Duration = Duration::from_secs(7);
+/// Requests of the owner that are served at once; more wait. Each costs what one stream of a link does.
+pub const OWNER_REQUESTS_MAX: usize = 1024;
 /// Unread bytes one stream may hold here: what backpressure costs per job.
 pub const STREAM_WINDOW: u32 = 16 << 20;
 /// Unread bytes all streams of a link may hold here.

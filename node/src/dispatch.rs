@@ -2,6 +2,8 @@
 
 pub(crate) mod requests;
 
+pub(crate) mod owner;
+
 use crate::identity::NodeId;
 use crate::net::link::Link;
 use crate::wire::{Frame, FrameStream};
@@ -24,8 +26,15 @@ pub struct Caller {
     pub role: Role,
     /// Its label, for logs and sentences.
     pub name: String,
-    /// The connection it asks on, which goes both ways; none when it sits in this process.
+    /// The connection it asks on, which goes both ways; none when it sits on this machine.
     pub link: Option<Link>,
+}
+
+impl Caller {
+    /// Whether it is the owner on this very machine, whose files are this node's files.
+    pub(crate) fn is_at_hand(&self) -> bool {
+        self.role == Role::Owner && self.link.is_none()
+    }
 }
 
 /// What a node does for its callers besides being a peer: running jobs and giving away artifacts.
@@ -33,7 +42,8 @@ pub struct Caller {
 /// The node calls `shutdown` once, after which it opens no more calls to `serve`.
 #[async_trait::async_trait]
 pub trait JobService: Send + Sync + 'static {
-    /// Answers one request. `first` is the stream's first frame: a `SUBMIT`, a `CANCEL` or a `FETCH_ARTIFACT`. Whatever
+    /// Answers one request. `first` is the stream's first frame: a `SUBMIT` (followed by `OWNER_SOURCES` from a caller
+    /// without a link), a `CANCEL` or a `FETCH_ARTIFACT`. Whatever
     /// goes wrong is told to the caller as a `FAULT`; when the stream or its link ends, what was started for it is ended
     /// at once.
     async fn serve(&self, caller: Caller, first: Frame, stream: FrameStream);

@@ -18,5 +18,7 @@ pub mod discover;
 
 pub mod probe;
 
+pub(crate) mod socket;
+
 pub use discover::{dial, discover};
 pub use probe::{Probe, probe_multicast};

@@ -3,12 +3,14 @@
 use crate::config::Config;
 use crate::defaults::EVENTS_MAX;
 use crate::dispatch::JobService;
+use crate::dispatch::owner::serve_owner;
 use crate::driver::{Core, Driver, accept};
 use crate::host::Host;
 use crate::identity::{Identity, IdentityError, NodeId};
 use crate::net::discovery::Discovery;
 use crate::net::interfaces;
 use crate::net::quic::{BindError, QuicEndpoint};
+use crate::net::socket::OwnerSocket;
 use crate::paths::Paths;
 use crate::store::record::{Record, RecordError};
 use crate::trust::book::BookStore;
@@ -64,6 +66,9 @@ pub enum StartError {
     /// The directories could not be made or locked.
     #[error("cannot use the data directory")]
     Directory(#[source] io::Error),
+    /// The owner cannot be listened to.
+    #[error("cannot make the socket by which commands reach the node, in the data directory")]
+    Socket(#[source] io::Error),
     /// There is no identity.
     #[error("{0}")]
     Identity(#[from] IdentityError),
@@ -80,6 +85,7 @@ pub struct Node {
     core: Arc<Core>,
     driver: Option<JoinHandle<()>>,
     acceptor: JoinHandle<()>,
+    owner: Option<JoinHandle<()>>,
     discovery: Option<JoinHandle<()>>,
     state: Record<StateFile>,
     _lock: File,
@@ -101,6 +107,7 @@ impl Node {
         let pins = Arc::new(Pins::new(identity.id(), book.peers().map(|entry| entry.id)));
         let endpoint = QuicEndpoint::serve(&identity, Arc::clone(&pins), config.port)?;
         let port = endpoint.port();
+        let socket = OwnerSocket::listen(&paths.data_dir).map_err(StartError::Socket)?;
         let (boot, _) = state.update(|state| {
             *state = StateFile { pid: std::process::id(), port, boot: next_boot(state.boot) };
             state.boot
@@ -123,8 +130,9 @@ impl Node {
         let discovery = core.config.discovery.and_then(|port| start_discovery(&core, port, known));
         let driver = tokio::spawn(Driver::new(Arc::clone(&core), store, known_sender).run(messages));
         let acceptor = tokio::spawn(accept(Arc::clone(&core)));
+        let owner = Some(tokio::spawn(serve_owner(Arc::clone(&core), socket)));
         tracing::info!(node = core.identity.id().short(), port, "node is up");
-        Ok(Self { core, driver: Some(driver), acceptor, discovery, state, _lock: lock })
+        Ok(Self { core, driver: Some(driver), acceptor, owner, discovery, state, _lock: lock })
     }
 
     /// Its id.
@@ -139,7 +147,7 @@ impl Node {
         self.core.endpoint.port()
     }
 
-    /// Waits until the node is asked to stop, by its owner over a link. Then call [`Node::shutdown`].
+    /// Waits until the node is asked to stop by its owner. Then call [`Node::shutdown`].
     pub async fn wait(&self) {
         self.core.stop.cancelled().await;
     }
@@ -153,6 +161,9 @@ impl Node {
         if let Some(driver) = self.driver.take() {
             let _ = driver.await;
         }
+        if let Some(owner) = self.owner.take() {
+            let _ = owner.await;
+        }
         let _ = self.state.update(|state| {
             state.pid = 0;
             state.port = 0;
@@ -165,7 +176,7 @@ impl Drop for Node {
     fn drop(&mut self) {
         self.core.stop.cancel();
         self.acceptor.abort();
-        for task in [self.driver.take(), self.discovery.take()].into_iter().flatten() {
+        for task in [self.driver.take(), self.owner.take(), self.discovery.take()].into_iter().flatten() {
             task.abort();
         }
     }

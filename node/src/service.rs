@@ -239,8 +239,16 @@ async fn link_end(caller: &Caller) {
 
 #[async_trait::async_trait]
 impl JobService for Jobs {
-    async fn serve(&self, caller: Caller, first: Frame, stream: FrameStream) {
-        self.answer(caller, first, stream, LocalSources::default()).await;
+    async fn serve(&self, caller: Caller, first: Frame, mut stream: FrameStream) {
+        let sources = match first.tag {
+            Tag::SUBMIT if caller.is_at_hand() => inputs::sources(&mut stream.reader).await,
+            _ => Ok(LocalSources::default()),
+        };
+        match sources {
+            Ok(sources) => self.answer(caller, first, stream, sources).await,
+            // Whoever cannot be told is gone.
+            Err(fault) => drop(stream.writer.send_fault(&fault).await),
+        }
     }
 
     fn jobs_running(&self) -> u32 {

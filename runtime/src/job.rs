@@ -124,9 +124,26 @@ pub struct Mount {
     pub guest: String,
 }
 
+/// For whom a run is made. A worker that served one tenant is never given to another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Tenant([u8; 32]);
+
+impl Tenant {
+    /// The owner of this machine.
+    pub const OWNER: Self = Self([0; 32]);
+
+    /// A tenant by a name that no other has, such as a public key.
+    #[must_use]
+    pub const fn new(name: [u8; 32]) -> Self {
+        Self(name)
+    }
+}
+
 /// All that a run needs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunRequest {
+    /// Who wants it.
+    pub tenant: Tenant,
     /// What runs.
     pub program: Program,
     /// Arguments after the program's own name.
@@ -148,6 +165,7 @@ impl RunRequest {
     #[must_use]
     pub fn new(program: Program) -> Self {
         Self {
+            tenant: Tenant::OWNER,
             program,
             args: Vec::new(),
             env: Vec::new(),

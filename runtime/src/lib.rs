@@ -12,6 +12,7 @@ mod job;
 mod limits;
 mod outcome;
 mod outputs;
+mod pool;
 mod prepare;
 mod prepare_script;
 mod protocol;
@@ -29,10 +30,11 @@ pub use digest::{Digest, DigestParseError};
 pub use engine::ENGINE_VERSION;
 pub use image::{BUILT_IN, BuiltIn, ImageChoice, ImageRecipe, RecipeError};
 pub use job::{GUEST_PATH_DEPTH_MAX, GUEST_PATH_LEN_MAX};
-pub use job::{GuestPath, GuestPathError, InputFile, Mount, Program, RunRequest};
+pub use job::{GuestPath, GuestPathError, InputFile, Mount, Program, RunRequest, Tenant};
 pub use limits::{LimitHit, LimitKind, Limits};
 pub use outcome::{Outcome, Report};
 pub use outputs::{OUTPUT_FILES_MAX, OutputEntry, OutputError, OutputListing, Outputs};
+pub use pool::Ready;
 pub use prepare::{PrepareError, Prepared};
 pub use python::{
     Artifact, ArtifactWriter, EnvironmentError, EnvironmentSpec, EnvironmentStatus, Environments, MissingPackage,

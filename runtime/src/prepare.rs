@@ -6,13 +6,10 @@ use crate::digest::Digest;
 use crate::image::{BuiltIn, ImageChoice};
 use crate::job::{GuestPath, Program};
 use crate::prepare_script::PreparedScript;
-use crate::protocol::{
-    self, Answer, BaseSpec, CompileSpec, FrameReader, Made, Purpose, Refusal, RunSpec, Spec, WarmSpec, tag,
-};
+use crate::protocol::{self, Answer, BaseSpec, CompileSpec, Made, Purpose, Refusal, RunSpec, Spec, WarmSpec, tag};
 use crate::python::EnvironmentError;
 use crate::runtime::Runtime;
 use crate::watch::{Stage, Watch};
-use crate::worker_process::Worker;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -251,12 +248,11 @@ impl Runtime {
 
     async fn ask_maker(&self, job: &Job, spec: &Spec) -> Result<Made, PrepareError> {
         let fail = |why: String| PrepareError::Worker { path: job.source.clone(), why };
-        let (mut worker, stdin, stdout) =
-            Worker::start(self.worker_command(), spec, ()).await.map_err(|error| fail(error.to_string()))?;
-        let mut frames = FrameReader::new(stdout);
+        let mut line = self.pool().start().map_err(|error| fail(error.to_string()))?;
+        line.order(spec).await.map_err(|error| fail(error.to_string()))?;
         let mut said = Vec::new();
         let answer = loop {
-            match frames.next().await.map_err(|error| fail(error.to_string()))? {
+            match line.frames.next().await.map_err(|error| fail(error.to_string()))? {
                 Some((tag::ANSWER, payload)) => {
                     break protocol::decode(&payload).map_err(|error| fail(error.to_string()))?;
                 }
@@ -266,17 +262,17 @@ impl Runtime {
                     said.drain(..said.len().saturating_sub(SAID_LEN_MAX));
                 }
                 Some(_) => {}
-                None => return Err(fail(worker.exited().await.explain())),
+                None => return Err(fail(line.worker.exited().await.explain())),
             }
         };
         // The worker takes the closing of this pipe for our death, and would remove what it made.
-        worker.exited().await;
-        drop(stdin);
+        line.worker.exited().await;
+        drop(line);
         match answer {
             Answer::Made(made) => Ok(made),
             Answer::Refused(refusal) => Err(job.refusal(refusal, &said)),
             Answer::Failed(why) | Answer::CodeUnusable(why) => Err(fail(why)),
-            Answer::Report(_) => Err(fail("the worker gave an answer that is none".to_owned())),
+            Answer::Report { .. } | Answer::Loaded => Err(fail("the worker gave an answer that is none".to_owned())),
         }
     }
 

@@ -23,7 +23,7 @@ pub(crate) const PIPE_LEN: usize = 1 << 20;
 
 /// What a frame holds.
 pub(crate) mod tag {
-    /// To the worker, first: a [`super::Spec`].
+    /// To the worker: a [`super::Spec`], once it has answered the one before.
     pub(crate) const SPEC: u8 = 1;
     /// To the worker: bytes of stdin.
     pub(crate) const STDIN: u8 = 2;
@@ -35,11 +35,11 @@ pub(crate) mod tag {
     pub(crate) const STDOUT: u8 = 17;
     /// From the worker: bytes of the guest's stderr.
     pub(crate) const STDERR: u8 = 18;
-    /// From the worker, last: a [`super::Answer`].
+    /// From the worker, the last frame about a spec: a [`super::Answer`].
     pub(crate) const ANSWER: u8 = 19;
 }
 
-/// What a worker is started for; it does this one thing and ends.
+/// What a worker is told to do. It takes one order after another; compiling is always its last.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Spec {
     Compile(CompileSpec),
@@ -47,6 +47,7 @@ pub(crate) enum Spec {
     Base(BaseSpec),
     /// Run an interpreter and keep what its memory has become.
     Warm(Box<WarmSpec>),
+    Load(LoadSpec),
     Run(Box<RunSpec>),
 }
 
@@ -97,6 +98,14 @@ pub(crate) enum CodeKind {
     Image,
 }
 
+/// Load compiled code ahead of the run that will want it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct LoadSpec {
+    pub(crate) code: PathBuf,
+    pub(crate) kind: CodeKind,
+    pub(crate) purpose: Purpose,
+}
+
 /// Run compiled code.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct RunSpec {
@@ -138,10 +147,16 @@ pub(crate) enum Access {
     ReadWrite,
 }
 
-/// The worker's last word.
+/// The worker's last word on an order.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Answer {
-    Report(Report),
+    /// A run is over, and everything of it is dropped.
+    Report {
+        report: Report,
+        /// Whether the worker is as good as new: the guest ended by itself and left no work under way.
+        clean: bool,
+    },
+    Loaded,
     Made(Made),
     Refused(Refusal),
     /// The native code cannot be loaded: damaged, or made by another build.
@@ -223,6 +238,11 @@ impl<R: AsyncRead + Unpin> FrameReader<R> {
                 return Ok(None);
             }
         }
+    }
+
+    /// Whether nothing has arrived that was not asked for.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.buffer.is_empty()
     }
 
     fn take(&mut self) -> io::Result<Option<(u8, Bytes)>> {

@@ -1,25 +1,30 @@
 //! One run, seen from the node's side: the three ends of a worker process. Nothing is collected here; a slow reader of
-//! [`RunEvents`] slows the guest, and a guest that does not read slows the writer of [`RunStdin`].
+//! [`RunEvents`] slows the guest, and a guest that does not read slows the writer of [`RunStdin`]. A worker whose run ended
+//! cleanly waits for the next one of the same tenant; after any other end it is killed.
 
+use crate::job::Tenant;
 use crate::limits::{LimitHit, LimitKind};
 use crate::outcome::{Outcome, Report};
 use crate::outputs::Outputs;
-use crate::protocol::{self, Answer, CHUNK_LEN_MAX, FrameReader, tag};
-use crate::worker_process::{Exit, Worker};
+use crate::pool::Pool;
+use crate::protocol::{self, Answer, CHUNK_LEN_MAX, tag};
+use crate::worker_process::{Line, Worker};
 use crate::workspace::Workspace;
 use bytes::Bytes;
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::io::AsyncWriteExt;
-use tokio::process::{ChildStdin, ChildStdout};
-use tokio::sync::{mpsc, watch};
+use tokio::process::ChildStdin;
+use tokio::sync::{Mutex as AsyncMutex, mpsc, watch};
 use tokio::time::Instant;
 
 /// How long after its wall time a worker may still be silent before it is killed.
 const BACKSTOP: Duration = Duration::from_secs(2);
 /// Chunks of stdin on the way to the worker; with [`CHUNK_LEN_MAX`] this bounds them at 1 MiB.
 const STDIN_CHUNKS_MAX: usize = 4;
+/// How long a worker may take to let go of the stdin of a run that is over; it only drops it.
+const DRAIN_TIME_MAX: Duration = Duration::from_secs(1);
 
 /// A guest that runs. Dropping `events` (or the whole) kills the worker and removes its directories.
 pub struct Run {
@@ -85,73 +90,129 @@ pub enum RunEvent {
 
 /// The events of a run.
 pub struct RunEvents {
-    frames: FrameReader<ChildStdout>,
-    worker: Worker,
+    /// `None` once the run is over.
+    line: Option<Line>,
     workspace: Option<Arc<Workspace>>,
+    back: Back,
+    canceller: Canceller,
+    /// Tells whoever writes stdin that nobody reads it any more.
+    over: watch::Sender<bool>,
     started: Instant,
     wall: Duration,
     /// Until when the worker's next word is waited for; kept while a caller asks, gives up and asks again.
     patience: Option<Instant>,
+    /// The end, once it is known and not yet told.
+    ended: Option<Ending>,
+}
+
+/// Where a worker goes when its run is over.
+pub(crate) struct Back {
+    pub(crate) pool: Arc<Pool>,
+    pub(crate) tenant: Tenant,
+}
+
+struct Ending {
+    report: Report,
+    /// Whether the worker can serve again.
+    clean: bool,
 }
 
 impl RunEvents {
     /// The next event; after [`RunEvent::Ended`] it never returns. Dropping the future loses nothing.
     pub async fn next(&mut self) -> RunEvent {
-        let Some(workspace) = self.workspace.clone() else { return std::future::pending().await };
-        let report = loop {
-            let deadline = self.started + self.wall + BACKSTOP;
-            let patience = *self.patience.get_or_insert_with(|| deadline.max(Instant::now() + BACKSTOP));
-            let frame = tokio::select! {
-                // What has arrived counts, however late it is asked for.
-                biased;
-                frame = self.frames.next() => frame,
-                () = tokio::time::sleep_until(patience) => {
-                    self.worker.kill();
-                    break self.overdue();
+        while self.ended.is_none() && self.line.is_some() {
+            let frame = match self.next_frame().await {
+                Ok(frame) => frame,
+                Err(ending) => {
+                    self.ended = Some(ending);
+                    break;
                 }
             };
-            self.patience = None;
             match frame {
-                Ok(Some((tag::STDOUT, bytes))) if !bytes.is_empty() => {
+                (tag::STDOUT, bytes) if !bytes.is_empty() => {
                     return RunEvent::Output { stream: OutputStream::Stdout, bytes };
                 }
-                Ok(Some((tag::STDERR, bytes))) if !bytes.is_empty() => {
+                (tag::STDERR, bytes) if !bytes.is_empty() => {
                     return RunEvent::Output { stream: OutputStream::Stderr, bytes };
                 }
-                Ok(Some((tag::ANSWER, payload))) => match protocol::decode(&payload) {
-                    Ok(Answer::Report(report)) => break report,
-                    Ok(Answer::Failed(why) | Answer::CodeUnusable(why)) => break self.lost(why),
-                    Ok(Answer::Made(_) | Answer::Refused(_)) | Err(_) => {
-                        break self.lost("the worker gave an answer that is none".to_owned());
-                    }
-                },
-                Ok(Some(_)) => {}
-                Ok(None) | Err(_) => break self.vanished().await,
+                (tag::ANSWER, payload) => self.ended = Some(self.ending(&payload)),
+                _ => {}
+            }
+        }
+        self.let_go().await;
+        match (self.ended.take(), self.workspace.take()) {
+            (Some(Ending { report, .. }), Some(workspace)) => {
+                RunEvent::Ended { report, outputs: Outputs::new(workspace) }
+            }
+            _ => std::future::pending().await,
+        }
+    }
+
+    /// What the worker says next, or the end of a run whose worker says nothing more.
+    async fn next_frame(&mut self) -> Result<(u8, Bytes), Ending> {
+        let deadline = self.started + self.wall + BACKSTOP;
+        let patience = *self.patience.get_or_insert_with(|| deadline.max(Instant::now() + BACKSTOP));
+        let Some(line) = &mut self.line else { return std::future::pending().await };
+        let frame = tokio::select! {
+            // What has arrived counts, however late it is asked for.
+            biased;
+            frame = line.frames.next() => frame,
+            () = tokio::time::sleep_until(patience) => {
+                line.worker.kill();
+                return Err(self.overdue());
             }
         };
-        // The directories are read only once nobody writes to them.
-        self.worker.kill();
-        self.worker.exited().await;
-        self.workspace = None;
-        RunEvent::Ended { report, outputs: Outputs::new(workspace) }
-    }
-
-    async fn vanished(&mut self) -> Report {
-        let exit = self.worker.exited().await;
-        if self.worker.is_cancelled() {
-            return self.report(Outcome::Cancelled);
+        self.patience = None;
+        match frame {
+            Ok(Some(frame)) => Ok(frame),
+            Ok(None) | Err(_) => {
+                let exit = line.worker.exited().await;
+                let cancelled = line.worker.is_cancelled();
+                Err(if cancelled { self.killed(Outcome::Cancelled) } else { self.lost(exit.explain()) })
+            }
         }
-        self.lost(exit.explain())
     }
 
-    fn overdue(&self) -> Report {
+    fn ending(&self, payload: &[u8]) -> Ending {
+        match protocol::decode(payload) {
+            Ok(Answer::Report { report, clean }) => Ending { report, clean },
+            Ok(Answer::Failed(why) | Answer::CodeUnusable(why)) => self.lost(why),
+            Ok(Answer::Loaded | Answer::Made(_) | Answer::Refused(_)) | Err(_) => {
+                self.lost("the worker gave an answer that is none".to_owned())
+            }
+        }
+    }
+
+    /// Parts with the worker. The directories are read only afterwards: either it has said that nobody writes to them any
+    /// more, or it is gone.
+    async fn let_go(&mut self) {
+        let Some(line) = &mut self.line else { return };
+        let clean = self.ended.as_ref().is_some_and(|ending| ending.clean);
+        self.over.send_replace(true);
+        if clean && line.frames.is_empty() && self.back.pool.keeps() && self.canceller.disarm() {
+            line.worker.release();
+            if let Some(line) = self.line.take() {
+                self.back.keep(line);
+            }
+        } else {
+            line.worker.kill();
+            line.worker.exited().await;
+            self.line = None;
+        }
+    }
+
+    fn overdue(&self) -> Ending {
         let used = self.elapsed_ms();
         let allowed = u64::try_from(self.wall.as_millis()).unwrap_or(u64::MAX);
-        self.report(Outcome::Limit(LimitHit { kind: LimitKind::WallTime, used, allowed }))
+        self.killed(Outcome::Limit(LimitHit { kind: LimitKind::WallTime, used, allowed }))
     }
 
-    fn lost(&self, why: String) -> Report {
-        self.report(Outcome::Lost(why))
+    fn lost(&self, why: String) -> Ending {
+        self.killed(Outcome::Lost(why))
+    }
+
+    fn killed(&self, outcome: Outcome) -> Ending {
+        Ending { report: self.report(outcome), clean: false }
     }
 
     fn report(&self, outcome: Outcome) -> Report {
@@ -165,54 +226,94 @@ impl RunEvents {
 
 impl Drop for RunEvents {
     fn drop(&mut self) {
-        self.worker.kill();
+        if let Some(line) = &self.line {
+            line.worker.kill();
+        }
+    }
+}
+
+impl Back {
+    /// Hands the worker back once nothing of the run's stdin is half written.
+    fn keep(&self, line: Line) {
+        if line.stdin.try_lock().is_ok() {
+            return self.pool.keep(self.tenant, line);
+        }
+        let (pool, tenant) = (self.pool.clone(), self.tenant);
+        tokio::spawn(async move {
+            let drained = tokio::time::timeout(DRAIN_TIME_MAX, line.stdin.lock()).await.is_ok();
+            if drained {
+                pool.keep(tenant, line);
+            }
+        });
     }
 }
 
 /// Ends a run at once. Cancelling one that has ended does nothing.
 #[derive(Clone)]
 pub struct Canceller {
-    worker: Worker,
+    /// The worker as long as it works for this run.
+    worker: Arc<Mutex<Option<Worker>>>,
 }
 
 impl Canceller {
     /// Kills the worker; the run ends as [`Outcome::Cancelled`] unless it had already ended.
     pub fn cancel(&self) {
-        self.worker.cancel();
+        if let Some(worker) = &*self.worker.lock().unwrap_or_else(PoisonError::into_inner) {
+            worker.cancel();
+        }
+    }
+
+    /// Makes cancelling do nothing from now on; false if the worker is being ended already.
+    fn disarm(&self) -> bool {
+        let worker = self.worker.lock().unwrap_or_else(PoisonError::into_inner).take();
+        worker.is_some_and(|worker| worker.may_live())
     }
 }
 
 /// Ties the ends of a worker that has said it is ready together.
-pub(crate) fn attach(
-    worker: Worker,
-    stdin: ChildStdin,
-    frames: FrameReader<ChildStdout>,
-    workspace: Arc<Workspace>,
-    wall: Duration,
-) -> Run {
+pub(crate) fn attach(line: Line, workspace: Arc<Workspace>, wall: Duration, back: Back) -> Run {
     let (chunks, receiver) = mpsc::channel(STDIN_CHUNKS_MAX);
-    tokio::spawn(pump(stdin, receiver, worker.exit_watch()));
-    let canceller = Canceller { worker: worker.clone() };
-    let events =
-        RunEvents { frames, worker, workspace: Some(workspace), started: Instant::now(), wall, patience: None };
+    let over = watch::Sender::new(false);
+    tokio::spawn(pump(line.stdin.clone(), receiver, over.subscribe()));
+    let canceller = Canceller { worker: Arc::new(Mutex::new(Some(line.worker.clone()))) };
+    let events = RunEvents {
+        line: Some(line),
+        workspace: Some(workspace),
+        back,
+        canceller: canceller.clone(),
+        over,
+        started: Instant::now(),
+        wall,
+        patience: None,
+        ended: None,
+    };
     Run { stdin: RunStdin { chunks }, events, canceller }
 }
 
-/// Carries stdin to the worker. The pipe stays open to the end, because the worker takes its closing for our death.
-async fn pump(mut stdin: ChildStdin, mut chunks: mpsc::Receiver<Bytes>, mut exit: watch::Receiver<Option<Exit>>) {
-    let forward = async {
-        while let Some(chunk) = chunks.recv().await {
-            stdin.write_all(&protocol::head(tag::STDIN, chunk.len())?).await?;
-            stdin.write_all(&chunk).await?;
+/// Carries stdin to the worker until it ends or the run does; never leaves a frame half written.
+async fn pump(stdin: Arc<AsyncMutex<ChildStdin>>, mut chunks: mpsc::Receiver<Bytes>, mut over: watch::Receiver<bool>) {
+    loop {
+        let chunk = tokio::select! {
+            chunk = chunks.recv() => chunk,
+            // Told, or the events were dropped; the worker is being killed then.
+            _ = over.wait_for(|over| *over) => return,
+        };
+        let mut stdin = stdin.lock().await;
+        // Said before the lock is tried by whoever waits for it.
+        if *over.borrow() {
+            return;
         }
-        stdin.write_all(&protocol::head(tag::STDIN_END, 0)?).await
-    };
-    let result: io::Result<()> = tokio::select! {
-        result = forward => result,
-        _ = exit.wait_for(Option::is_some) => return,
-    };
-    if result.is_ok() {
-        // A closed watch means that the worker is gone as well.
-        let _gone = exit.wait_for(Option::is_some).await;
+        let written = match &chunk {
+            Some(chunk) => write_frame(&mut stdin, tag::STDIN, chunk).await,
+            None => write_frame(&mut stdin, tag::STDIN_END, &[]).await,
+        };
+        if chunk.is_none() || written.is_err() {
+            return;
+        }
     }
+}
+
+async fn write_frame(stdin: &mut ChildStdin, tag: u8, payload: &[u8]) -> io::Result<()> {
+    stdin.write_all(&protocol::head(tag, payload.len())?).await?;
+    stdin.write_all(payload).await
 }

@@ -3,12 +3,13 @@
 use crate::cache::Cache;
 use crate::engine::{self, ENGINE_VERSION};
 use crate::job::{GuestPath, Mount, Program, RunRequest};
+use crate::pool::{Pool, Ready};
 use crate::prepare::{PrepareError, Prepared};
-use crate::protocol::{Access, Answer, Boot, FrameReader, Preopen, Purpose, RunSpec, Spec, decode, tag};
+use crate::protocol::{Access, Answer, Boot, LoadSpec, Preopen, Purpose, RunSpec, Spec, decode, tag};
 use crate::python::Environments;
-use crate::run::{self, Run};
+use crate::run::{self, Back, Run};
 use crate::watch::SilentWatch;
-use crate::worker_process::Worker;
+use crate::worker_process::Line;
 use crate::workspace::{Scratch, Workspace};
 use std::ffi::OsString;
 use std::io;
@@ -34,6 +35,8 @@ pub struct RuntimeConfig {
     pub cache_bytes_max: u64,
     /// What to execute for a worker.
     pub worker: WorkerCommand,
+    /// How many workers wait for work.
+    pub ready: Ready,
 }
 
 /// A command whose process calls [`worker_main`](crate::worker_main).
@@ -52,10 +55,10 @@ pub struct Runtime {
 }
 
 struct Inner {
-    config: RuntimeConfig,
     cache: Cache,
     environments: Environments,
     scratch: Arc<Scratch>,
+    pool: Arc<Pool>,
     fingerprints: [OnceLock<u64>; 2],
 }
 
@@ -105,7 +108,8 @@ impl Runtime {
         let scratch = Scratch::open(&config.scratch_dir).map_err(fail(&config.scratch_dir, "running jobs"))?;
         let fingerprints = [OnceLock::new(), OnceLock::new()];
         let environments = Environments::new(&config.cache_dir);
-        Ok(Self { inner: Arc::new(Inner { config, cache, environments, scratch, fingerprints }) })
+        let pool = Pool::new(config.worker, config.ready);
+        Ok(Self { inner: Arc::new(Inner { cache, environments, scratch, pool, fingerprints }) })
     }
 
     /// The engine's name and version, as peers compare it.
@@ -114,7 +118,12 @@ impl Runtime {
         format!("wasmtime {ENGINE_VERSION}")
     }
 
-    /// Lays out a working directory and starts a worker on it.
+    /// Starts the first worker that waits for a job, if any is to wait. Must be called within a Tokio runtime.
+    pub fn make_ready(&self) {
+        self.inner.pool.refill();
+    }
+
+    /// Lays out a working directory and has a worker run the program in it.
     ///
     /// # Errors
     /// A [`StartError`]; nothing of the run is left behind then.
@@ -124,13 +133,14 @@ impl Runtime {
         let workspace = Arc::new(workspace);
         match self.launch(prepared, &request, &workspace).await? {
             Launched::Running(run) => Ok(*run),
+            Launched::Gone(why) => Err(StartError::Worker(why)),
             Launched::CodeUnusable(why) => {
                 tracing::warn!(%why, "compiled code does not load and is made again");
                 prepared.kept().for_each(|code| self.cache().discard(code.key));
                 let again = self.prepare(&prepared.program, &SilentWatch).await.map_err(StartError::Prepare)?;
                 match self.launch(&again, &request, &workspace).await? {
                     Launched::Running(run) => Ok(*run),
-                    Launched::CodeUnusable(why) => Err(StartError::Worker(why)),
+                    Launched::CodeUnusable(why) | Launched::Gone(why) => Err(StartError::Worker(why)),
                 }
             }
         }
@@ -152,36 +162,61 @@ impl Runtime {
         request: &RunRequest,
         workspace: &Arc<Workspace>,
     ) -> Result<Launched, StartError> {
-        let worker_error = |error: io::Error| StartError::Worker(error.to_string());
         let spec = Spec::Run(Box::new(run_spec(prepared, request, workspace)));
-        let keep = (prepared.clone(), workspace.clone(), self.clone());
-        let (mut worker, stdin, stdout) =
-            Worker::start(self.worker_command(), &spec, keep).await.map_err(worker_error)?;
-        let mut frames = FrameReader::new(stdout);
-        let Ok(first) = tokio::time::timeout(READY_TIME_MAX, frames.next()).await else {
-            worker.kill();
-            worker.exited().await;
+        while let Some(line) = self.inner.pool.take(request.tenant, &prepared.code.path) {
+            match self.begin(line, &spec, prepared, request, workspace).await? {
+                // It may have died while it waited, which is no fault of this run.
+                Launched::Gone(why) => tracing::debug!(%why, "a worker that waited is gone"),
+                launched => return Ok(launched),
+            }
+        }
+        let line = self.inner.pool.start().map_err(|error| StartError::Worker(error.to_string()))?;
+        self.begin(line, &spec, prepared, request, workspace).await
+    }
+
+    /// Has the worker load the code and start the guest.
+    async fn begin(
+        &self,
+        mut line: Line,
+        spec: &Spec,
+        prepared: &Prepared,
+        request: &RunRequest,
+        workspace: &Arc<Workspace>,
+    ) -> Result<Launched, StartError> {
+        let worker_error = |error: io::Error| StartError::Worker(error.to_string());
+        // The pipe is among what is held, because the worker takes its closing for our death, and would remove the
+        // directory.
+        line.worker.hold((prepared.clone(), workspace.clone(), line.stdin.clone(), self.clone()));
+        if let Err(error) = line.order(spec).await {
+            return Ok(Launched::Gone(error.to_string()));
+        }
+        let Ok(first) = tokio::time::timeout(READY_TIME_MAX, line.frames.next()).await else {
+            line.worker.kill();
+            line.worker.exited().await;
             return Err(StartError::Worker(format!("it is not ready after {} s", READY_TIME_MAX.as_secs())));
         };
         match first.map_err(worker_error)? {
             Some((tag::READY, _)) => {
-                let run = run::attach(worker, stdin, frames, workspace.clone(), request.limits.wall());
+                let code = load_spec(prepared);
+                line.note_loaded(code.code.clone());
+                self.inner.pool.started(code);
+                let back = Back { pool: self.inner.pool.clone(), tenant: request.tenant };
+                let run = run::attach(line, workspace.clone(), request.limits.wall(), back);
                 Ok(Launched::Running(Box::new(run)))
             }
-            Some((tag::ANSWER, payload)) => match decode(&payload).map_err(worker_error)? {
-                Answer::CodeUnusable(why) => {
-                    // The worker takes the closing of this pipe for our death, and would remove the directory.
-                    worker.exited().await;
-                    drop(stdin);
-                    Ok(Launched::CodeUnusable(why))
+            Some((tag::ANSWER, payload)) => {
+                line.worker.kill();
+                line.worker.exited().await;
+                match decode(&payload).map_err(worker_error)? {
+                    Answer::CodeUnusable(why) => Ok(Launched::CodeUnusable(why)),
+                    Answer::Failed(why) => Err(StartError::Worker(why)),
+                    Answer::Report { .. } | Answer::Loaded | Answer::Made(_) | Answer::Refused(_) => {
+                        Err(StartError::Worker("it gave an answer that is none".to_owned()))
+                    }
                 }
-                Answer::Failed(why) => Err(StartError::Worker(why)),
-                Answer::Report(_) | Answer::Made(_) | Answer::Refused(_) => {
-                    Err(StartError::Worker("it gave an answer that is none".to_owned()))
-                }
-            },
+            }
             Some(_) => Err(StartError::Worker("it spoke before it was ready".to_owned())),
-            None => Err(StartError::Worker(worker.exited().await.explain())),
+            None => Ok(Launched::Gone(line.worker.exited().await.explain())),
         }
     }
 
@@ -200,8 +235,8 @@ impl Runtime {
         &self.inner.cache
     }
 
-    pub(crate) fn worker_command(&self) -> &WorkerCommand {
-        &self.inner.config.worker
+    pub(crate) fn pool(&self) -> &Pool {
+        &self.inner.pool
     }
 
     /// What code must have been made with to be of use here.
@@ -220,6 +255,13 @@ impl Runtime {
 enum Launched {
     Running(Box<Run>),
     CodeUnusable(String),
+    /// The worker ended before it started the guest.
+    Gone(String),
+}
+
+fn load_spec(prepared: &Prepared) -> LoadSpec {
+    let purpose = if prepared.script.is_some() { Purpose::Interpreter } else { Purpose::Command };
+    LoadSpec { code: prepared.code.path.clone(), kind: prepared.code.kind, purpose }
 }
 
 fn layout(error: impl std::error::Error + Send + Sync + 'static) -> StartError {

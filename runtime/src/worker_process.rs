@@ -1,25 +1,69 @@
 //! A worker process seen from its parent: started, killed, reaped. Whoever lets go of it, the process ends: it is killed
 //! when its handle's runtime is dropped, and ends itself when the pipe from us closes.
 
-use crate::protocol::{self, PIPE_LEN, Spec, tag};
+use crate::protocol::{self, FrameReader, PIPE_LEN, Spec, tag};
 use crate::runtime::WorkerCommand;
+use std::any::Any;
+use std::collections::VecDeque;
 use std::io;
 use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
-use tokio::sync::watch;
+use tokio::sync::{Mutex as AsyncMutex, watch};
 
 /// How much of a worker's own words is kept for diagnosis: the last of it.
 const WORDS_LEN_MAX: usize = 8 << 10;
+/// How many programs a worker is taken to have loaded; it keeps as many.
+const LOADED_MAX: usize = 4;
+
+/// A worker with nothing to do, and the pipes to it.
+pub(crate) struct Line {
+    pub(crate) worker: Worker,
+    /// Locked while a frame is written, so that nobody writes into the middle of one.
+    pub(crate) stdin: Arc<AsyncMutex<ChildStdin>>,
+    pub(crate) frames: FrameReader<ChildStdout>,
+    /// The code it has loaded, the one used last at the end.
+    loaded: VecDeque<PathBuf>,
+}
+
+impl Line {
+    /// Tells the worker what to do.
+    pub(crate) async fn order(&mut self, spec: &Spec) -> io::Result<()> {
+        let payload = protocol::encode(spec)?;
+        // A worker that dies breaks this pipe; why it died is told by its exit.
+        let written = self.stdin.lock().await.write_all(&protocol::frame(tag::SPEC, &payload)?).await;
+        if let Err(error) = written {
+            return Err(io::Error::new(error.kind(), self.worker.exited().await.explain()));
+        }
+        Ok(())
+    }
+
+    pub(crate) fn has_loaded(&self, code: &Path) -> bool {
+        self.loaded.iter().any(|known| known == code)
+    }
+
+    pub(crate) fn note_loaded(&mut self, code: PathBuf) {
+        self.loaded.retain(|known| *known != code);
+        if self.loaded.len() == LOADED_MAX {
+            self.loaded.pop_front();
+        }
+        self.loaded.push_back(code);
+    }
+}
 
 /// A running worker; cloned, it is the same one.
 #[derive(Clone)]
 pub(crate) struct Worker {
     end: Arc<watch::Sender<End>>,
     exit: watch::Receiver<Option<Exit>>,
+    keep: Arc<Mutex<Option<Keep>>>,
 }
+
+/// What must not go before the process has.
+type Keep = Box<dyn Any + Send>;
 
 /// What is asked of a worker's keeper.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -57,13 +101,8 @@ impl Exit {
 }
 
 impl Worker {
-    /// Starts a worker and tells it what to do. `keep` lives as long as the process does.
-    pub(crate) async fn start(
-        command: &WorkerCommand,
-        spec: &Spec,
-        keep: impl Send + 'static,
-    ) -> io::Result<(Self, ChildStdin, ChildStdout)> {
-        let payload = protocol::encode(spec)?;
+    /// Starts a worker.
+    pub(crate) fn start(command: &WorkerCommand) -> io::Result<Line> {
         // A group of its own: Ctrl-C in a terminal reaches us, and we decide.
         let mut child = Command::new(&command.program)
             .args(&command.args)
@@ -75,26 +114,41 @@ impl Worker {
             .kill_on_drop(true)
             .spawn()?;
         let missing = || io::Error::other("the worker has no pipe");
-        let mut stdin = child.stdin.take().ok_or_else(missing)?;
+        let stdin = child.stdin.take().ok_or_else(missing)?;
         let stdout = child.stdout.take().ok_or_else(missing)?;
         let stderr = child.stderr.take().ok_or_else(missing)?;
         widen(&stdin);
         widen(&stdout);
         let (end, end_receiver) = watch::channel(End::No);
         let (exit_sender, exit) = watch::channel(None);
+        let worker = Self { end: Arc::new(end), exit, keep: Arc::default() };
+        let keep = worker.keep.clone();
         tokio::spawn(async move {
             let ended = keep_child(child, stderr, end_receiver).await;
             // Whoever hears of the end may leave the process at once, and what is kept would stay behind.
-            drop(keep);
+            let kept = keep.lock().unwrap_or_else(PoisonError::into_inner).take();
+            drop(kept);
             exit_sender.send_replace(Some(ended));
         });
-        let worker = Self { end: Arc::new(end), exit };
-        // A worker that dies at once breaks this pipe; why it died is told by its exit.
-        if let Err(error) = stdin.write_all(&protocol::frame(tag::SPEC, &payload)?).await {
-            let exit = worker.clone().exited().await;
-            return Err(io::Error::new(error.kind(), exit.explain()));
-        }
-        Ok((worker, stdin, stdout))
+        let stdin = Arc::new(AsyncMutex::new(stdin));
+        Ok(Line { worker, stdin, frames: FrameReader::new(stdout), loaded: VecDeque::new() })
+    }
+
+    /// Holds `keep` until the process is gone or lets go of it.
+    pub(crate) fn hold(&self, keep: impl Send + 'static) {
+        let before = self.keep.lock().unwrap_or_else(PoisonError::into_inner).replace(Box::new(keep));
+        drop(before);
+    }
+
+    /// Lets go of what was held.
+    pub(crate) fn release(&self) {
+        let kept = self.keep.lock().unwrap_or_else(PoisonError::into_inner).take();
+        drop(kept);
+    }
+
+    /// Whether nobody wished the process to end.
+    pub(crate) fn may_live(&self) -> bool {
+        *self.end.borrow() == End::No && self.exit.borrow().is_none()
     }
 
     /// Kills the process, if it still runs.
@@ -119,10 +173,6 @@ impl Worker {
 
     pub(crate) fn is_cancelled(&self) -> bool {
         *self.end.borrow() == End::Cancel
-    }
-
-    pub(crate) fn exit_watch(&self) -> watch::Receiver<Option<Exit>> {
-        self.exit.clone()
     }
 
     /// Waits until the process is gone.

@@ -15,6 +15,8 @@ mod kit;
 mod outcomes;
 #[path = "sandbox/streams.rs"]
 mod streams;
+#[path = "sandbox/waiting.rs"]
+mod waiting;
 
 use std::process::ExitCode;
 
@@ -24,6 +26,7 @@ fn main() -> ExitCode {
         Some("worker") => return potluck_runtime::worker_main(),
         Some("counted-worker") => return kept::counted_worker(&arguments[1..]),
         Some("preparer") => return kept::preparer(&arguments[1..]),
+        Some("waiting-parent") => return waiting::parent(&arguments[1..]),
         Some("parent") => return endings::parent(&arguments[1..]),
         Some(_) | None => {}
     }
@@ -48,7 +51,8 @@ fn main() -> ExitCode {
     run(chosen)
 }
 
-const TABLES: &[&[kit::Test]] = &[outcomes::TESTS, endings::TESTS, streams::TESTS, kept::TESTS, components::TESTS];
+const TABLES: &[&[kit::Test]] =
+    &[outcomes::TESTS, endings::TESTS, streams::TESTS, kept::TESTS, components::TESTS, waiting::TESTS];
 
 fn run<'a>(chosen: impl Iterator<Item = &'a kit::Test>) -> ExitCode {
     let mut failed = Vec::new();

@@ -39,6 +39,13 @@ impl Process {
         fs::read_to_string(format!("/proc/{}/stat", self.id)).is_ok_and(|stat| stat.contains(") T "))
     }
 
+    /// Whether it is a worker that waits for its next run: it holds no file below `root` but the code it has loaded.
+    #[must_use]
+    pub fn waits(&self, root: &Path) -> bool {
+        self.command.trim_end().ends_with(" worker")
+            && !holds_file(&Path::new("/proc").join(self.id.to_string()), |file| is_of_run(file, root))
+    }
+
     fn signal(&self, signal: Signal) {
         if let Some(id) = Pid::from_raw(self.id) {
             // It may have ended by itself.
@@ -63,6 +70,12 @@ pub fn processes_of(root: &Path) -> Vec<Process> {
         .collect()
 }
 
+/// As [`processes_of`], without the workers that wait for a run.
+#[must_use]
+pub fn busy_processes_of(root: &Path) -> Vec<Process> {
+    processes_of(root).into_iter().filter(|process| !process.waits(root)).collect()
+}
+
 /// Every entry of `directory`, which may be missing; lock files do not count.
 pub(crate) fn left_in(directory: &Path) -> Vec<PathBuf> {
     let Ok(entries) = fs::read_dir(directory) else { return Vec::new() };
@@ -78,9 +91,24 @@ fn names(process: &Path, root: &Path) -> bool {
     let within = |file: &str| {
         fs::read(process.join(file)).is_ok_and(|bytes| bytes.windows(text.len()).any(|window| window == text))
     };
-    let leads = |link: PathBuf| fs::read_link(link).is_ok_and(|target| target.starts_with(root));
-    let holds = || fs::read_dir(process.join("fd")).is_ok_and(|files| files.flatten().any(|file| leads(file.path())));
-    within("environ") || within("cmdline") || leads(process.join("cwd")) || holds()
+    within("environ")
+        || within("cmdline")
+        || leads_below(&process.join("cwd"), root)
+        || holds_file(process, |file| file.starts_with(root))
+}
+
+fn is_of_run(file: &Path, root: &Path) -> bool {
+    file.starts_with(root) && file.extension().is_none_or(|extension| extension != "code")
+}
+
+fn holds_file(process: &Path, is_meant: impl Fn(&Path) -> bool) -> bool {
+    let files = fs::read_dir(process.join("fd"));
+    let is_meant = |link: &Path| fs::read_link(link).is_ok_and(|file| is_meant(&file));
+    files.is_ok_and(|files| files.flatten().any(|file| is_meant(&file.path())))
+}
+
+fn leads_below(link: &Path, root: &Path) -> bool {
+    fs::read_link(link).is_ok_and(|target| target.starts_with(root))
 }
 
 fn command_line(process: &Path) -> String {

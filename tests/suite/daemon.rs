@@ -1,10 +1,10 @@
 //! The daemon: comes, answers, goes, and leaves nothing.
 
 use crate::sight::until_no_run_is_left;
-use potluck_tests::{Home, Node, guest, holds_within, join, until};
+use potluck_tests::{Home, Node, busy_processes_of, guest, holds_within, join, until};
 use rustix::process::Signal;
 use std::fs;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 #[test]
 fn status_tells_whether_a_daemon_runs() {
@@ -90,6 +90,58 @@ fn leftovers_of_a_crash_are_swept_at_the_next_start() {
 }
 
 #[test]
+fn jobs_of_this_machine_are_given_to_its_daemon_and_end_with_it() {
+    let home = Home::new();
+    let node = Node::start(&home);
+    let running = || home.potluck(["status", "--json"]).finish().expect(0).json()["jobs_running"].as_u64();
+    let job = home.run([guest("hog")]).arg("sleep").start();
+    job.wait_for_stdout("taking sleep\n");
+    assert_eq!(running(), Some(1));
+    node.down();
+    job.finish_with_stdin_open().expect(125).says(&["is leaving and ended the job"]);
+    until_no_run_is_left(&home, 0);
+}
+
+#[test]
+fn a_job_whose_daemon_is_killed_is_125_within_ten_seconds() {
+    let home = Home::new();
+    let node = Node::start(&home);
+    let job = home.run([guest("hog")]).arg("fuel").start();
+    job.wait_for_stdout("taking fuel\n");
+    let killed = Instant::now();
+    node.die();
+    job.finish_with_stdin_open().expect(125).says(&["lost this machine", "its node has ended"]);
+    assert!(killed.elapsed() < Duration::from_secs(10), "{:?}", killed.elapsed());
+    until_no_run_is_left(&home, 0);
+}
+
+#[test]
+fn ctrl_c_cancels_a_job_of_the_daemon() {
+    let home = Home::new();
+    let _node = Node::start(&home);
+    for what in ["fuel", "sleep"] {
+        let job = home.run([guest("hog")]).arg(what).start();
+        job.wait_for_stdout("taking ");
+        job.signal(Signal::INT);
+        job.finish_with_stdin_open().expect(130).says(&["cancelled"]);
+        until_no_run_is_left(&home, 1);
+    }
+}
+
+#[test]
+fn a_command_that_is_killed_takes_its_job_along_although_its_stdin_was_not_read() {
+    let home = Home::new();
+    let _node = Node::start(&home);
+    for input in [0, 8 << 20] {
+        let mut job = home.run([guest("hog")]).arg("sleep").input(vec![b'x'; input]).start();
+        job.wait_for_stdout("taking sleep\n");
+        assert!(busy_processes_of(home.root()).len() >= 3, "command, daemon and worker");
+        job.kill();
+        until_no_run_is_left(&home, 1);
+    }
+}
+
+#[test]
 fn down_ends_the_jobs_that_run() {
     let (lender_home, home) = (Home::new().named("attic"), Home::new());
     let lender = Node::start(&lender_home);
@@ -118,7 +170,11 @@ fn jobs_run_the_same_with_and_without_a_daemon() {
     let _node = Node::start(&home);
     assert_eq!(run(), without);
     let exit = crate::sight::command(&home, "exit.wasm", "(call $exit (i32.const 9))");
-    home.run([&exit]).finish().expect(9);
+    // Again and again, in workers that have served before.
+    for _ in 0..3 {
+        home.run([&exit]).finish().expect(9);
+        assert_eq!(run(), without);
+    }
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! A job on another machine: the same as here, and when the network or the machine fails, a sentence and 125.
 
 use crate::sight::{both_forms, command, until_no_run_is_left};
-use potluck_tests::{Home, Node, guest, join, pair, processes_of, write_script};
+use potluck_tests::{Home, Node, busy_processes_of, guest, join, pair, write_script};
 use rustix::process::Signal;
 use std::time::{Duration, Instant};
 
@@ -98,7 +98,7 @@ fn a_submitter_that_is_killed_takes_its_remote_run_along() {
     with_lender(|lender, home| {
         let mut job = home.run(["--on", "attic"]).arg(guest("hog")).arg("fuel").start();
         job.wait_for_stdout("taking fuel\n");
-        assert!(processes_of(lender.home().root()).len() > 1, "the run is there");
+        assert!(busy_processes_of(lender.home().root()).len() > 1, "the run is there");
         job.kill();
         until_no_run_is_left(lender.home(), 1);
     });

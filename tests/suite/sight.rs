@@ -1,6 +1,6 @@
 //! What several modules look at in the same way.
 
-use potluck_tests::{Home, processes_of, until};
+use potluck_tests::{Home, busy_processes_of, until};
 use std::path::PathBuf;
 
 /// The two forms of a guest: preview-1 module and preview-2 component.
@@ -29,9 +29,10 @@ pub(crate) fn command(home: &Home, name: &str, body: &str) -> String {
     module(home, name, &text)
 }
 
-/// Waits until no run is under way in a home: no working directory, and no process but `daemons` of them.
+/// Waits until no run is under way in a home: no working directory, and no process but `daemons` of them and workers that
+/// wait.
 pub(crate) fn until_no_run_is_left(home: &Home, daemons: usize) {
     until("the run is gone without a trace", || {
-        (home.scratch_entries().is_empty() && processes_of(home.root()).len() <= daemons).then_some(())
+        (home.scratch_entries().is_empty() && busy_processes_of(home.root()).len() <= daemons).then_some(())
     });
 }

@@ -1,9 +1,10 @@
 //! How the node that has the job is reached for another request than the job itself, and what is answered when it asks
 //! in turn.
 
-use super::Client;
+use super::{Client, daemon};
 use crate::defaults::REQUEST_TIMEOUT;
 use crate::net::link::{CloseCode, Link};
+use crate::paths::Paths;
 use crate::service::embedded::{Embedded, LocalSources, Serving};
 use crate::service::give_artifact;
 use crate::wire::{Cancel, Fault, FaultCode, Frame, FrameStream, JobId, Tag};
@@ -23,6 +24,8 @@ const GIVING_MAX: usize = 4;
 pub(super) enum Door {
     /// The service in this process.
     Here(Embedded),
+    /// The daemon of this machine, over these directories.
+    Daemon(Paths),
     /// A connection to another.
     There(Link),
 }
@@ -36,6 +39,7 @@ impl Door {
                 let (mut stream, _serving) = embedded.serve(request, LocalSources::default());
                 let _ = stream.reader.next().await;
             }
+            Self::Daemon(paths) => daemon::cancel(paths, request).await,
             Self::There(link) => {
                 let Ok(mut stream) = link.open_stream().await else { return };
                 if stream.writer.send(request).await.is_ok() && stream.writer.finish().await.is_ok() {
@@ -64,6 +68,8 @@ pub(super) async fn cancel_when_asked(
 pub(super) enum Carrier {
     /// The service in this process.
     Here(#[expect(dead_code, reason = "held for its drop")] Serving),
+    /// The daemon sees the end of the stream.
+    Daemon,
     /// The connection to another, which was made for this job.
     There(Connection),
 }

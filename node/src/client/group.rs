@@ -2,7 +2,8 @@
 //! one runs; done here where it can be done without.
 
 use super::Client;
-use super::network::{ClientError, KnownPeers, ask, ask_daemon, book, decoded};
+use super::daemon::ask_daemon;
+use super::network::{ClientError, KnownPeers, ask, book, decoded};
 use crate::identity::NodeId;
 use crate::joining::join_alone;
 use crate::net::quic::QuicEndpoint;

@@ -8,7 +8,6 @@ pub use super::sending::{JobCanceller, JobStdin, StdinClosed};
 use super::sending::{Sender, SenderHandles, Sent};
 use crate::identity::NodeId;
 use crate::net::link::{CloseCode, Closed};
-use crate::service::embedded::HERE;
 use crate::wire::{Accepted, Ended, Frame, FrameError, FrameReader, FrameStream, JobId, Need, OutputFile, Stage, Tag};
 use bytes::Bytes;
 use potluck_runtime::{Digest, GuestPath, OutputStream};
@@ -41,7 +40,7 @@ pub struct Job {
 pub enum JobEvent {
     /// A node has taken it.
     Accepted {
-        /// Which; none when it runs inside this process.
+        /// Which; none when it is this machine.
         node: Option<NodeId>,
         /// Its label.
         name: String,
@@ -201,7 +200,7 @@ impl JobEvents {
             Tag::ACCEPTED => {
                 let accepted: Accepted = self.decode(&frame)?;
                 self.accepted.send_replace(true);
-                let node = (accepted.node != HERE).then_some(accepted.node);
+                let node = matches!(self.door, Door::There(_)).then_some(accepted.node);
                 Ok(Some(JobEvent::Accepted { node, name: accepted.name }))
             }
             Tag::NEED => {
@@ -257,9 +256,10 @@ impl JobEvents {
 
     /// A stream that broke, with what the connection knows of why.
     async fn lost(&self, why: &str) -> SubmitError {
-        let closed = match &self.door {
-            Door::There(link) => tokio::time::timeout(CLOSE_TIMEOUT, link.closed()).await.ok(),
-            Door::Here(_) => None,
+        let (closed, why) = match &self.door {
+            Door::There(link) => (tokio::time::timeout(CLOSE_TIMEOUT, link.closed()).await.ok(), why),
+            Door::Here(_) => (None, why),
+            Door::Daemon(_) => (None, "its node has ended"),
         };
         let peer = self.peer.clone();
         if matches!(closed, Some(Closed::There(CloseCode::NOT_A_PEER) | Closed::NotAccepted)) {

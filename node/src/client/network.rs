@@ -1,6 +1,6 @@
-//! How a command reaches others: the daemon of this machine over loopback with the machine's own key, peers over their
-//! addresses from the daemon, the book and a short look around.
+//! How a command reaches peers: over their addresses from the daemon, the book and a short look around.
 
+use super::daemon::ask_daemon;
 use super::target::{WhichPeer, find};
 use super::{Client, Inner};
 use crate::identity::NodeId;
@@ -14,14 +14,12 @@ use crate::trust::book::{Book, BookStore};
 use crate::wire::{Frame, FrameError, FrameStream, PeerList, PeerState, Tag};
 use std::any::Any;
 use std::error::Error;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 /// How long the network is asked who is there, when a peer is not where it was.
 const LOOK_AROUND: Duration = Duration::from_millis(800);
-/// How long a request to the daemon may take; joining another machine is the longest.
-const DAEMON_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Why a command could not do what it was asked. Each text says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -87,22 +85,6 @@ pub(super) struct Reached {
 /// The book as it is now.
 pub(super) fn book(paths: &Paths) -> Result<Book, RecordError> {
     BookStore::in_dir(&paths.data_dir).read()
-}
-
-/// A connection to this machine's daemon, if one runs.
-pub(super) async fn daemon(client: &Client) -> Result<Reached, ClientError> {
-    let node = running(client.paths()).ok_or(ClientError::NoDaemon)?;
-    let identity = client.identity()?;
-    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, node.port));
-    let dialled = dial(&identity, &book(client.paths())?, identity.id(), &[address]).await;
-    let (endpoint, link) = dialled.map_err(|source| ClientError::DaemonSilent { source: Box::new(source) })?;
-    Ok(Reached { link, name: client.config().name.clone(), carrier: Box::new(endpoint) })
-}
-
-/// Asks the daemon, whose answer must be of the tag `wanted`.
-pub(super) async fn ask_daemon(client: &Client, request: Frame, wanted: Tag) -> Result<Frame, ClientError> {
-    let reached = daemon(client).await?;
-    ask(&reached.link, request, wanted, DAEMON_TIMEOUT).await
 }
 
 /// Asks over a link.

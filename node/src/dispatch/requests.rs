@@ -19,15 +19,32 @@ use std::time::Duration;
 
 /// Serves one stream of a link.
 pub(crate) async fn serve_stream(core: Arc<Core>, caller: Caller, link: LinkId, mut stream: FrameStream) {
-    let first = match tokio::time::timeout(REQUEST_TIMEOUT, stream.reader.next()).await {
-        Ok(Ok(Some(first))) => first,
-        Ok(Ok(None)) | Err(_) => return,
+    if let Some(first) = first_frame(&caller, &mut stream).await {
+        serve_request(core, caller, Some(link), first, stream).await;
+    }
+}
+
+/// The frame that names the request, if there is one; a caller that says something else is told.
+pub(super) async fn first_frame(caller: &Caller, stream: &mut FrameStream) -> Option<Frame> {
+    match tokio::time::timeout(REQUEST_TIMEOUT, stream.reader.next()).await {
+        Ok(Ok(first)) => first,
+        Err(_) => None,
         Ok(Err(error)) => {
             tracing::debug!(peer = caller.id.short(), %error, "stream without a request");
             let _ = stream.writer.send_fault(&Fault::new(FaultCode::BAD_MESSAGE, error.to_string())).await;
-            return;
+            None
         }
-    };
+    }
+}
+
+/// Answers one request, which came over this link or over the owner's socket.
+pub(super) async fn serve_request(
+    core: Arc<Core>,
+    caller: Caller,
+    link: Option<LinkId>,
+    first: Frame,
+    mut stream: FrameStream,
+) {
     tracing::trace!(peer = caller.id.short(), request = %first.tag, "request");
     if matches!(first.tag, Tag::SUBMIT | Tag::CANCEL | Tag::FETCH_ARTIFACT) {
         return core.service.serve(caller, first, stream).await;
@@ -50,40 +67,45 @@ pub(crate) async fn serve_stream(core: Arc<Core>, caller: Caller, link: LinkId, 
     }
 }
 
-async fn answer(core: &Arc<Core>, caller: &Caller, link: LinkId, request: &Frame) -> Result<Option<Frame>, Fault> {
+async fn answer(
+    core: &Arc<Core>,
+    caller: &Caller,
+    link: Option<LinkId>,
+    request: &Frame,
+) -> Result<Option<Frame>, Fault> {
     if request.tag.is_for_owner() && caller.role != Role::Owner {
         return Err(Fault::new(FaultCode::NOT_ALLOWED, "only the owner of that machine may ask this"));
     }
     let done = Some(Frame::empty(Tag::DONE));
-    match request.tag {
-        Tag::INFO => Ok(Some(Frame::message(Tag::INFO_IS, &core.info()))),
-        Tag::MEMBERS if caller.role == Role::Peer => members(core, link, request).await.map(Some),
-        Tag::GOODBYE => {
+    match (request.tag, link) {
+        (Tag::INFO, _) => Ok(Some(Frame::message(Tag::INFO_IS, &core.info()))),
+        (Tag::MEMBERS, Some(link)) if caller.role == Role::Peer => members(core, link, request).await.map(Some),
+        (Tag::GOODBYE, Some(link)) => {
             core.report(Event::Goodbye { link }).await;
             Ok(None)
         }
-        Tag::OWNER_PEERS => {
+        (Tag::OWNER_PEERS, _) => {
             let list = PeerList { me: core.info(), peers: core.peers().await? };
             Ok(Some(Frame::message(Tag::PEERS_ARE, &list)))
         }
-        Tag::OWNER_SHUTDOWN => Ok(done),
-        Tag::OWNER_INVITE => invite(core, &decoded(request)?).await.map(Some),
-        Tag::OWNER_JOIN => {
+        (Tag::OWNER_SHUTDOWN, _) => Ok(done),
+        (Tag::OWNER_INVITE, _) => invite(core, &decoded(request)?).await.map(Some),
+        (Tag::OWNER_JOIN, _) => {
             let request: Join = decoded(request)?;
             join_group(core, &request.ticket).await?;
             Ok(done)
         }
-        Tag::OWNER_ADD_PEER => {
+        (Tag::OWNER_ADD_PEER, _) => {
             let request: AddPeer = decoded(request)?;
             add_peer(core, &request.address).await?;
             Ok(done)
         }
-        Tag::OWNER_REMOVE_PEER => {
+        (Tag::OWNER_REMOVE_PEER, _) => {
             let request: RemovePeer = decoded(request)?;
             let (known, _) = core.change_book(move |book| book.remove(&request.peer)).await?;
             if known { Ok(done) } else { Err(Fault::new(FaultCode::NOT_FOUND, "no such peer is trusted here")) }
         }
-        other => {
+        (other, _) => {
             let text = format!("{other} is no request that this node understands here");
             Err(Fault::new(FaultCode::UNSUPPORTED, text))
         }

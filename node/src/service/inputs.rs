@@ -1,17 +1,22 @@
 //! A job's inputs: found among what the submitter lies beside, found in the blob store, or asked for and received.
-//! Bytes are checked against their digest before anything reads them.
+//! Bytes that came are checked against their digest before anything reads them; the owner's own files are read as they lie.
 
 use super::inbound::{Inbound, out_of_place};
 use super::{Stop, blocking, gone};
+use crate::defaults::REQUEST_TIMEOUT;
 use crate::dispatch::Role;
 use crate::store::blobs::{BlobError, BlobLease, BlobStore, BlobWriter};
-use crate::wire::{BlobHead, Fault, FaultCode, FrameWriter, JobFile, JobProgram, Need, SubmitJob, Tag};
+use crate::wire::{
+    BlobHead, Fault, FaultCode, FrameReader, FrameWriter, JobFile, JobProgram, Need, OwnerSources, SubmitJob, Tag,
+};
 use potluck_runtime::Digest;
 use std::collections::HashMap;
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Files of this machine a submitter in this very process points to, so that they are not copied on the way.
+/// Files of this machine its owner points to, so that they are not copied on the way.
 #[derive(Clone, Debug, Default)]
 pub struct LocalSources {
     paths: Arc<HashMap<Digest, PathBuf>>,
@@ -23,6 +28,22 @@ impl LocalSources {
     pub fn new(paths: HashMap<Digest, PathBuf>) -> Self {
         Self { paths: Arc::new(paths) }
     }
+
+    /// Whether a file of that size is where the submitter says.
+    fn has(&self, digest: &Digest, size: u64) -> bool {
+        let Some(path) = self.paths.get(digest) else { return false };
+        std::fs::metadata(path).is_ok_and(|metadata| metadata.is_file() && metadata.len() == size)
+    }
+}
+
+/// What the owner says after a `SUBMIT` of where its blobs lie.
+pub(super) async fn sources(reader: &mut FrameReader) -> Result<LocalSources, Fault> {
+    let named = tokio::time::timeout(REQUEST_TIMEOUT, reader.expect_message(Tag::OWNER_SOURCES)).await;
+    let bad = |text: String| Fault::new(FaultCode::BAD_MESSAGE, text);
+    let named: OwnerSources = named.map_err(|error| bad(error.to_string()))?.map_err(|error| bad(error.to_string()))?;
+    let path = |bytes: Vec<u8>| PathBuf::from(OsString::from_vec(bytes));
+    let paths = named.sources.into_iter().map(|source| (source.digest, path(source.path)));
+    Ok(LocalSources::new(paths.filter(|(_, path)| path.is_absolute()).collect()))
 }
 
 /// Where each blob of a job lies on this machine, for as long as this lives.
@@ -34,9 +55,9 @@ pub(super) struct Inputs {
 impl Inputs {
     /// Where the bytes of this digest lie.
     pub(super) fn path(&self, digest: &Digest) -> Result<&Path, Fault> {
-        let local = self.local.paths.get(digest).map(PathBuf::as_path);
-        local
-            .or_else(|| self.leases.get(digest).map(BlobLease::path))
+        let received = self.leases.get(digest).map(BlobLease::path);
+        received
+            .or_else(|| self.local.paths.get(digest).map(PathBuf::as_path))
             .ok_or_else(|| Fault::new(FaultCode::INTERNAL, format!("blob {} was not asked for", digest.short())))
     }
 }
@@ -54,7 +75,7 @@ pub(super) async fn gather(
     let mut inputs = Inputs { local: local.clone(), leases: HashMap::new() };
     let mut missing = Vec::new();
     for (digest, size) in &wanted {
-        if local.paths.contains_key(digest) {
+        if local.has(digest, *size) {
             continue;
         }
         match blobs.lease(*digest, *size) {

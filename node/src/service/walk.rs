@@ -9,7 +9,7 @@ use crate::dispatch::{Caller, Role};
 use crate::service::environment::GetError;
 use crate::service::gate::{Full, Place};
 use crate::wire::{Accepted, Ended, Fault, FaultCode, Frame, FrameWriter, JobProgram, Stage, SubmitJob, Tag};
-use potluck_runtime::{InputFile, Mount, Outcome, PrepareError, Program, Report, RunRequest};
+use potluck_runtime::{InputFile, Mount, Outcome, PrepareError, Program, Report, RunRequest, Tenant};
 
 /// Answers a `SUBMIT`. A job that is cancelled before or after its run has an end
 /// too.
@@ -59,7 +59,7 @@ async fn accepted_walk(
         inner.images.note(environment, &prepared);
     }
     let laid_out = mounts::lay_out(&inner.mounts_dir, &job.mounts, &inputs, caller.role).await?;
-    let request = request(&job, program, &inputs, laid_out.mounts.clone())?;
+    let request = request(&job, tenant(caller), program, &inputs, laid_out.mounts.clone())?;
     let started = tell_while(&relay, inbound, writer, inner.runtime.start(&prepared, request)).await?;
     let run = started.map_err(|error| {
         tracing::warn!(job = %job.job, error = %super::chain(&error), "job could not be started");
@@ -119,13 +119,28 @@ fn program(job: &SubmitJob, inputs: &Inputs) -> Result<Program, Fault> {
     })
 }
 
-fn request(job: &SubmitJob, program: Program, inputs: &Inputs, mounts: Vec<Mount>) -> Result<RunRequest, Fault> {
+/// For whom a job runs: all that its owner runs is one tenant, each peer is another.
+fn tenant(caller: &Caller) -> Tenant {
+    match caller.role {
+        Role::Owner => Tenant::OWNER,
+        Role::Peer => Tenant::new(*caller.id.as_bytes()),
+    }
+}
+
+fn request(
+    job: &SubmitJob,
+    tenant: Tenant,
+    program: Program,
+    inputs: &Inputs,
+    mounts: Vec<Mount>,
+) -> Result<RunRequest, Fault> {
     let mut files = Vec::with_capacity(job.files.len());
     for file in &job.files {
         let source = inputs.path(&file.digest)?.to_owned();
         files.push(InputFile { guest: file.path.clone(), source, executable: file.executable });
     }
     Ok(RunRequest {
+        tenant,
         program,
         args: job.args.clone(),
         env: job.env.clone(),

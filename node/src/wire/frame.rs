@@ -41,7 +41,7 @@ const PAIR_LEN: usize = 256 * 1024;
 #[must_use]
 pub const fn payload_len_max(tag: Tag) -> usize {
     match tag {
-        Tag::SUBMIT => SUBMIT_LEN_MAX,
+        Tag::SUBMIT | Tag::OWNER_SOURCES => SUBMIT_LEN_MAX,
         Tag::NEED => NEED_LEN_MAX,
         Tag::MEMBERS | Tag::MEMBERS_ARE | Tag::WELCOME | Tag::PEERS_ARE => LIST_LEN_MAX,
         Tag::ENDED => ENDED_LEN_MAX,
@@ -62,6 +62,7 @@ pub const fn payload_len_max(tag: Tag) -> usize {
         | Tag::OWNER_JOIN
         | Tag::OWNER_ADD_PEER
         | Tag::OWNER_REMOVE_PEER
+        | Tag::OWNER_HELLO
         | Tag::ACCEPTED
         | Tag::STAGE
         | Tag::OUTPUT_FILE

@@ -125,6 +125,8 @@ fn sample(tag: Tag) -> Bytes {
         Tag::OWNER_JOIN => message(&Join { ticket: "potluck1abc".into() }),
         Tag::OWNER_ADD_PEER => message(&AddPeer { address: "attic:7420".into() }),
         Tag::OWNER_REMOVE_PEER => message(&RemovePeer { peer: id(3) }),
+        Tag::OWNER_HELLO => message(&OwnerHello { version: "0.1.0".into() }),
+        Tag::OWNER_SOURCES => message(&OwnerSources { sources: vec![OwnerSource { digest, path: b"/a".to_vec() }] }),
         Tag::ACCEPTED => message(&Accepted { job: JobId([2; 16]), node: id(3), name: "attic".into() }),
         Tag::NEED => message(&Need { digests: vec![digest] }),
         Tag::STAGE => message(&Stage::Fetching { what: "python".into(), done: 1, total: Some(2) }),

@@ -109,6 +109,39 @@ pub struct Cancel {
     pub job: JobId,
 }
 
+/// `OWNER_HELLO`: what is at this end of the owner's socket.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OwnerHello {
+    /// The version of the software.
+    pub version: String,
+}
+
+impl OwnerHello {
+    /// This software's.
+    #[must_use]
+    pub fn ours() -> Self {
+        Self { version: env!("CARGO_PKG_VERSION").to_owned() }
+    }
+}
+
+/// `OWNER_SOURCES`: where blobs of the job lie on this machine, so that they are read and not sent. Those that are not
+/// named, or not found there, are asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OwnerSources {
+    /// One for each blob.
+    pub sources: Vec<OwnerSource>,
+}
+
+/// One blob on this machine.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OwnerSource {
+    /// Its name.
+    pub digest: Digest,
+    /// The absolute path of a file with its bytes.
+    #[serde(with = "serde_bytes")]
+    pub path: Vec<u8>,
+}
+
 /// `ACCEPTED`: the job is known here.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Accepted {

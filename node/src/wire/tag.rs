@@ -40,7 +40,7 @@ tags! {
     /// of stdin that nobody reads.
     CANCEL = 22;
 
-    // Requests only the machine's owner may make (same key as the node).
+    // Requests only the machine's owner may make (over the owner's socket, or with the node's own key).
     /// Make an invitation: [`Invite`](super::Invite).
     OWNER_INVITE = 32;
     /// Use an invitation: [`Join`](super::Join).
@@ -53,6 +53,10 @@ tags! {
     OWNER_SHUTDOWN = 36;
     /// Forget a peer: [`RemovePeer`](super::RemovePeer).
     OWNER_REMOVE_PEER = 37;
+    /// Both sides' first word on the owner's socket: [`OwnerHello`](super::OwnerHello).
+    OWNER_HELLO = 38;
+    /// After a `SUBMIT` on the owner's socket, where its blobs lie: [`OwnerSources`](super::OwnerSources).
+    OWNER_SOURCES = 39;
 
     // The walk of a job, from the side that runs it.
     /// The job has an id: [`Accepted`](super::Accepted).

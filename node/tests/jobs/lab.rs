@@ -160,12 +160,20 @@ impl Machine {
         path
     }
 
-    /// Worker processes that this machine has now.
+    /// Worker processes that this machine has now and that have a job: they hold its working directory.
     pub(crate) fn workers(&self) -> usize {
         let mark = self.dir.path().as_os_str().as_encoded_bytes();
-        let processes = std::fs::read_dir("/proc").unwrap().flatten();
-        let lines = processes.filter_map(|process| std::fs::read(process.path().join("cmdline")).ok());
-        lines.filter(|line| line.split(|byte| *byte == 0).any(|word| word == mark)).count()
+        let is_worker = |process: &Path| {
+            let line = std::fs::read(process.join("cmdline")).unwrap_or_default();
+            line.split(|byte| *byte == 0).any(|word| word == mark)
+        };
+        let has_job = |process: &Path| {
+            let files = std::fs::read_dir(process.join("fd")).into_iter().flatten().flatten();
+            let mut files = files.filter_map(|file| std::fs::read_link(file.path()).ok());
+            files.any(|file| file.starts_with(&self.paths.scratch_dir))
+        };
+        let processes = std::fs::read_dir("/proc").unwrap().flatten().map(|process| process.path());
+        processes.filter(|process| is_worker(process) && has_job(process)).count()
     }
 
     fn leftovers(&self) -> usize {

@@ -24,7 +24,8 @@ pub(super) struct DiskGauge {
 impl DiskGauge {
     pub(super) fn new(directories: Vec<PathBuf>, allowed: u64) -> io::Result<Self> {
         let mut gauge = Self { directories, allowed, before: 0, bound: 0 };
-        gauge.before = gauge.measure()?;
+        // Nothing is open yet that could have lost its name.
+        gauge.before = gauge.measure_directories()?;
         Ok(gauge)
     }
 
@@ -44,13 +45,11 @@ impl DiskGauge {
     }
 
     fn measure(&self) -> io::Result<u64> {
-        let mut total = 0;
-        for directory in &self.directories {
-            total += measure_directory(directory)?;
-        }
-        let device =
-            self.directories.first().map(std::fs::symlink_metadata).transpose()?.map(|metadata| metadata.dev());
-        Ok(total + measure_removed(device)?)
+        Ok(self.measure_directories()? + measure_removed(&self.directories)?)
+    }
+
+    fn measure_directories(&self) -> io::Result<u64> {
+        self.directories.iter().try_fold(0, |total, directory| Ok(total + measure_directory(directory)?))
     }
 }
 
@@ -70,13 +69,19 @@ fn measure_directory(directory: &Path) -> io::Result<u64> {
     Ok(total)
 }
 
-/// Files of this process on that device that have no name any more.
-fn measure_removed(device: Option<u64>) -> io::Result<u64> {
+/// Open files that lay in one of the directories and have no name any more. What else this process has open, such as
+/// loaded code that was removed from its cache, is not the run's.
+fn measure_removed(directories: &[PathBuf]) -> io::Result<u64> {
+    let directories: Vec<PathBuf> = directories.iter().map(std::fs::canonicalize).collect::<io::Result<_>>()?;
     let mut total = 0;
     for entry in std::fs::read_dir("/proc/self/fd")? {
-        // The handle of this very listing is among them and gone by the time it is looked at.
-        let Ok(metadata) = std::fs::metadata(entry?.path()) else { continue };
-        if metadata.is_file() && metadata.nlink() == 0 && Some(metadata.dev()) == device {
+        let path = entry?.path();
+        let Ok(place) = std::fs::read_link(&path) else { continue };
+        if !directories.iter().any(|directory| place.starts_with(directory)) {
+            continue;
+        }
+        let Ok(metadata) = std::fs::metadata(&path) else { continue };
+        if metadata.is_file() && metadata.nlink() == 0 {
             total += ENTRY_BYTES + metadata.blocks() * STAT_BLOCK_BYTES;
         }
     }

@@ -1,24 +1,24 @@
-//! Runs one guest: loads its code, gives it what the request names and nothing else, calls it, and says how it ended.
+//! Runs one guest: gives it what the request names and nothing else, calls it, and says how it ended. When that is said,
+//! nothing of the run is left in this process.
 
 use super::disk::DiskGauge;
 use super::fuel::{FUEL_PER_TURN, FuelTank};
 use super::interpreter;
-use super::load;
+use super::loaded::{Loaded, Program};
 use super::memory::MemoryGauge;
 use super::meter::Meter;
 use super::orphan::ParentGone;
-use super::preview1::{self, ModuleGuest};
-use super::preview2::{self, ComponentGuest};
+use super::preview1::ModuleGuest;
+use super::preview2::ComponentGuest;
 use super::stdio::{Inbox, Outbox};
-use crate::engine;
 use crate::limits::{LimitHit, LimitKind};
 use crate::outcome::{Outcome, Report};
-use crate::protocol::{Access, Answer, Boot, CodeKind, Purpose, RunSpec, WarmSpec, tag};
+use crate::protocol::{Access, Answer, Boot, LoadSpec, Purpose, RunSpec, WarmSpec, tag};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use wasmtime::component::ResourceTable;
-use wasmtime::{Engine, Store, Trap, WasmBacktrace};
-use wasmtime_wasi::p2::bindings::Command;
+use wasmtime::{InstancePre, Store, Trap, WasmBacktrace};
+use wasmtime_wasi::p2::bindings::CommandPre;
 use wasmtime_wasi::{FsPerms, I32Exit, WasiCtxBuilder};
 
 /// The most frames of a trap's backtrace that are told.
@@ -27,18 +27,24 @@ const BACKTRACE_FRAMES_MAX: usize = 12;
 const TRAP_LEN_MAX: usize = 4096;
 
 /// Runs the guest to its end.
-pub(super) async fn run(spec: &RunSpec, parent_gone: ParentGone, inbox: Inbox, outbox: &Outbox) -> Answer {
-    let meter = match meter(spec, parent_gone) {
-        Ok(meter) => meter,
-        Err(answer) => return answer,
-    };
-    let ended = match (&spec.boot, spec.kind) {
-        (Boot::Script(_), _) => interpreter::run(spec, meter, inbox, outbox).await,
-        (Boot::Command, CodeKind::Component) => run_component(spec, meter, inbox, outbox).await,
-        (Boot::Command, _) => run_module(spec, meter, inbox, outbox).await,
+pub(super) async fn run(
+    spec: &RunSpec,
+    loaded: &mut Loaded,
+    parent_gone: ParentGone,
+    inbox: Inbox,
+    outbox: &Outbox,
+) -> Answer {
+    let prepared = loaded.program(&code(spec)).and_then(|program| Ok((program, meter(spec, parent_gone)?)));
+    let ended = match prepared {
+        Ok((Program::Module(module), meter)) => run_module(spec, &module, meter, inbox, outbox).await,
+        Ok((Program::Interpreter(interpreter), meter)) => {
+            interpreter::run(spec, &interpreter, meter, inbox, outbox).await
+        }
+        Ok((Program::Component(component), meter)) => run_component(spec, &component, meter, inbox, outbox).await,
+        Err(answer) => Err(answer),
     };
     match ended {
-        Ok(report) => Answer::Report(report),
+        Ok((report, clean)) => Answer::Report { report, clean },
         Err(answer) => answer,
     }
 }
@@ -49,6 +55,14 @@ pub(super) async fn warm(spec: &WarmSpec, parent_gone: ParentGone, inbox: Inbox,
         Ok(meter) => interpreter::warm(spec, meter, inbox, outbox).await.unwrap_or_else(|answer| answer),
         Err(answer) => answer,
     }
+}
+
+fn code(spec: &RunSpec) -> LoadSpec {
+    let purpose = match spec.boot {
+        Boot::Command => Purpose::Command,
+        Boot::Script(_) => Purpose::Interpreter,
+    };
+    LoadSpec { code: spec.code.clone(), kind: spec.kind, purpose }
 }
 
 fn meter(spec: &RunSpec, parent_gone: ParentGone) -> Result<Arc<Meter>, Answer> {
@@ -92,10 +106,13 @@ fn meter_store<T>(store: &mut Store<T>, spec: &RunSpec) -> wasmtime::Result<()> 
     store.fuel_async_yield_interval(Some(FUEL_PER_TURN))
 }
 
-async fn run_module(spec: &RunSpec, meter: Arc<Meter>, inbox: Inbox, outbox: &Outbox) -> Result<Report, Answer> {
-    let engine = command_engine()?;
-    let module = load::module(&engine, &spec.code).map_err(unusable)?;
-    let linker = preview1::linker(&engine).map_err(failed)?;
+async fn run_module(
+    spec: &RunSpec,
+    module: &InstancePre<ModuleGuest>,
+    meter: Arc<Meter>,
+    inbox: Inbox,
+    outbox: &Outbox,
+) -> Result<(Report, bool), Answer> {
     let guest = ModuleGuest {
         wasi: wasi(spec, &meter, inbox, outbox)?.build_p1(),
         memory: MemoryGauge::new(spec.limits.memory_bytes, meter.clone()),
@@ -103,13 +120,13 @@ async fn run_module(spec: &RunSpec, meter: Arc<Meter>, inbox: Inbox, outbox: &Ou
         fuel: FuelTank::new(0),
         replaced: [false; 3],
     };
-    let mut store = Store::new(&engine, guest);
+    let mut store = Store::new(module.module().engine(), guest);
     store.limiter(|guest| &mut guest.memory);
     meter_store(&mut store, spec).map_err(failed)?;
     outbox.ready().map_err(failed)?;
     let started = Instant::now();
     let work = async {
-        let instance = linker.instantiate_async(&mut store, &module).await?;
+        let instance = module.instantiate_async(&mut store).await?;
         let start = instance.get_typed_func::<(), ()>(&mut store, "_start")?;
         start.call_async(&mut store, ()).await.map(|()| 0)
     };
@@ -120,23 +137,26 @@ async fn run_module(spec: &RunSpec, meter: Arc<Meter>, inbox: Inbox, outbox: &Ou
     Ok(report(spec, &meter, Ended { result, elapsed, fuel_used, memory_peak_bytes }))
 }
 
-async fn run_component(spec: &RunSpec, meter: Arc<Meter>, inbox: Inbox, outbox: &Outbox) -> Result<Report, Answer> {
-    let engine = command_engine()?;
-    let component = load::component(&engine, &spec.code).map_err(unusable)?;
-    let linker = preview2::linker(&engine).map_err(failed)?;
+async fn run_component(
+    spec: &RunSpec,
+    component: &CommandPre<ComponentGuest>,
+    meter: Arc<Meter>,
+    inbox: Inbox,
+    outbox: &Outbox,
+) -> Result<(Report, bool), Answer> {
     let guest = ComponentGuest {
         wasi: wasi(spec, &meter, inbox, outbox)?.build(),
         table: ResourceTable::new(),
         memory: MemoryGauge::new(spec.limits.memory_bytes, meter.clone()),
         meter: meter.clone(),
     };
-    let mut store = Store::new(&engine, guest);
+    let mut store = Store::new(component.engine(), guest);
     store.limiter(|guest| &mut guest.memory);
     meter_store(&mut store, spec).map_err(failed)?;
     outbox.ready().map_err(failed)?;
     let started = Instant::now();
     let work = async {
-        let command = Command::instantiate_async(&mut store, &component, &linker).await?;
+        let command = component.instantiate_async(&mut store).await?;
         let result = command.wasi_cli_run().call_run(&mut store).await?;
         Ok(i32::from(result.is_err()))
     };
@@ -145,11 +165,6 @@ async fn run_component(spec: &RunSpec, meter: Arc<Meter>, inbox: Inbox, outbox: 
     let fuel_used = fuel_used(&store, spec)?;
     let memory_peak_bytes = store.data().memory.peak();
     Ok(report(spec, &meter, Ended { result, elapsed, fuel_used, memory_peak_bytes }))
-}
-
-fn command_engine() -> Result<Engine, Answer> {
-    engine::engine(Purpose::Command, None)
-        .map_err(|error| Answer::Failed(format!("cannot set up the engine: {error:#}")))
 }
 
 fn fuel_used<T>(store: &Store<T>, spec: &RunSpec) -> Result<u64, Answer> {
@@ -165,8 +180,8 @@ pub(super) struct Ended {
     pub(super) memory_peak_bytes: u64,
 }
 
-/// What is told of a guest's end.
-pub(super) fn report(spec: &RunSpec, meter: &Meter, ended: Ended) -> Report {
+/// What is told of the run, and whether it left this process as it found it.
+pub(super) fn report(spec: &RunSpec, meter: &Meter, ended: Ended) -> (Report, bool) {
     let wall_ms = u64::try_from(ended.elapsed.as_millis()).unwrap_or(u64::MAX);
     let outcome = match (meter.hit(), ended.result) {
         (Some(hit), _) => Outcome::Limit(hit),
@@ -176,7 +191,8 @@ pub(super) fn report(spec: &RunSpec, meter: &Meter, ended: Ended) -> Report {
         (None, Some(Ok(code))) => Outcome::Exited(code),
         (None, Some(Err(error))) => outcome(&error, spec),
     };
-    Report { outcome, fuel_used: ended.fuel_used, wall_ms, memory_peak_bytes: ended.memory_peak_bytes }
+    let clean = matches!(outcome, Outcome::Exited(_)) && !meter.has_streams();
+    (Report { outcome, fuel_used: ended.fuel_used, wall_ms, memory_peak_bytes: ended.memory_peak_bytes }, clean)
 }
 
 fn outcome(error: &wasmtime::Error, spec: &RunSpec) -> Outcome {

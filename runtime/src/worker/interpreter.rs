@@ -74,12 +74,17 @@ fn memory_bytes(module: &Module) -> Option<u64> {
 }
 
 /// Runs a script to its end.
-pub(super) async fn run(spec: &RunSpec, meter: Arc<Meter>, inbox: Inbox, outbox: &Outbox) -> Result<Report, Answer> {
-    let interpreter = Interpreter::load(&spec.code)?;
+pub(super) async fn run(
+    spec: &RunSpec,
+    interpreter: &Interpreter,
+    meter: Arc<Meter>,
+    inbox: Inbox,
+    outbox: &Outbox,
+) -> Result<(Report, bool), Answer> {
     let image = open_image(spec)?;
     let guest = guest(spec, &meter, inbox, outbox)?;
     outbox.ready().map_err(failed)?;
-    let (ended, _) = follow(&interpreter, spec, image, guest).await?;
+    let (ended, _) = follow(interpreter, spec, image, guest).await?;
     Ok(guest::report(spec, &meter, ended))
 }
 
@@ -89,7 +94,7 @@ pub(super) async fn warm(spec: &WarmSpec, meter: Arc<Meter>, inbox: Inbox, outbo
     let image = open_image(&spec.run)?;
     let guest = guest(&spec.run, &meter, inbox, outbox)?;
     let (ended, script) = follow(&interpreter, &spec.run, image, guest).await?;
-    let report = guest::report(&spec.run, &meter, ended);
+    let (report, _) = guest::report(&spec.run, &meter, ended);
     let refuse = |why: String| Ok(Answer::Refused(Refusal::Image(why)));
     let mut script = match (report.outcome, script) {
         (Outcome::Exited(0), Some(script)) => script,

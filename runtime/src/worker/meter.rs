@@ -19,6 +19,8 @@ struct MeterState {
     files_open: u64,
     files_allowed: u64,
     disk: DiskGauge,
+    /// Streams into files; one that is open may still be written to behind the guest's back.
+    streams: usize,
 }
 
 /// A limit ended the guest; as an error it unwinds the guest's stack.
@@ -35,6 +37,7 @@ impl Meter {
             files_open: 0,
             files_allowed: u64::from(limits.open_files),
             disk,
+            streams: 0,
         };
         Self { parent_gone, state: Mutex::new(state) }
     }
@@ -91,6 +94,21 @@ impl Meter {
     /// Something was opened.
     pub(super) fn opened(&self) {
         self.lock().files_open += 1;
+    }
+
+    /// A stream into a file was opened.
+    pub(super) fn stream_opened(&self) {
+        self.lock().streams += 1;
+    }
+
+    /// A stream into a file was closed, and what was written to it is in the file.
+    pub(super) fn stream_closed(&self) {
+        self.lock().streams -= 1;
+    }
+
+    /// Whether streams into files are open.
+    pub(super) fn has_streams(&self) -> bool {
+        self.lock().streams > 0
     }
 
     /// Something was closed. A guest may close what it did not open, its preopened directories.

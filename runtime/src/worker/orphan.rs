@@ -1,5 +1,5 @@
 //! What a worker does when its parent is gone: it stops the guest's hand, removes what the parent can no longer remove,
-//! and ends. This runs on a thread of its own, whatever the guest is doing.
+//! and ends. This runs on a thread of its own, whatever the guest is doing. Between two orders there is nothing to remove.
 
 use super::EXIT_UNABLE;
 use crate::workspace;
@@ -7,8 +7,8 @@ use rustix::event::{PollFd, PollFlags, poll};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Whether the parent is gone. A guest that still runs makes no more files from then on.
 #[derive(Clone, Default)]
@@ -22,28 +22,51 @@ impl ParentGone {
 
 /// What the parent would have removed.
 pub(super) enum Left {
+    /// Nothing: no order is being carried out.
+    Nothing,
     /// The output of a compilation.
     File(PathBuf),
     /// The scratch directory of a run.
     Directory(PathBuf),
 }
 
-/// Waits for the parent's end of the pipe to close; removes `left` then and ends the process.
-pub(super) fn end_with_parent(pipe: OwnedFd, left: Left) -> io::Result<ParentGone> {
-    let gone = ParentGone::default();
-    let flag = gone.clone();
-    std::thread::Builder::new().name("parent".to_owned()).stack_size(256 << 10).spawn(move || {
-        wait_for_hang_up(&pipe);
-        flag.0.store(true, Ordering::Relaxed);
-        // A parent that is gone cannot be told of trouble; its successor sweeps what is left.
-        match &left {
-            Left::File(path) => drop(std::fs::remove_file(path)),
-            Left::Directory(path) => remove_run(path),
-        }
-        #[expect(clippy::disallowed_methods, reason = "the guest's thread cannot be asked to return")]
-        std::process::exit(i32::from(EXIT_UNABLE));
-    })?;
-    Ok(gone)
+/// Watches the parent.
+pub(super) struct Orphan {
+    gone: ParentGone,
+    left: Arc<Mutex<Left>>,
+}
+
+impl Orphan {
+    /// Waits for the parent's end of the pipe to close; removes what is left then and ends the process.
+    pub(super) fn end_with_parent(pipe: OwnedFd) -> io::Result<Self> {
+        let orphan = Self { gone: ParentGone::default(), left: Arc::new(Mutex::new(Left::Nothing)) };
+        let (flag, left) = (orphan.gone.clone(), orphan.left.clone());
+        std::thread::Builder::new().name("parent".to_owned()).stack_size(256 << 10).spawn(move || {
+            wait_for_hang_up(&pipe);
+            flag.0.store(true, Ordering::Relaxed);
+            // Held to the end, so that no new order begins. A parent that is gone cannot be told of trouble; its
+            // successor sweeps what is left.
+            let left = lock(&left);
+            match &*left {
+                Left::Nothing => {}
+                Left::File(path) => drop(std::fs::remove_file(path)),
+                Left::Directory(path) => remove_run(path),
+            }
+            #[expect(clippy::disallowed_methods, reason = "the guest's thread cannot be asked to return")]
+            std::process::exit(i32::from(EXIT_UNABLE));
+        })?;
+        Ok(orphan)
+    }
+
+    /// From now on this is what is to be removed.
+    pub(super) fn leave(&self, left: Left) -> ParentGone {
+        *lock(&self.left) = left;
+        self.gone.clone()
+    }
+}
+
+fn lock(left: &Mutex<Left>) -> MutexGuard<'_, Left> {
+    left.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn wait_for_hang_up(pipe: &OwnedFd) {

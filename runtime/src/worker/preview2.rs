@@ -117,6 +117,7 @@ fn metered(
     stream: Resource<Box<dyn OutputStream>>,
 ) -> FsResult<Resource<Box<dyn OutputStream>>> {
     let inner = guest.table.delete(stream)?;
+    guest.meter.stream_opened();
     let metered: Box<dyn OutputStream> = Box::new(MeteredStream { inner, meter: guest.meter.clone() });
     Ok(guest.table.push(metered)?)
 }
@@ -185,6 +186,12 @@ fn add_opens(files: &mut LinkerInstance<'_, ComponentGuest>) -> Result<()> {
 struct MeteredStream {
     inner: Box<dyn OutputStream>,
     meter: Arc<Meter>,
+}
+
+impl Drop for MeteredStream {
+    fn drop(&mut self) {
+        self.meter.stream_closed();
+    }
 }
 
 fn trap(limit: LimitReached) -> StreamError {

@@ -2,7 +2,7 @@
 //! prints faster than it is read waits, and stdin is taken from the pipe only as fast as the guest reads it.
 
 use super::meter::Meter;
-use crate::protocol::{self, Answer, CHUNK_LEN_MAX, FrameReader, HEAD_LEN, PIPE_LEN, tag};
+use crate::protocol::{self, Answer, CHUNK_LEN_MAX, HEAD_LEN, PIPE_LEN, tag};
 use bytes::Bytes;
 use std::collections::VecDeque;
 use std::io;
@@ -82,14 +82,19 @@ impl Outbox {
         Ok(())
     }
 
-    /// Says the last word and waits until all is written.
-    pub(super) async fn finish(self, answer: &Answer) -> io::Result<()> {
+    /// Says the last word on an order.
+    pub(super) fn answer(&self, answer: &Answer) -> io::Result<()> {
         let payload = protocol::encode(answer)?;
-        {
-            let mut state = self.shared.lock();
-            state.append(tag::ANSWER, &payload)?;
-            state.finished = true;
-        }
+        let mut state = self.shared.lock();
+        state.append(tag::ANSWER, &payload)?;
+        state.last = None;
+        self.shared.filled.notify_one();
+        Ok(())
+    }
+
+    /// Waits until all that was said is written.
+    pub(super) async fn finish(self) -> io::Result<()> {
+        self.shared.lock().finished = true;
         self.shared.filled.notify_one();
         self.writer.await.map_err(io::Error::other)?
     }
@@ -192,11 +197,12 @@ impl StdoutStream for GuestOutput {
 }
 
 /// The guest's stdin.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub(super) struct Inbox {
     shared: Arc<Incoming>,
 }
 
+#[derive(Default)]
 struct Incoming {
     state: Mutex<IncomingState>,
     changed: Notify,
@@ -207,6 +213,8 @@ struct IncomingState {
     chunks: VecDeque<Bytes>,
     len: usize,
     ended: bool,
+    /// Nobody will read any more.
+    closed: bool,
 }
 
 impl Incoming {
@@ -226,26 +234,34 @@ impl Incoming {
 }
 
 impl Inbox {
-    pub(super) fn open(frames: FrameReader<pipe::Receiver>) -> Self {
-        let shared = Arc::new(Incoming { state: Mutex::new(IncomingState::default()), changed: Notify::new() });
-        // The task ends with the input or, at the latest, with the process.
-        tokio::spawn(read_in(shared.clone(), frames));
-        Self { shared }
-    }
-}
-
-async fn read_in(shared: Arc<Incoming>, mut frames: FrameReader<pipe::Receiver>) {
-    while let Ok(Some((tag::STDIN, bytes))) = frames.next().await {
-        shared.wait(|state| state.len < INPUT_LEN_MAX).await;
+    /// Takes bytes for the guest, waiting while it has enough; drops them when it has ended.
+    pub(super) async fn feed(&self, bytes: Bytes) {
+        self.shared.wait(|state| state.len < INPUT_LEN_MAX || state.closed).await;
         {
-            let mut state = shared.lock();
+            let mut state = self.shared.lock();
+            if state.closed {
+                return;
+            }
             state.len += bytes.len();
             state.chunks.push_back(bytes);
         }
-        shared.changed.notify_waiters();
+        self.shared.changed.notify_waiters();
     }
-    shared.lock().ended = true;
-    shared.changed.notify_waiters();
+
+    /// The guest gets no more.
+    pub(super) fn end(&self) {
+        self.shared.lock().ended = true;
+        self.shared.changed.notify_waiters();
+    }
+
+    /// The guest has ended: whatever it did not read is dropped, as is all that still comes.
+    pub(super) fn close(&self) {
+        {
+            let mut state = self.shared.lock();
+            *state = IncomingState { ended: true, closed: true, ..IncomingState::default() };
+        }
+        self.shared.changed.notify_waiters();
+    }
 }
 
 #[async_trait::async_trait]

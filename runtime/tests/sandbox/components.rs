@@ -1,7 +1,7 @@
 //! What holds for modules holds for components: each limit bites, in the guests that `cargo xtask guests` compiles.
 
-use crate::kit::{Ended, Kit, Test, block_on, request};
-use potluck_runtime::{LimitKind, Limits, Outcome, Program, RunRequest};
+use crate::kit::{Ended, Kit, Test, block_on, both_forms, request};
+use potluck_runtime::{LimitKind, Limits, Outcome, RunRequest};
 use std::path::PathBuf;
 
 pub(crate) const TESTS: &[Test] = &[
@@ -20,17 +20,6 @@ pub(crate) const TESTS: &[Test] = &[
 
 fn limits() -> Limits {
     Limits { wall_ms: 60_000, ..Limits::default() }
-}
-
-/// The guest of this name in its two forms: module and component.
-fn both_forms(name: &str) -> [Program; 2] {
-    let compiled = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../target/guests");
-    let folder = std::env::var_os("POTLUCK_TEST_GUESTS").map_or(compiled, PathBuf::from);
-    [format!("{name}.wasm"), format!("{name}-component.wasm")].map(|name| {
-        let path = folder.join(&name);
-        assert!(path.is_file(), "{} is not there; 'cargo xtask guests' makes it", path.display());
-        Program::Wasm { path, name }
-    })
 }
 
 fn cat() {

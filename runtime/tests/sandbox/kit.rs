@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use potluck_runtime::{
-    Limits, Outcome, OutputStream, Prepared, Program, Report, Run, RunEvent, RunRequest, Runtime, RuntimeConfig,
-    SilentWatch, WorkerCommand,
+    Limits, Outcome, OutputStream, Prepared, Program, Ready, Report, Run, RunEvent, RunRequest, Runtime, RuntimeConfig,
+    SilentWatch, Tenant, WorkerCommand,
 };
 use std::future::Future;
 use std::path::{Path, PathBuf};
@@ -32,6 +32,7 @@ pub(crate) fn config(home: &Path) -> RuntimeConfig {
         scratch_dir: home.join("scratch"),
         cache_bytes_max: 1 << 30,
         worker: WorkerCommand { program: std::env::current_exe().unwrap(), args: vec!["worker".into()] },
+        ready: Ready::none(),
     }
 }
 
@@ -106,6 +107,7 @@ pub(crate) async fn collect(mut events: potluck_runtime::RunEvents) -> Ended {
 
 pub(crate) fn request(program: Program) -> RunRequest {
     RunRequest {
+        tenant: Tenant::OWNER,
         program,
         args: Vec::new(),
         env: Vec::new(),
@@ -114,6 +116,17 @@ pub(crate) fn request(program: Program) -> RunRequest {
         mounts: Vec::new(),
         limits: Limits { wall_ms: 60_000, ..Limits::default() },
     }
+}
+
+/// The guest of this name in its two forms: module and component.
+pub(crate) fn both_forms(name: &str) -> [Program; 2] {
+    let compiled = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../target/guests");
+    let folder = std::env::var_os("POTLUCK_TEST_GUESTS").map_or(compiled, PathBuf::from);
+    [format!("{name}.wasm"), format!("{name}-component.wasm")].map(|name| {
+        let path = folder.join(&name);
+        assert!(path.is_file(), "{} is not there; 'cargo xtask guests' makes it", path.display());
+        Program::Wasm { path, name }
+    })
 }
 
 /// Waits until something holds, at most half a minute.

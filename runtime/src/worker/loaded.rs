@@ -1,0 +1,104 @@
+//! The code a worker has loaded: linked, so that a run only makes a store and an instance. What is kept holds nothing of
+//! any run. A file is known by its inode and times and not by its name, under which other bytes may come to lie.
+
+use super::guest::{failed, unusable};
+use super::interpreter::Interpreter;
+use super::load;
+use super::preview1::{self, ModuleGuest};
+use super::preview2::{self, ComponentGuest};
+use crate::engine;
+use crate::protocol::{Answer, CodeKind, LoadSpec, Purpose};
+use std::collections::VecDeque;
+use std::fs::Metadata;
+use std::os::unix::fs::MetadataExt;
+use std::sync::Arc;
+use wasmtime::{Engine, InstancePre};
+use wasmtime_wasi::p2::bindings::CommandPre;
+
+/// The most programs kept. Each is a mapping of its file and some memory for what the engine knows of it: about 0.1 MB
+/// for a small one, several for an interpreter.
+const LOADED_MAX: usize = 4;
+
+/// Programs ready to be instantiated, the one used last at the end.
+#[derive(Default)]
+pub(super) struct Loaded {
+    engine: Option<Engine>,
+    programs: VecDeque<(FileId, Program)>,
+}
+
+/// One program, linked with what it may import.
+#[derive(Clone)]
+pub(super) enum Program {
+    Module(InstancePre<ModuleGuest>),
+    Component(CommandPre<ComponentGuest>),
+    Interpreter(Arc<Interpreter>),
+}
+
+/// What tells a file from all others, and from itself with other content.
+#[derive(PartialEq, Eq)]
+struct FileId {
+    device: u64,
+    inode: u64,
+    len: u64,
+    modified: (i64, i64),
+}
+
+impl FileId {
+    fn of(metadata: &Metadata) -> Self {
+        Self {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+            len: metadata.len(),
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+        }
+    }
+}
+
+impl Loaded {
+    /// The program, loaded now if it is not yet.
+    pub(super) fn program(&mut self, spec: &LoadSpec) -> Result<Program, Answer> {
+        let metadata = std::fs::metadata(&spec.code).map_err(|error| unusable(error.into()))?;
+        let id = FileId::of(&metadata);
+        let known = self.programs.iter().position(|(known, _)| *known == id);
+        let program = match known.and_then(|at| self.programs.remove(at)) {
+            Some((_, program)) => program,
+            None => self.load(spec)?,
+        };
+        if self.programs.len() == LOADED_MAX {
+            self.programs.pop_front();
+        }
+        self.programs.push_back((id, program.clone()));
+        Ok(program)
+    }
+
+    fn load(&mut self, spec: &LoadSpec) -> Result<Program, Answer> {
+        if spec.purpose == Purpose::Interpreter {
+            return Interpreter::load(&spec.code).map(|interpreter| Program::Interpreter(Arc::new(interpreter)));
+        }
+        let engine = self.engine()?;
+        match spec.kind {
+            CodeKind::Image => Err(failed("a memory image is no program")),
+            CodeKind::Module => {
+                let module = load::module(&engine, &spec.code).map_err(unusable)?;
+                let linker = preview1::linker(&engine).map_err(failed)?;
+                linker.instantiate_pre(&module).map(Program::Module).map_err(failed)
+            }
+            CodeKind::Component => {
+                let component = load::component(&engine, &spec.code).map_err(unusable)?;
+                let linker = preview2::linker(&engine).map_err(failed)?;
+                let pre = linker.instantiate_pre(&component).and_then(CommandPre::new).map_err(failed)?;
+                Ok(Program::Component(pre))
+            }
+        }
+    }
+
+    /// The engine of commands; an interpreter has its own.
+    fn engine(&mut self) -> Result<Engine, Answer> {
+        if let Some(engine) = &self.engine {
+            return Ok(engine.clone());
+        }
+        let engine = engine::engine(Purpose::Command, None)
+            .map_err(|error| Answer::Failed(format!("cannot set up the engine: {error:#}")))?;
+        Ok(self.engine.insert(engine).clone())
+    }
+}
