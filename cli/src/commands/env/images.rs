@@ -64,7 +64,8 @@ pub(super) fn warm(client: &Client, args: WarmArgs) -> anyhow::Result<()> {
         let mut requests = EndRequests::listen()?;
         let making = async {
             client.fetch_environment(&args.environment, &progress).await?;
-            Ok(runtime.make_image(&args.environment, &recipe, &progress).await?)
+            let made = runtime.make_image(&args.environment, &recipe, &progress).await;
+            made.with_context(|| format!("there is no image {} now", args.name))
         };
         tokio::select! {
             made = making => made,
