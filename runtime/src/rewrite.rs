@@ -23,7 +23,8 @@ use std::ops::Range;
 /// The global that holds the fuel that is left; exported under this name, an `i64`, zero at the start. Below zero the
 /// program ends: at a loop with the trap `unreachable`, elsewhere with a call for a pause, which must not return.
 pub(crate) const FUEL_GLOBAL: &str = "potluck_fuel";
-/// The global with the mark below which the fuel must fall for a pause; exported under this name, an `i64`, zero at the start.
+/// The global with the mark below which the fuel must fall for a pause; exported under this name, an `i64`, zero at the
+/// start. It must not be set below zero, or recursion would not end.
 pub(crate) const PAUSE_GLOBAL: &str = "potluck_pause";
 /// The module and the name of the import that is called for a pause: `() -> ()`. It lowers the mark, or is called again at
 /// once. A program that only turns in loops does not pause: what must hold in time needs another thread.
