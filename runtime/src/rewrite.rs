@@ -3,17 +3,32 @@
 //! What comes out, always: every data segment is still counted, so that every instruction names the segment it named, but
 //! empty; every mutable global is exported; names and other custom sections are gone. With its functions imported, the
 //! whole state of an instance is then its one memory and these globals, and a module that could keep state elsewhere is
-//! refused. The same bytes in give the same bytes out. This is pure: it opens no file and compiles nothing.
+//! refused. What runs is charged to a meter that is part of the module (see `meter`), with two globals of its own that are
+//! no state. The same bytes in give the same bytes out. This is pure: it opens no file and compiles nothing.
 
+mod calls;
 mod encode;
+mod meter;
 mod outline;
+mod profile;
+mod teller;
 #[cfg(test)]
 mod tests;
 
 use encode::Encoder;
+use meter::Plan;
 use outline::Outline;
 use std::ops::Range;
 
+/// The global that holds the fuel that is left; exported under this name, an `i64`, zero at the start. Below zero the
+/// program ends: at a loop with the trap `unreachable`, elsewhere with a call for a pause, which must not return.
+pub(crate) const FUEL_GLOBAL: &str = "potluck_fuel";
+/// The global with the mark below which the fuel must fall for a pause; exported under this name, an `i64`, zero at the
+/// start. It must not be set below zero, or recursion would not end.
+pub(crate) const PAUSE_GLOBAL: &str = "potluck_pause";
+/// The module and the name of the import that is called for a pause: `() -> ()`. It lowers the mark, or is called again at
+/// once. A program that only turns in loops does not pause: what must hold in time needs another thread.
+pub(crate) const PAUSE_IMPORT: (&str, &str) = ("potluck", "pause");
 /// The longest module that is rewritten, in bytes; the result and its parts take about as much again.
 const PROGRAM_BYTES_MAX: usize = 512 << 20;
 
@@ -94,7 +109,8 @@ pub(crate) fn rewrite(program: &[u8]) -> Result<Rewritten, RewriteError> {
         return Err(RewriteError::TooLong(program.len()));
     }
     let outline = Outline::read(program)?;
-    let module = Encoder::new(&outline).encode(program)?;
+    let plan = Plan::new(program, &outline)?;
+    let module = Encoder::new(&outline, &plan).encode(program)?;
     let globals = outline.globals.into_iter().map(|global| (global.name, global.value)).collect();
     Ok(Rewritten { module, segments: outline.segments, memory_bytes: outline.memory_bytes, globals })
 }

@@ -1,10 +1,11 @@
 //! What a module holds outside of its code, read before anything is written. A module whose outline is read keeps its
 //! state in one memory of its own and in globals that are numbers; every other is refused here.
 
-use super::{GlobalValue, RewriteError, Segment};
+use super::{FUEL_GLOBAL, GlobalValue, PAUSE_GLOBAL, RewriteError, Segment};
 use wasmparser::{
-    ConstExpr, DataKind, DataSectionReader, ExportSectionReader, GlobalSectionReader, ImportSectionReader,
-    MemorySectionReader, MemoryType, Operator, Parser, Payload, TypeRef,
+    CompositeInnerType, ConstExpr, DataKind, DataSectionReader, ExportSectionReader, FunctionSectionReader,
+    GlobalSectionReader, ImportSectionReader, MemorySectionReader, MemoryType, Operator, Parser, Payload, TypeRef,
+    TypeSectionReader,
 };
 
 /// The bytes of a page of memory.
@@ -35,9 +36,18 @@ pub(super) struct Outline {
     pub(super) segments: Vec<Segment>,
     /// Its mutable globals.
     pub(super) globals: Vec<MutableGlobal>,
+    /// The number of all its globals, imported ones included.
+    pub(super) globals_len: u32,
+    /// The number of its types.
+    pub(super) types_len: u32,
+    /// The number of functions it imports.
+    pub(super) functions_imported: u32,
+    /// How many parameters each of its types has, if it is a function's.
+    parameters: Vec<Option<u32>>,
+    /// The type of each function with a body.
+    functions: Vec<u32>,
     exports: Vec<String>,
     memories: usize,
-    globals_seen: u32,
 }
 
 impl Outline {
@@ -49,7 +59,9 @@ impl Outline {
         let mut outline = Self::default();
         for payload in Parser::new(0).parse_all(program) {
             match payload? {
+                Payload::TypeSection(section) => outline.types(section)?,
                 Payload::ImportSection(section) => outline.imports(section)?,
+                Payload::FunctionSection(section) => outline.functions(section)?,
                 Payload::MemorySection(section) => outline.memories(section)?,
                 Payload::GlobalSection(section) => outline.globals(section)?,
                 Payload::ExportSection(section) => outline.exports(section)?,
@@ -62,6 +74,33 @@ impl Outline {
         Ok(outline)
     }
 
+    /// How many parameters a function with a body has.
+    pub(super) fn parameters(&self, place: usize) -> Option<u32> {
+        let ty = usize::try_from(*self.functions.get(place)?).ok()?;
+        *self.parameters.get(ty)?
+    }
+
+    fn types(&mut self, section: TypeSectionReader<'_>) -> Result<(), RewriteError> {
+        for group in section {
+            for ty in group?.types() {
+                let parameters = match &ty.composite_type.inner {
+                    CompositeInnerType::Func(function) => u32::try_from(function.params().len()).ok(),
+                    _ => None,
+                };
+                self.parameters.push(parameters);
+                self.types_len += 1;
+            }
+        }
+        Ok(())
+    }
+
+    fn functions(&mut self, section: FunctionSectionReader<'_>) -> Result<(), RewriteError> {
+        for ty in section {
+            self.functions.push(ty?);
+        }
+        Ok(())
+    }
+
     fn imports(&mut self, section: ImportSectionReader<'_>) -> Result<(), RewriteError> {
         for import in section.into_imports() {
             let import = import?;
@@ -70,8 +109,9 @@ impl Outline {
                 TypeRef::Global(ty) if ty.mutable => {
                     return Err(RewriteError::GlobalImported(format!("{}.{}", import.module, import.name)));
                 }
-                TypeRef::Global(_) => self.globals_seen += 1,
-                TypeRef::Func(_) | TypeRef::FuncExact(_) | TypeRef::Table(_) | TypeRef::Tag(_) => {}
+                TypeRef::Global(_) => self.globals_len += 1,
+                TypeRef::Func(_) | TypeRef::FuncExact(_) => self.functions_imported += 1,
+                TypeRef::Table(_) | TypeRef::Tag(_) => {}
             }
         }
         Ok(())
@@ -88,8 +128,8 @@ impl Outline {
     fn globals(&mut self, section: GlobalSectionReader<'_>) -> Result<(), RewriteError> {
         for global in section {
             let global = global?;
-            let index = self.globals_seen;
-            self.globals_seen += 1;
+            let index = self.globals_len;
+            self.globals_len += 1;
             if !global.ty.mutable {
                 continue;
             }
@@ -142,10 +182,13 @@ impl Outline {
         if self.exports.is_empty() {
             return Err(RewriteError::Lacks("exports"));
         }
-        match self.globals.iter().find(|global| self.exports.contains(&global.name)) {
-            Some(global) => Err(RewriteError::NameTaken(global.name.clone())),
-            None => Ok(()),
+        let added = self.globals.iter().map(|global| &global.name[..]).chain([FUEL_GLOBAL, PAUSE_GLOBAL]);
+        for name in added {
+            if self.exports.iter().any(|export| export == name) {
+                return Err(RewriteError::NameTaken(name.to_owned()));
+            }
         }
+        Ok(())
     }
 }
 
