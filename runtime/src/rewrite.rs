@@ -15,6 +15,7 @@ mod teller;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use crate::image::GlobalValue;
 use encode::Encoder;
 use meter::Plan;
 use outline::Outline;
@@ -29,6 +30,8 @@ pub(crate) const PAUSE_GLOBAL: &str = "potluck_pause";
 /// The module and the name of the import that is called for a pause: `() -> ()`. It lowers the mark, or is called again at
 /// once. A program that only turns in loops does not pause: what must hold in time needs another thread.
 pub(crate) const PAUSE_IMPORT: (&str, &str) = ("potluck", "pause");
+/// How the exported names of the mutable globals begin, which together with the memory are the program's state.
+pub(crate) const GLOBAL_PREFIX: &str = "potluck_global_";
 /// The longest module that is rewritten, in bytes; the result and its parts take about as much again.
 const PROGRAM_BYTES_MAX: usize = 512 << 20;
 
@@ -54,12 +57,6 @@ pub(crate) struct Segment {
     /// Where in the original program they stand.
     pub(crate) bytes: Range<usize>,
 }
-
-pub(crate) use crate::image::GlobalValue;
-
-pub(crate) const GLOBAL_PREFIX: &str = "potluck_global_";
-pub(crate) const FUEL_GLOBAL: &str = "potluck_fuel";
-pub(crate) const REFUEL: (&str, &str) = ("potluck", "refuel");
 
 /// A module cannot be run over memory images.
 #[derive(Debug, thiserror::Error)]

@@ -1,7 +1,7 @@
 //! What a module holds outside of its code, read before anything is written. A module whose outline is read keeps its
 //! state in one memory of its own and in globals that are numbers; every other is refused here.
 
-use super::{FUEL_GLOBAL, GlobalValue, PAUSE_GLOBAL, RewriteError, Segment};
+use super::{FUEL_GLOBAL, GLOBAL_PREFIX, GlobalValue, PAUSE_GLOBAL, RewriteError, Segment};
 use wasmparser::{
     CompositeInnerType, ConstExpr, DataKind, DataSectionReader, ExportSectionReader, FunctionSectionReader,
     GlobalSectionReader, ImportSectionReader, MemorySectionReader, MemoryType, Operator, Parser, Payload, TypeRef,
@@ -137,7 +137,7 @@ impl Outline {
                 return Err(RewriteError::TooMany(MUTABLE_GLOBALS_MAX, "mutable globals"));
             }
             let value = number(&global.init_expr)?.ok_or(RewriteError::Global(index))?;
-            self.globals.push(MutableGlobal { index, name: format!("potluck_global_{index}"), value });
+            self.globals.push(MutableGlobal { index, name: format!("{GLOBAL_PREFIX}{index}"), value });
         }
         Ok(())
     }

@@ -2,7 +2,7 @@
 //! nothing of the run is left in this process.
 
 use super::disk::DiskGauge;
-use super::fuel::{FUEL_PER_TURN, FuelTank};
+use super::fuel::FUEL_PER_TURN;
 use super::interpreter;
 use super::loaded::{Loaded, Program};
 use super::memory::MemoryGauge;
@@ -117,7 +117,7 @@ async fn run_module(
         wasi: wasi(spec, &meter, inbox, outbox)?.build_p1(),
         memory: MemoryGauge::new(spec.limits.memory_bytes, meter.clone()),
         meter: meter.clone(),
-        fuel: FuelTank::new(0),
+        fuel: 0,
         replaced: [false; 3],
     };
     let mut store = Store::new(module.module().engine(), guest);

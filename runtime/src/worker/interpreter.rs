@@ -1,7 +1,7 @@
 //! Runs scripts: an interpreter whose code is loaded and whose memory is mapped from an image. Also makes images, by running
 //! the interpreter over another image and keeping what its memory has become.
 
-use super::fuel::{self, FuelTank};
+use super::fuel;
 use super::guest::{self, Ended, failed, unusable};
 use super::image_memory::ImageMemories;
 use super::load;
@@ -124,7 +124,11 @@ async fn follow(
     let result = tokio::time::timeout(spec.limits.wall(), work).await.ok();
     let elapsed = started.elapsed();
     let (fuel_used, memory_peak_bytes) = match &mut script {
-        Some(script) => (fuel::used(&mut script.store, Some(script.instance)), script.store.data().memory.peak()),
+        Some(script) => {
+            let meter = script.store.data().meter.clone();
+            let used = fuel::settle(&mut script.store, script.instance, result.as_ref(), &meter).map_err(failed)?;
+            (used, script.store.data().memory.peak())
+        }
         None => (0, 0),
     };
     Ok((Ended { result, elapsed, fuel_used, memory_peak_bytes }, script))
@@ -140,7 +144,7 @@ fn guest(spec: &RunSpec, meter: &Arc<Meter>, inbox: Inbox, outbox: &Outbox) -> R
         wasi: guest::wasi(spec, meter, inbox, outbox)?.build_p1(),
         memory: MemoryGauge::new(spec.limits.memory_bytes, meter.clone()),
         meter: meter.clone(),
-        fuel: FuelTank::new(spec.limits.fuel),
+        fuel: spec.limits.fuel,
         replaced: [false; 3],
     })
 }
