@@ -291,6 +291,9 @@ impl Client {
 }
 
 async fn read(submission: Submission, id: JobId, mounts_by: MountsBy) -> Result<Packed, SubmitError> {
+    if packing::is_quick(&submission) {
+        return pack(&submission, id, mounts_by);
+    }
     crate::service::blocking(move || pack(&submission, id, mounts_by)).await
 }
 

@@ -266,6 +266,7 @@ impl JobService for Jobs {
     async fn shutdown(&self) {
         self.inner.leaving.send_replace(true);
         self.inner.gate.empty().await;
+        self.inner.runtime.stand_down();
     }
 }
 

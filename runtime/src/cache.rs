@@ -10,7 +10,7 @@ use crate::workspace::private_directory;
 use rustix::fs::FlockOperation;
 use serde::{Deserialize, Serialize};
 use std::fs::{File, FileTimes};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -253,14 +253,16 @@ impl Cache {
     }
 
     fn read_note(&self, key: CodeKey) -> io::Result<Note> {
-        let file = open_own(&self.note_path(key)).map_err(|error| match error.kind() {
+        let mut file = open_own(&self.note_path(key)).map_err(|error| match error.kind() {
             io::ErrorKind::NotFound => invalid("its note is missing"),
             _ => error,
         })?;
         if file.metadata()?.len() > NOTE_LEN_MAX {
             return Err(invalid("its note is too long"));
         }
-        let note: Note = rmp_serde::from_read(file).map_err(|_| invalid("its note is damaged"))?;
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes)?;
+        let note: Note = rmp_serde::from_slice(&bytes).map_err(|_| invalid("its note is damaged"))?;
         if note.version != NOTE_VERSION {
             return Err(invalid("its note is of another version"));
         }

@@ -1,9 +1,13 @@
 //! A BLAKE3 digest: the name of some bytes. Two things with one digest are the same bytes, wherever they came from.
 
+mod known;
+
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
 use std::io::{self, Read};
 use std::str::FromStr;
+
+pub(crate) use known::KnownDigests;
 
 /// The BLAKE3 digest of some bytes; 32 bytes, printed as 64 lower-case hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

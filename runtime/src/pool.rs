@@ -5,6 +5,7 @@ use crate::job::Tenant;
 use crate::protocol::{Answer, LoadSpec, Purpose, Spec, decode, tag};
 use crate::runtime::WorkerCommand;
 use crate::worker_process::{Line, Worker};
+use crate::workspace::Scratch;
 use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -39,6 +40,8 @@ impl Ready {
 pub(crate) struct Pool {
     command: WorkerCommand,
     ready: Ready,
+    /// The directories that runs leave to each other go with the workers.
+    scratch: Arc<Scratch>,
     state: Mutex<State>,
 }
 
@@ -53,6 +56,7 @@ struct State {
     wanted: Option<Instant>,
     refilling: bool,
     watched: bool,
+    closed: bool,
 }
 
 struct Kept {
@@ -62,8 +66,8 @@ struct Kept {
 }
 
 impl Pool {
-    pub(crate) fn new(command: WorkerCommand, ready: Ready) -> Arc<Self> {
-        Arc::new(Self { command, ready, state: Mutex::default() })
+    pub(crate) fn new(command: WorkerCommand, ready: Ready, scratch: Arc<Scratch>) -> Arc<Self> {
+        Arc::new(Self { command, ready, scratch, state: Mutex::default() })
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -109,11 +113,11 @@ impl Pool {
 
     /// Takes a worker back for the same tenant. It has ended a run cleanly and waits for its next order.
     pub(crate) fn keep(self: &Arc<Self>, tenant: Tenant, line: Line) {
-        if self.ready.kept_max == 0 {
-            return;
-        }
         let surplus = {
             let mut state = self.lock();
+            if state.closed {
+                return;
+            }
             state.kept.push(Kept { tenant, line, since: Instant::now() });
             (state.kept.len() > self.ready.kept_max).then(|| state.kept.remove(0))
         };
@@ -124,14 +128,25 @@ impl Pool {
 
     /// Whether workers are kept at all.
     pub(crate) fn keeps(&self) -> bool {
-        self.ready.kept_max > 0
+        self.ready.kept_max > 0 && !self.lock().closed
+    }
+
+    /// Ends all that wait, for good.
+    pub(crate) fn close(&self) {
+        let ended = {
+            let mut state = self.lock();
+            state.closed = true;
+            (std::mem::take(&mut state.spares), std::mem::take(&mut state.kept))
+        };
+        drop(ended);
+        self.scratch.clear_shelf(Duration::ZERO);
     }
 
     /// Starts spares beside what runs, as many as are worth having.
     pub(crate) fn refill(self: &Arc<Self>) {
         {
             let mut state = self.lock();
-            if state.refilling || state.spares.len() >= self.spares_wanted(&state) {
+            if state.refilling || state.closed || state.spares.len() >= self.spares_wanted(&state) {
                 return;
             }
             state.refilling = true;
@@ -141,7 +156,7 @@ impl Pool {
             tokio::time::sleep(REFILL_PAUSE).await;
             while pool.is_short() {
                 match pool.spare().await {
-                    Ok(line) => pool.lock().spares.push(line),
+                    Ok(line) => pool.add_spare(line),
                     Err(error) => {
                         tracing::warn!(%error, "no worker could be started to wait for a job");
                         break;
@@ -155,7 +170,14 @@ impl Pool {
 
     fn is_short(&self) -> bool {
         let state = self.lock();
-        state.spares.len() < self.spares_wanted(&state)
+        !state.closed && state.spares.len() < self.spares_wanted(&state)
+    }
+
+    fn add_spare(&self, line: Line) {
+        let mut state = self.lock();
+        if !state.closed {
+            state.spares.push(line);
+        }
     }
 
     /// One, or all that may be, while they are taken.
@@ -196,6 +218,7 @@ impl Pool {
 
     /// Whether more may have to end later.
     fn shrink(&self) -> bool {
+        self.scratch.clear_shelf(self.ready.idle);
         let mut ended = Vec::new();
         let mut state = self.lock();
         let wanted = self.spares_wanted(&state);
@@ -209,8 +232,12 @@ impl Pool {
                 ended.push(kept.line);
             }
         }
-        state.watched = state.may_shrink();
-        state.watched
+        state.watched = state.may_shrink() || self.scratch.has_shelved();
+        let watched = state.watched;
+        drop(state);
+        // Workers whose last handles go are killed.
+        drop(ended);
+        watched
     }
 }
 

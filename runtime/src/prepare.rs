@@ -143,7 +143,7 @@ impl Runtime {
     pub async fn prepare(&self, program: &Program, watch: &dyn Watch) -> Result<Prepared, PrepareError> {
         match program {
             Program::Wasm { path, name } => {
-                let key = self.code_key(content_digest(path).await?, Purpose::Command)?;
+                let key = self.code_key(self.content_digest(path).await?, Purpose::Command)?;
                 let job = Job { source: path.clone(), what: name.clone(), making: Making::Code(Purpose::Command), key };
                 let (code, warning) = self.made(&job, watch).await?;
                 watch.stage(Stage::Ready);
@@ -276,6 +276,25 @@ impl Runtime {
         }
     }
 
+    async fn content_digest(&self, path: &Path) -> Result<Digest, PrepareError> {
+        let fail = |source| PrepareError::NotFound { path: path.to_owned(), source };
+        let file = File::open(path).map_err(fail)?;
+        let metadata = file.metadata().map_err(fail)?;
+        if !metadata.is_file() {
+            return Err(PrepareError::NotAProgram {
+                path: path.to_owned(),
+                why: "it is not a regular file".to_owned(),
+            });
+        }
+        if let Some(digest) = self.known_digests().find(&metadata) {
+            return Ok(digest);
+        }
+        let digest = tokio::task::spawn_blocking(move || Digest::of_reader(file)).await;
+        let (digest, _) = digest.map_err(io::Error::other).flatten().map_err(fail)?;
+        self.known_digests().note(&metadata, digest);
+        Ok(digest)
+    }
+
     pub(crate) fn code_key(&self, digest: Digest, purpose: Purpose) -> Result<CodeKey, PrepareError> {
         let fingerprint = self.fingerprint(purpose)?;
         let mut name = [0u8; 40];
@@ -354,17 +373,6 @@ impl Job {
 /// The name of some script; which one does not matter to what is compiled for it.
 pub(crate) fn any_entry() -> GuestPath {
     GuestPath::parse("main.py").expect("a plain file name is a guest path")
-}
-
-async fn content_digest(path: &Path) -> Result<Digest, PrepareError> {
-    let fail = |source| PrepareError::NotFound { path: path.to_owned(), source };
-    let file = File::open(path).map_err(fail)?;
-    if !file.metadata().map_err(fail)?.is_file() {
-        return Err(PrepareError::NotAProgram { path: path.to_owned(), why: "it is not a regular file".to_owned() });
-    }
-    let digest = tokio::task::spawn_blocking(move || Digest::of_reader(file)).await;
-    let (digest, _) = digest.map_err(io::Error::other).flatten().map_err(fail)?;
-    Ok(digest)
 }
 
 /// A file in memory and the path by which a worker reaches it while we hold it, for code that finds no room on disk.

@@ -119,6 +119,8 @@ pub(crate) struct RunSpec {
     pub(crate) preopens: Vec<Preopen>,
     /// Removed if the parent dies.
     pub(crate) scratch: PathBuf,
+    /// Whether the directories the guest may write to are empty.
+    pub(crate) bare: bool,
     pub(crate) limits: Limits,
 }
 

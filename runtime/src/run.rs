@@ -191,6 +191,9 @@ impl RunEvents {
         self.over.send_replace(true);
         if clean && line.frames.is_empty() && self.back.pool.keeps() && self.canceller.disarm() {
             line.worker.release();
+            if let Some(workspace) = &self.workspace {
+                workspace.settle();
+            }
             if let Some(line) = self.line.take() {
                 self.back.keep(line);
             }

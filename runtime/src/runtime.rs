@@ -1,8 +1,9 @@
 //! The crate's door: a [`Runtime`] owns the directories and knows how to start workers. Cloned, it is the same one.
 
 use crate::cache::Cache;
+use crate::digest::KnownDigests;
 use crate::engine::{self, ENGINE_VERSION};
-use crate::job::{GuestPath, Mount, Program, RunRequest};
+use crate::job::{GuestPath, Mount, Program, RunRequest, Tenant};
 use crate::pool::{Pool, Ready};
 use crate::prepare::{PrepareError, Prepared};
 use crate::protocol::{Access, Answer, Boot, LoadSpec, Preopen, Purpose, RunSpec, Spec, decode, tag};
@@ -59,6 +60,7 @@ struct Inner {
     environments: Environments,
     scratch: Arc<Scratch>,
     pool: Arc<Pool>,
+    known_digests: KnownDigests,
     fingerprints: [OnceLock<u64>; 2],
 }
 
@@ -105,11 +107,21 @@ impl Runtime {
         }
         let code_dir = config.cache_dir.join("code");
         let cache = Cache::open(&code_dir, config.cache_bytes_max).map_err(fail(&code_dir, "compiled code"))?;
-        let scratch = Scratch::open(&config.scratch_dir).map_err(fail(&config.scratch_dir, "running jobs"))?;
+        let scratch = Scratch::open(&config.scratch_dir, config.ready.kept_max)
+            .map_err(fail(&config.scratch_dir, "running jobs"))?;
         let fingerprints = [OnceLock::new(), OnceLock::new()];
         let environments = Environments::new(&config.cache_dir);
-        let pool = Pool::new(config.worker, config.ready);
-        Ok(Self { inner: Arc::new(Inner { cache, environments, scratch, pool, fingerprints }) })
+        let pool = Pool::new(config.worker, config.ready, scratch.clone());
+        Ok(Self {
+            inner: Arc::new(Inner {
+                cache,
+                environments,
+                scratch,
+                pool,
+                known_digests: KnownDigests::default(),
+                fingerprints,
+            }),
+        })
     }
 
     /// The engine's name and version, as peers compare it.
@@ -121,6 +133,11 @@ impl Runtime {
     /// Starts the first worker that waits for a job, if any is to wait. Must be called within a Tokio runtime.
     pub fn make_ready(&self) {
         self.inner.pool.refill();
+    }
+
+    /// Ends the workers that wait; from now on none does.
+    pub fn stand_down(&self) {
+        self.inner.pool.close();
     }
 
     /// Lays out a working directory and has a worker run the program in it.
@@ -147,10 +164,19 @@ impl Runtime {
     }
 
     async fn lay_out(&self, request: RunRequest) -> Result<(Workspace, RunRequest), StartError> {
+        let shelved = self.inner.scratch.shelved(request.tenant, request.limits.disk_bytes);
+        let is_bare = request.inputs.is_empty() && request.directories.is_empty();
+        let shelved = match shelved {
+            Some(workspace) if is_bare => return Ok((workspace, request)),
+            shelved => shelved,
+        };
         let this = self.clone();
         let work = move || {
-            let mut workspace = this.inner.scratch.workspace(request.limits.disk_bytes).map_err(layout)?;
-            workspace.lay_out(&request.inputs, &request.directories).map_err(layout)?;
+            let fresh = || this.inner.scratch.workspace(request.tenant, request.limits.disk_bytes);
+            let mut workspace = shelved.map_or_else(fresh, Ok).map_err(layout)?;
+            if !is_bare {
+                workspace.lay_out(&request.inputs, &request.directories).map_err(layout)?;
+            }
             Ok((workspace, request))
         };
         tokio::task::spawn_blocking(work).await.map_err(layout)?
@@ -228,11 +254,15 @@ impl Runtime {
 
     /// An empty working directory.
     pub(crate) fn scratch_directory(&self, disk_bytes: u64) -> io::Result<Workspace> {
-        self.inner.scratch.workspace(disk_bytes)
+        self.inner.scratch.workspace(Tenant::OWNER, disk_bytes)
     }
 
     pub(crate) fn cache(&self) -> &Cache {
         &self.inner.cache
+    }
+
+    pub(crate) fn known_digests(&self) -> &KnownDigests {
+        &self.inner.known_digests
     }
 
     pub(crate) fn pool(&self) -> &Pool {
@@ -297,6 +327,7 @@ fn run_spec(prepared: &Prepared, request: &RunRequest, workspace: &Workspace) ->
         env,
         preopens,
         scratch: workspace.path().to_owned(),
+        bare: workspace.is_bare(),
         limits: request.limits.clone(),
     }
 }

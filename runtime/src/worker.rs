@@ -94,7 +94,6 @@ async fn serve(mut orders: Orders, orphan: &Orphan, outbox: &Outbox) -> io::Resu
                 let parent_gone = orphan.leave(Left::Directory(spec.scratch.clone()));
                 let answer = guest::run(&spec, &mut loaded, parent_gone, inbox.clone(), outbox).await;
                 inbox.close();
-                orphan.leave(Left::Nothing);
                 answer
             }
         };

@@ -29,6 +29,14 @@ pub(crate) struct Line {
     loaded: VecDeque<PathBuf>,
 }
 
+impl Drop for Line {
+    fn drop(&mut self) {
+        // The worker is killed when its last handle goes. If the pipe closed before, it would take that for our death and
+        // remove what its last run has left, which we may still be reading.
+        self.worker.hold_if_free(self.stdin.clone());
+    }
+}
+
 impl Line {
     /// Tells the worker what to do.
     pub(crate) async fn order(&mut self, spec: &Spec) -> io::Result<()> {
@@ -138,6 +146,10 @@ impl Worker {
     pub(crate) fn hold(&self, keep: impl Send + 'static) {
         let before = self.keep.lock().unwrap_or_else(PoisonError::into_inner).replace(Box::new(keep));
         drop(before);
+    }
+
+    fn hold_if_free(&self, keep: impl Send + 'static) {
+        self.keep.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(|| Box::new(keep));
     }
 
     /// Lets go of what was held.

@@ -1,9 +1,9 @@
 //! Scratch directories. Each [`Runtime`](crate::Runtime) with runs owns one directory, held by a file lock; each run has one
-//! inside it: `root` (the guest's working directory) and `tmp`. Whatever dies, a directory whose owner's lock is free is
-//! removed by the next one that opens the same place.
+//! inside it: `root` (the guest's working directory) and `tmp`. A run that left both empty may leave them to the next run of
+//! its tenant. Whatever dies, a directory whose owner's lock is free is removed by the next one that opens the same place.
 
 use crate::digest::Digest;
-use crate::job::{GuestPath, InputFile};
+use crate::job::{GuestPath, InputFile, Tenant};
 use cap_std::ambient_authority;
 use cap_std::fs::{Dir, DirBuilder, Metadata, MetadataExt, OpenOptions, OpenOptionsExt};
 use rustix::fs::FlockOperation;
@@ -12,9 +12,9 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const LOCK_NAME: &str = ".lock";
 const OWNER_PREFIX: &str = "owner-";
@@ -28,6 +28,16 @@ pub(crate) struct Scratch {
     parent: PathBuf,
     next_run: AtomicU64,
     owner: Mutex<Option<Owner>>,
+    /// Empty directories for the next runs; each counts as a run of the owner's.
+    shelf: Mutex<Vec<Shelved>>,
+    shelf_max: usize,
+}
+
+/// The directories of a run that is over, as empty as they were made.
+struct Shelved {
+    dir: PathBuf,
+    tenant: Tenant,
+    since: Instant,
 }
 
 /// The directory of this runtime, and the lock that says its owner lives.
@@ -38,25 +48,66 @@ struct Owner {
 }
 
 impl Scratch {
-    /// Removes the directories under `parent` whose owner is gone.
-    pub(crate) fn open(parent: &Path) -> io::Result<Arc<Self>> {
+    /// Removes the directories under `parent` whose owner is gone. At most `shelf_max` empty directories are kept.
+    pub(crate) fn open(parent: &Path, shelf_max: usize) -> io::Result<Arc<Self>> {
         private_directory(parent)?;
         let _gate = gate(parent)?;
         sweep(parent)?;
-        Ok(Arc::new(Self { parent: parent.to_owned(), next_run: AtomicU64::new(0), owner: Mutex::new(None) }))
+        Ok(Arc::new(Self {
+            parent: parent.to_owned(),
+            next_run: AtomicU64::new(0),
+            owner: Mutex::new(None),
+            shelf: Mutex::default(),
+            shelf_max,
+        }))
     }
 
-    /// A fresh directory for one run.
-    pub(crate) fn workspace(self: &Arc<Self>, disk_bytes: u64) -> io::Result<Workspace> {
+    /// Empty directories an earlier run of the tenant has left, if there are any.
+    pub(crate) fn shelved(self: &Arc<Self>, tenant: Tenant, disk_bytes: u64) -> Option<Workspace> {
+        let mut shelf = self.shelf();
+        let at = shelf.iter().rposition(|shelved| shelved.tenant == tenant)?;
+        let dir = shelf.remove(at).dir;
+        Some(Workspace::new(dir, tenant, disk_bytes, self.clone()))
+    }
+
+    /// Fresh directories for one run.
+    pub(crate) fn workspace(self: &Arc<Self>, tenant: Tenant, disk_bytes: u64) -> io::Result<Workspace> {
         let serial = self.next_run.fetch_add(1, Ordering::Relaxed);
         let dir = self.enter()?.join(format!("run-{serial}"));
-        let workspace = Workspace { dir, laid: BTreeMap::new(), disk_bytes, scratch: self.clone() };
+        let workspace = Workspace::new(dir, tenant, disk_bytes, self.clone());
         let mut builder = std::fs::DirBuilder::new();
         builder.mode(0o700);
         builder.create(&workspace.dir)?;
         builder.create(workspace.root_path())?;
         builder.create(workspace.tmp_path())?;
         Ok(workspace)
+    }
+
+    /// Removes the empty directories that nobody took for that long.
+    pub(crate) fn clear_shelf(&self, age: Duration) {
+        let old: Vec<Shelved> = self.shelf().extract_if(.., |shelved| shelved.since.elapsed() >= age).collect();
+        for shelved in old {
+            remove_directory(&shelved.dir);
+            self.leave();
+        }
+    }
+
+    pub(crate) fn has_shelved(&self) -> bool {
+        !self.shelf().is_empty()
+    }
+
+    /// Whether there was room for these directories.
+    fn shelve(&self, dir: &Path, tenant: Tenant) -> bool {
+        let mut shelf = self.shelf();
+        let has_room = shelf.len() < self.shelf_max;
+        if has_room {
+            shelf.push(Shelved { dir: dir.to_owned(), tenant, since: Instant::now() });
+        }
+        has_room
+    }
+
+    fn shelf(&self) -> MutexGuard<'_, Vec<Shelved>> {
+        self.shelf.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn owner(&self) -> MutexGuard<'_, Option<Owner>> {
@@ -84,6 +135,12 @@ impl Scratch {
             remove_directory(&owner.dir);
             *place = None;
         }
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        self.clear_shelf(Duration::ZERO);
     }
 }
 
@@ -207,9 +264,14 @@ pub(crate) fn private_directory(dir: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// The directories of one run; removed when dropped.
+/// The directories of one run; removed when dropped, or left to the next run.
 pub(crate) struct Workspace {
     dir: PathBuf,
+    tenant: Tenant,
+    /// Whether the run ended so that nobody can write to the directories any more.
+    settled: AtomicBool,
+    /// Whether nothing was put into them before the run.
+    bare: bool,
     laid: BTreeMap<GuestPath, Laid>,
     disk_bytes: u64,
     scratch: Arc<Scratch>,
@@ -225,6 +287,26 @@ struct Laid {
 }
 
 impl Workspace {
+    fn new(dir: PathBuf, tenant: Tenant, disk_bytes: u64, scratch: Arc<Scratch>) -> Self {
+        let settled = AtomicBool::new(false);
+        Self { dir, tenant, settled, bare: true, laid: BTreeMap::new(), disk_bytes, scratch }
+    }
+
+    /// Says that the run has ended cleanly; if it left nothing, its directories may serve again.
+    pub(crate) fn settle(&self) {
+        self.settled.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the guest finds nothing in its directories.
+    pub(crate) fn is_bare(&self) -> bool {
+        self.bare
+    }
+
+    fn is_as_made(&self) -> bool {
+        let is_empty = |dir: PathBuf| std::fs::read_dir(dir).is_ok_and(|mut entries| entries.next().is_none());
+        self.settled.load(Ordering::Relaxed) && is_empty(self.root_path()) && is_empty(self.tmp_path())
+    }
+
     /// The whole scratch directory of the run.
     pub(crate) fn path(&self) -> &Path {
         &self.dir
@@ -246,6 +328,7 @@ impl Workspace {
 
     /// Copies the inputs in and makes the empty directories. The error names the input.
     pub(crate) fn lay_out(&mut self, inputs: &[InputFile], directories: &[GuestPath]) -> Result<u64, LayoutError> {
+        self.bare = false;
         let root = self.root().map_err(|source| LayoutError { path: ".".to_owned(), source })?;
         let mut total = 0;
         for directory in directories {
@@ -285,8 +368,10 @@ impl Workspace {
 
 impl Drop for Workspace {
     fn drop(&mut self) {
-        remove_directory(&self.dir);
-        self.scratch.leave();
+        if !(self.is_as_made() && self.scratch.shelve(&self.dir, self.tenant)) {
+            remove_directory(&self.dir);
+            self.scratch.leave();
+        }
     }
 }
 
@@ -335,7 +420,7 @@ mod tests {
     #[test]
     fn the_directory_of_an_owner_that_is_still_dying_is_removed_once_its_lock_is_free() {
         let parent = tempfile::tempdir().unwrap();
-        let scratch = Scratch::open(parent.path()).unwrap();
+        let scratch = Scratch::open(parent.path(), 0).unwrap();
         let owner = scratch.enter().unwrap();
         let dying = std::thread::spawn(move || {
             std::thread::sleep(10 * ORPHAN_PAUSE);

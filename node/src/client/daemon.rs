@@ -69,10 +69,11 @@ async fn open(paths: &Paths, frames: impl IntoIterator<Item = Frame>) -> Result<
     let connected = socket::connect(&paths.data_dir).await.map_err(FrameError::Io)?;
     let (reader, writer) = connected.into_split();
     let mut stream = FrameStream::new(reader, writer);
-    stream.writer.send_message(Tag::OWNER_HELLO, &OwnerHello::ours()).await?;
+    stream.writer.queue(Frame::message(Tag::OWNER_HELLO, &OwnerHello::ours())).await?;
     for frame in frames {
-        stream.writer.send(frame).await?;
+        stream.writer.queue(frame).await?;
     }
+    stream.writer.flush().await?;
     Ok(stream)
 }
 

@@ -18,6 +18,8 @@ const PYTHON: &str = "python";
 const DIRECTORY_ENTRY: &str = "__main__.py";
 /// Files of one job; a folder with more was not meant.
 const FILES_MAX: usize = 65_536;
+/// Bytes of a program that is read at once: a tenth of a millisecond's worth.
+const QUICK_LEN_MAX: u64 = 256 << 10;
 /// Bytes of a script that are looked at for imports.
 const SCRIPT_LEN_MAX: u64 = 16 << 20;
 
@@ -42,6 +44,14 @@ pub(super) enum MountsBy {
     Path,
     /// By their content.
     Content,
+}
+
+/// Whether reading the submission takes no longer than handing it to another thread would.
+pub(super) fn is_quick(submission: &Submission) -> bool {
+    let is_small = |program: &Path| {
+        fs::metadata(program).is_ok_and(|metadata| metadata.is_file() && metadata.len() <= QUICK_LEN_MAX)
+    };
+    submission.files.is_empty() && submission.mounts.is_empty() && is_small(&submission.program)
 }
 
 /// Reads a submission.

@@ -6,7 +6,7 @@ use super::{Caller, Role};
 use crate::defaults::{DRAIN_TIMEOUT, OWNER_REQUESTS_MAX, REQUEST_TIMEOUT};
 use crate::driver::Core;
 use crate::net::socket::{HangUp, OwnerSocket};
-use crate::wire::{Fault, FaultCode, FrameError, FrameStream, OwnerHello, Tag};
+use crate::wire::{Fault, FaultCode, Frame, FrameError, FrameStream, OwnerHello, Tag};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::UnixStream;
@@ -75,6 +75,7 @@ async fn serve(core: Arc<Core>, stream: UnixStream) {
 /// same.
 async fn greet(stream: &mut FrameStream) -> Result<OwnerHello, FrameError> {
     let theirs = stream.reader.expect_message(Tag::OWNER_HELLO).await?;
-    stream.writer.send_message(Tag::OWNER_HELLO, &OwnerHello::ours()).await?;
+    // Goes out with the answer to the request, which has arrived by now.
+    stream.writer.queue(Frame::message(Tag::OWNER_HELLO, &OwnerHello::ours())).await?;
     Ok(theirs)
 }

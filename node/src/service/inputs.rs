@@ -87,15 +87,18 @@ pub(super) async fn gather(
     }
     missing.sort_unstable();
     writer.send_message(Tag::NEED, &Need { digests: missing.clone() }).await.map_err(gone)?;
-    for digest in missing {
+    for digest in &missing {
+        let digest = *digest;
         let lease = receive(blobs, digest, wanted[&digest], role, inbound).await?;
         inputs.leases.insert(digest, lease);
     }
-    let end = inbound.next().await?;
-    if end.tag != Tag::BLOBS_END {
-        return Err(out_of_place(&end, "BLOBS_END"));
+    if !missing.is_empty() {
+        let end = inbound.next().await?;
+        if end.tag != Tag::BLOBS_END {
+            return Err(out_of_place(&end, "BLOBS_END"));
+        }
+        trim(blobs).await;
     }
-    trim(blobs).await;
     Ok(inputs)
 }
 

@@ -71,6 +71,8 @@ async fn feed(mut stdin: Option<RunStdin>, inbound: &mut Inbound) -> Stop {
                     open.close().await;
                 }
             }
+            // Nothing was needed, so its end was not waited for.
+            Tag::BLOBS_END => {}
             _ => return out_of_place(&frame, "STDIN, STDIN_END or CANCEL"),
         }
     }
@@ -79,13 +81,22 @@ async fn feed(mut stdin: Option<RunStdin>, inbound: &mut Inbound) -> Stop {
 /// Passes output on until the run has ended.
 async fn drain(events: &mut RunEvents, writer: &mut FrameWriter) -> Result<(Report, Outputs), Stop> {
     loop {
-        match events.next().await {
+        let event = tokio::select! {
+            biased;
+            event = events.next() => event,
+            // Nothing more happens for now.
+            told = writer.flush(), if writer.has_queued() => {
+                told.map_err(gone)?;
+                continue;
+            }
+        };
+        match event {
             RunEvent::Output { stream, bytes } => {
                 let tag = match stream {
                     OutputStream::Stdout => Tag::STDOUT,
                     OutputStream::Stderr => Tag::STDERR,
                 };
-                writer.send_bytes(tag, bytes).await.map_err(gone)?;
+                writer.queue_bytes(tag, bytes).await.map_err(gone)?;
             }
             RunEvent::Ended { report, outputs } => return Ok((report, outputs)),
         }

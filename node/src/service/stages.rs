@@ -50,12 +50,14 @@ pub(super) async fn tell_while<T>(
                 stages.borrow_and_update().clone()
             };
             tokio::select! {
+                biased;
                 result = &mut work => return Ok(result),
                 stop = inbound.interrupted() => return Err(stop),
                 stage = next_stage => stage,
             }
         };
-        if let Some(stage) = stage {
+        // That there is nothing to wait for is told by the start of the guest.
+        if let Some(stage) = stage.filter(|stage| *stage != Stage::Ready) {
             writer.send_message(Tag::STAGE, &stage).await.map_err(gone)?;
         }
         next_telling = Instant::now() + STAGE_PAUSE;

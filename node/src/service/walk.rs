@@ -28,7 +28,8 @@ pub(super) async fn walk(
     };
     inbound.heed(cancellable.token());
     let accepted = Accepted { job: job.job, node: inner.node, name: inner.name.clone() };
-    writer.send_message(Tag::ACCEPTED, &accepted).await.map_err(gone)?;
+    // Told together with what is needed, or that the job has to wait.
+    writer.queue(Frame::message(Tag::ACCEPTED, &accepted)).await.map_err(gone)?;
     tracing::debug!(job = %job.job, caller = %caller.id.short(), "job accepted");
     let ended = match accepted_walk(inner, caller, job, inbound, writer, local).await {
         Err(Stop::Cancelled) => cancelled(),
@@ -65,7 +66,7 @@ async fn accepted_walk(
         tracing::warn!(job = %job.job, error = %super::chain(&error), "job could not be started");
         Fault::new(FaultCode::INTERNAL, sentence(&error, caller.role))
     })?;
-    writer.send_empty(Tag::STARTED).await.map_err(gone)?;
+    writer.queue(Frame::empty(Tag::STARTED)).await.map_err(gone)?;
     let (report, made) = pump::pump(run, job.stdin, inbound, writer).await?;
     tracing::debug!(job = %job.job, outcome = %report.outcome, "job ended");
     if !job.outputs || report.outcome == Outcome::Cancelled {

@@ -32,6 +32,8 @@ pub const LIST_LEN_MAX: usize = 4 * 1024 * 1024;
 pub const ENDED_LEN_MAX: usize = 1024 * 1024;
 /// Bytes a writer gathers into one write with the header instead of handing the payload over by itself.
 const INLINE_LEN_MAX: usize = 1024;
+/// Bytes of small frames that wait for a flush, at most.
+const QUEUED_LEN_MAX: usize = 16 * 1024;
 /// Bytes a reader asks for when it does not know what comes next.
 const READ_LEN: usize = 16 * 1024;
 /// Bytes in flight between the ends of [`FrameStream::pair`]; the writer waits when they are full.
@@ -235,6 +237,8 @@ impl FrameReader {
 /// Writes frames. Waits while the other side does not read: that is the backpressure of everything above.
 pub struct FrameWriter {
     inner: Box<dyn AsyncWrite + Send + Unpin>,
+    /// Small frames that go out with the next one.
+    queued: BytesMut,
     /// What a cancelled call left unwritten; at most two pieces, header and payload.
     pending: VecDeque<Bytes>,
 }
@@ -242,7 +246,7 @@ pub struct FrameWriter {
 impl FrameWriter {
     /// Frames into `inner`.
     pub fn new(inner: impl AsyncWrite + Send + Unpin + 'static) -> Self {
-        Self { inner: Box::new(inner), pending: VecDeque::new() }
+        Self { inner: Box::new(inner), queued: BytesMut::new(), pending: VecDeque::new() }
     }
 
     /// Sends a frame. When this is cancelled the frame is sent by the next call, or lost as a whole with the stream.
@@ -250,22 +254,39 @@ impl FrameWriter {
     /// # Errors
     /// [`FrameError::TooLong`] before anything is sent, or [`FrameError::Io`].
     pub async fn send(&mut self, frame: Frame) -> Result<(), FrameError> {
-        let (tag, len, len_max) = (frame.tag, frame.payload.len(), payload_len_max(frame.tag));
-        let length = u32::try_from(len).ok().filter(|_| len <= len_max);
-        let Some(length) = length else { return Err(FrameError::TooLong { tag, len, len_max }) };
-        self.flush().await?;
-        let inline = len <= INLINE_LEN_MAX;
-        let mut head = BytesMut::with_capacity(HEADER_LEN + if inline { len } else { 0 });
-        head.put_u16_le(tag.0);
-        head.put_u32_le(length);
+        let head = head(&frame)?;
+        // What a cancelled call has left goes first, so that it does not grow.
+        self.write_pending().await?;
+        let inline = frame.payload.len() <= INLINE_LEN_MAX;
+        self.queued.put_slice(&head);
         if inline {
-            head.put_slice(&frame.payload);
+            self.queued.put_slice(&frame.payload);
         }
-        self.pending.push_back(head.freeze());
+        self.pending.push_back(self.queued.split().freeze());
         if !inline {
             self.pending.push_back(frame.payload);
         }
-        self.flush().await
+        self.write_pending().await
+    }
+
+    /// Sends a frame together with the next one, or with a [`FrameWriter::flush`], which must follow: one write, and one
+    /// waking of the other side, serves both. A frame that is not small is sent now.
+    ///
+    /// # Errors
+    /// As [`FrameWriter::send`].
+    pub async fn queue(&mut self, frame: Frame) -> Result<(), FrameError> {
+        if frame.payload.len() > INLINE_LEN_MAX || self.queued.len() > QUEUED_LEN_MAX {
+            return self.send(frame).await;
+        }
+        self.queued.put_slice(&head(&frame)?);
+        self.queued.put_slice(&frame.payload);
+        Ok(())
+    }
+
+    /// Whether frames wait for a [`FrameWriter::flush`].
+    #[must_use]
+    pub fn has_queued(&self) -> bool {
+        !self.queued.is_empty() || !self.pending.is_empty()
     }
 
     /// Sends a message.
@@ -282,6 +303,17 @@ impl FrameWriter {
     /// As [`FrameWriter::send`].
     pub async fn send_empty(&mut self, tag: Tag) -> Result<(), FrameError> {
         self.send(Frame::empty(tag)).await
+    }
+
+    /// As [`FrameWriter::send_bytes`], but small ones wait as in [`FrameWriter::queue`].
+    ///
+    /// # Errors
+    /// As [`FrameWriter::send`].
+    pub async fn queue_bytes(&mut self, tag: Tag, bytes: Bytes) -> Result<(), FrameError> {
+        if bytes.len() > INLINE_LEN_MAX {
+            return self.send_bytes(tag, bytes).await;
+        }
+        self.queue(Frame { tag, payload: bytes }).await
     }
 
     /// Sends raw bytes in as many frames as they need; none for no bytes.
@@ -314,7 +346,18 @@ impl FrameWriter {
         self.inner.shutdown().await.map_err(FrameError::Io)
     }
 
-    async fn flush(&mut self) -> Result<(), FrameError> {
+    /// Sends what is queued. Safe to cancel.
+    ///
+    /// # Errors
+    /// [`FrameError::Io`].
+    pub async fn flush(&mut self) -> Result<(), FrameError> {
+        if !self.queued.is_empty() {
+            self.pending.push_back(self.queued.split().freeze());
+        }
+        self.write_pending().await
+    }
+
+    async fn write_pending(&mut self) -> Result<(), FrameError> {
         while let Some(piece) = self.pending.front_mut() {
             if piece.has_remaining() {
                 let written = self.inner.write_buf(piece).await.map_err(FrameError::Io)?;
@@ -327,6 +370,15 @@ impl FrameWriter {
         }
         self.inner.flush().await.map_err(FrameError::Io)
     }
+}
+
+/// What stands before a frame's payload.
+fn head(frame: &Frame) -> Result<[u8; HEADER_LEN], FrameError> {
+    let (tag, len, len_max) = (frame.tag, frame.payload.len(), payload_len_max(frame.tag));
+    let length = u32::try_from(len).ok().filter(|_| len <= len_max);
+    let Some(length) = length else { return Err(FrameError::TooLong { tag, len, len_max }) };
+    let (tag, length) = (tag.0.to_le_bytes(), length.to_le_bytes());
+    Ok([tag[0], tag[1], length[0], length[1], length[2], length[3]])
 }
 
 /// Both directions of one request. Dropping it ends it: the other side reads an end and its writes fail.

@@ -79,7 +79,7 @@ tags! {
     // The walk of a job, from the side that submitted it.
     /// A blob: [`BlobHead`](super::BlobHead); its bytes follow as `DATA` frames.
     BLOB = 80;
-    /// Every needed blob has been sent; no payload.
+    /// Every needed blob has been sent; no payload. Not waited for where none was needed.
     BLOBS_END = 81;
     /// Bytes of stdin.
     STDIN = 82;

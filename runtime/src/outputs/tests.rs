@@ -9,8 +9,8 @@ const DISK_BYTES: u64 = 1 << 20;
 /// Lays these inputs out, lets `work` do what a guest would, and lists.
 fn listing(inputs: &[(&str, &str)], work: impl FnOnce(&Path)) -> (OutputListing, Outputs, tempfile::TempDir) {
     let home = tempfile::tempdir().unwrap();
-    let scratch = Scratch::open(&home.path().join("scratch")).unwrap();
-    let mut workspace = scratch.workspace(DISK_BYTES).unwrap();
+    let scratch = Scratch::open(&home.path().join("scratch"), 0).unwrap();
+    let mut workspace = scratch.workspace(crate::job::Tenant::OWNER, DISK_BYTES).unwrap();
     let inputs: Vec<InputFile> = inputs
         .iter()
         .map(|(name, text)| {

@@ -68,7 +68,8 @@ fn code(spec: &RunSpec) -> LoadSpec {
 fn meter(spec: &RunSpec, parent_gone: ParentGone) -> Result<Arc<Meter>, Answer> {
     let writable = spec.preopens.iter().filter(|preopen| preopen.access == Access::ReadWrite);
     let directories = writable.map(|preopen| preopen.host.clone()).collect();
-    let disk = DiskGauge::new(directories, spec.limits.disk_bytes)
+    let disk = if spec.bare { DiskGauge::bare } else { DiskGauge::new };
+    let disk = disk(directories, spec.limits.disk_bytes)
         .map_err(|error| Answer::Failed(format!("cannot measure the working directory: {error}")))?;
     Ok(Arc::new(Meter::new(&spec.limits, disk, parent_gone)))
 }

@@ -1,5 +1,6 @@
 //! What a worker does when its parent is gone: it stops the guest's hand, removes what the parent can no longer remove,
-//! and ends. This runs on a thread of its own, whatever the guest is doing. Between two orders there is nothing to remove.
+//! and ends. This runs on a thread of its own, whatever the guest is doing. Between two runs it removes what the last may have left
+//! to the next.
 
 use super::EXIT_UNABLE;
 use crate::workspace;
@@ -22,7 +23,7 @@ impl ParentGone {
 
 /// What the parent would have removed.
 pub(super) enum Left {
-    /// Nothing: no order is being carried out.
+    /// Nothing: there was no order yet.
     Nothing,
     /// The output of a compilation.
     File(PathBuf),

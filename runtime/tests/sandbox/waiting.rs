@@ -21,6 +21,7 @@ pub(crate) const TESTS: &[Test] = &[
     ("limits_hold_anew_for_each_run", limits_anew),
     ("input_nobody_read_does_not_reach_the_next_run", leftover_input),
     ("spares_are_made_up_for_and_go_when_nothing_is_to_do", spares),
+    ("directories_left_empty_serve_their_tenant_again", directories),
     ("workers_that_wait_end_with_their_parent", parent_dies),
     ("no_worker_waits_where_none_is_to", none_waits),
 ];
@@ -249,6 +250,29 @@ fn spares() {
     });
 }
 
+fn directories() {
+    let kit = kit(Ready { spares_max: 0, kept_max: 2, idle: Duration::from_millis(400) });
+    block_on(async {
+        runs_for(&kit, ANN).await;
+        let anns = kit.left_behind();
+        assert_eq!(anns.len(), 1);
+        runs_for(&kit, ANN).await;
+        assert_eq!(kit.left_behind(), anns);
+        runs_for(&kit, BEN).await;
+        let both = kit.left_behind();
+        assert!(both.len() == 2 && both.contains(&anns[0]), "{both:?}");
+        // A run that writes takes its directories along, however it got them.
+        let writer = RunRequest { tenant: ANN, ..request(kit.program(&guests::writer(1))) };
+        assert_eq!(kit.run(writer, b"").await.report.outcome, Outcome::Exited(0));
+        assert!(!kit.left_behind().contains(&anns[0]));
+        until("the rest goes with the workers", || kit.left_behind().is_empty()).await;
+        runs_for(&kit, ANN).await;
+        kit.runtime.stand_down();
+        assert!(kit.left_behind().is_empty());
+        until("no worker waits", || workers().is_empty()).await;
+    });
+}
+
 fn none_waits() {
     let kit = kit(Ready::none());
     block_on(async {
@@ -270,10 +294,16 @@ fn parent_dies() {
     BufReader::new(parent.stdout.take().unwrap()).read_line(&mut line).unwrap();
     assert_eq!(line, "waiting\n");
     let waiting = children(parent.id());
+    let scratch = home.path().join("scratch");
+    let owners = || std::fs::read_dir(&scratch).unwrap().flatten().filter(|entry| entry.path().is_dir()).count();
+    assert_eq!(owners(), 1);
     assert!(waiting.len() >= 3, "{waiting:?}");
     parent.kill().unwrap();
     parent.wait().unwrap();
-    block_on(until("the workers are gone", || waiting.iter().all(|pid| !is_running(*pid))));
+    block_on(async {
+        until("the workers are gone", || waiting.iter().all(|pid| !is_running(*pid))).await;
+        until("what runs left to each other is gone", || owners() == 0).await;
+    });
 }
 
 /// The life of a process with workers that wait, which only waits to be killed.

@@ -119,3 +119,24 @@ async fn the_sentence_of_a_fault_cannot_command_a_terminal() {
     let answer = far.reader.expect(Tag::DONE).await;
     assert!(matches!(&answer, Err(FrameError::Fault(fault)) if fault.text == "one[2J\ntwo"), "{answer:?}");
 }
+
+#[tokio::test]
+async fn queued_frames_go_out_in_order_with_the_next_or_with_a_flush() {
+    let (mut near, mut far) = FrameStream::pair();
+    let small = |n: u8| Frame { tag: Tag::STDOUT, payload: Bytes::from(vec![n; 10]) };
+    near.writer.queue(Frame::empty(Tag::STARTED)).await.unwrap();
+    near.writer.queue(small(1)).await.unwrap();
+    assert!(near.writer.has_queued());
+    let early = tokio::time::timeout(Duration::from_millis(20), far.reader.next()).await;
+    assert!(early.is_err(), "sent before it was asked for");
+    near.writer.send(small(2)).await.unwrap();
+    assert!(!near.writer.has_queued());
+    let long = Frame { tag: Tag::STDOUT, payload: Bytes::from(vec![3; INLINE_LEN_MAX + 1]) };
+    near.writer.queue(small(4)).await.unwrap();
+    near.writer.queue(long.clone()).await.unwrap();
+    near.writer.queue(small(5)).await.unwrap();
+    near.writer.flush().await.unwrap();
+    for wanted in [Frame::empty(Tag::STARTED), small(1), small(2), small(4), long, small(5)] {
+        assert_eq!(far.reader.next().await.unwrap().unwrap(), wanted);
+    }
+}
