@@ -1,10 +1,11 @@
-//! A node that goes on when its terminal is closed: the same binary, in a session of its own, with its log in a file.
-//! Whoever starts it waits until it answers or has failed.
+//! What goes on when its terminal is closed: the same binary, in a session of its own. A node has its log in a file, and
+//! whoever starts it waits until it answers or has failed; images are made without anyone waiting for them.
 
 use anyhow::Context;
 use potluck_node::client::Client;
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -33,6 +34,25 @@ pub(crate) async fn start(client: &Client) -> anyhow::Result<PathBuf> {
 pub(crate) fn leave_terminal() {
     // Fails only for the leader of a process group, which a fresh child is not.
     let _already_leader = rustix::process::setsid();
+}
+
+/// Has images made that this command's job would have started from. Nobody is told of a failure: the next job of the
+/// kind is only slower, as this one was.
+pub(crate) fn make_images(names: &[&str]) {
+    let Ok(program) = std::env::current_exe() else { return };
+    for name in names {
+        let started = Command::new(&program)
+            .args(["env", "warm", "--quiet", name])
+            .current_dir("/")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .process_group(0)
+            .spawn();
+        if let Err(error) = started {
+            tracing::debug!(%error, "images are not made");
+        }
+    }
 }
 
 fn spawn(log: File) -> anyhow::Result<Child> {

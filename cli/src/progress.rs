@@ -98,6 +98,9 @@ impl Progress {
             wire::Stage::Compiling { what, elapsed_ms } => {
                 self.elapsed(&format!("compiling {what} (once)"), Duration::from_millis(*elapsed_ms));
             }
+            wire::Stage::Warming { what, elapsed_ms } => {
+                self.elapsed(&format!("making the image {what} (once)"), Duration::from_millis(*elapsed_ms));
+            }
             // Worth mentioning at once: nothing more is heard until a place is free.
             wire::Stage::Waiting { .. } => self.elapsed("waiting for a free place", WORTH_MENTIONING),
             wire::Stage::Ready => self.finish(),
@@ -129,6 +132,9 @@ impl Watch for Progress {
             Stage::Fetching { what, done, total } => self.fetched(&what, done, total),
             Stage::Compiling { what, elapsed_ms } => {
                 self.elapsed(&format!("compiling {what} (once)"), Duration::from_millis(elapsed_ms));
+            }
+            Stage::Warming { what, elapsed_ms } => {
+                self.elapsed(&format!("making the image {what} (once)"), Duration::from_millis(elapsed_ms));
             }
             Stage::Ready => self.finish(),
         }

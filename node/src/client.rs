@@ -235,7 +235,7 @@ impl Client {
         if let Some(embedded) = self.inner.embedded.get() {
             return Ok(embedded.clone());
         }
-        let embedded = Embedded::open(self.jobs_config(HERE)?);
+        let embedded = Embedded::open(self.jobs_config(HERE, false)?);
         let embedded = embedded.map_err(|source| ClientError::local("cannot set up the service", source))?;
         Ok(self.inner.embedded.get_or_init(|| embedded).clone())
     }
@@ -248,11 +248,11 @@ impl Client {
     pub fn job_service(&self) -> Result<Jobs, ClientError> {
         let node = self.identity()?.id();
         self.runtime_with(WORKERS_READY)?.make_ready();
-        let jobs = Jobs::open(self.jobs_config(node)?);
+        let jobs = Jobs::open(self.jobs_config(node, self.config().images)?);
         jobs.map_err(|source| ClientError::local("cannot set up the service", source))
     }
 
-    fn jobs_config(&self, node: NodeId) -> Result<JobsConfig, ClientError> {
+    fn jobs_config(&self, node: NodeId, makes_images: bool) -> Result<JobsConfig, ClientError> {
         let config = self.config();
         Ok(JobsConfig {
             node,
@@ -263,6 +263,7 @@ impl Client {
             mounts_dir: self.paths().data_dir.join("mounts"),
             blob_bytes_max: config.cache_bytes_max / 2,
             peers: Arc::new(network::ClientPeers::new(self)),
+            makes_images,
         })
     }
 
@@ -274,6 +275,13 @@ impl Client {
         }
         let me = self.info().await;
         me.is_ok_and(|me| has_room(&this_machine(&me), needs))
+    }
+
+    /// Built-in images that jobs in this process would have started from and that are not there; none if they are not to be made.
+    #[must_use]
+    pub fn images_wanted(&self) -> Vec<&'static str> {
+        let embedded = self.inner.embedded.get().filter(|_| self.config().images);
+        embedded.map_or_else(Vec::new, Embedded::images_wanted)
     }
 
     /// Whether there is a peer at all; without one, nothing of the network is touched.

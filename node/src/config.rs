@@ -35,6 +35,9 @@ pub struct Settings {
     /// Bytes the cache may hold on disk. Default: 8 GiB.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cache_bytes_max: Option<u64>,
+    /// Whether memory images that scripts would start from are made by themselves. Default: true.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub images: Option<bool>,
 }
 
 /// What a node does, decided.
@@ -54,6 +57,8 @@ pub struct Config {
     pub job_memory_bytes_max: Option<u64>,
     /// Bytes the cache may hold on disk.
     pub cache_bytes_max: u64,
+    /// Whether memory images that scripts would start from are made by themselves.
+    pub images: bool,
 }
 
 /// Which port to listen on.
@@ -106,8 +111,17 @@ pub enum ConfigError {
 
 impl Settings {
     /// Every key, in the order they are listed.
-    pub const KEYS: &'static [&'static str] =
-        &["name", "port", "discovery", "discovery_port", "lend", "jobs_max", "job_memory_bytes_max", "cache_bytes_max"];
+    pub const KEYS: &'static [&'static str] = &[
+        "name",
+        "port",
+        "discovery",
+        "discovery_port",
+        "lend",
+        "jobs_max",
+        "job_memory_bytes_max",
+        "cache_bytes_max",
+        "images",
+    ];
 
     /// The settings of `path`; none when there is no such file.
     ///
@@ -185,6 +199,7 @@ impl Settings {
             jobs_max: self.jobs_max.unwrap_or(defaults::JOBS_MAX),
             job_memory_bytes_max: self.job_memory_bytes_max,
             cache_bytes_max: self.cache_bytes_max.unwrap_or(defaults::CACHE_BYTES_MAX),
+            images: self.images.unwrap_or(true),
         })
     }
 
@@ -302,6 +317,7 @@ mod tests {
             jobs_max: Some(3),
             job_memory_bytes_max: Some(4),
             cache_bytes_max: Some(5),
+            images: Some(false),
         };
         for key in Settings::KEYS {
             assert!(settings.value(key).unwrap().is_some(), "{key}");

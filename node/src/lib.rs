@@ -25,6 +25,8 @@ pub mod state;
 
 pub mod host;
 
+pub mod images;
+
 pub mod joining;
 
 pub mod service;

@@ -9,6 +9,8 @@ mod admission;
 
 mod gate;
 
+mod images;
+
 mod inbound;
 
 mod cancelling;
@@ -41,6 +43,7 @@ pub use admission::{Case, Clash, check_paths};
 use cancelling::Cancellations;
 use environment::PeerStreams;
 use gate::Gate;
+use images::ImageMaker;
 use inbound::Inbound;
 use inputs::LocalSources;
 use potluck_runtime::Runtime;
@@ -79,6 +82,8 @@ pub struct JobsConfig {
     pub blob_bytes_max: u64,
     /// Who may have an environment that is missing here.
     pub peers: Arc<dyn PeerStreams>,
+    /// Whether images that jobs miss are made in the background.
+    pub makes_images: bool,
 }
 
 /// The service could not be set up.
@@ -112,6 +117,7 @@ struct Inner {
     gate: Gate,
     cancellations: Cancellations,
     environments: environment::Getter,
+    images: ImageMaker,
     leaving: watch::Sender<bool>,
 }
 
@@ -156,6 +162,7 @@ impl Jobs {
             cancellations: Cancellations::default(),
             policy: config.policy,
             environments: environment::Getter::new(config.runtime.clone(), config.peers),
+            images: ImageMaker::new(config.runtime.clone(), config.makes_images),
             runtime: config.runtime,
             blobs,
             mounts_dir,

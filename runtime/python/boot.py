@@ -2,7 +2,8 @@
 
 The host starts the interpreter with `-c` and one expression that runs this file with `__name__` set to
 `_potluck`; `sys.argv` is then `["-c", entry, name, *args]`: the script's absolute path, the name the user typed,
-and the user's arguments. Always true: nothing of this file is visible in the script's `__main__`, in `sys.path` or
+and the user's arguments. To make an image, `__name__` is `_potluck_warm`, and `SETUP` and `IMPORTS` are set; the memory
+kept afterwards holds `_resume`, and a run from it starts there. Always true: nothing of this file is visible in the script's `__main__`, in `sys.path` or
 in the traceback of an uncaught exception.
 
 This file is compiled at every start, so it holds only what every script needs. What some need (refusals, patches,
@@ -90,23 +91,31 @@ def _finish(main):
             pass  # A closed or replaced stream has nothing of ours to lose.
 
 
-def _main():
-    _, entry, name, *args = sys.argv
-    sys.argv = [name, *args]
-    sys.orig_argv = ["python3", name, *args]
-    sys.path.insert(0, os.path.dirname(entry))
+def install():
+    """What makes this interpreter ours; once in the life of its memory."""
     for start in ("start_new_thread", "start_new", "start_joinable_thread"):
         setattr(_thread, start, _no_thread)
     os.__getattr__ = _os_attribute
     sys.meta_path.insert(0, _Finder)
     for known in sys.modules.keys() & PATCHED.keys():
         _late("apply")(PATCHED[known], sys.modules[known])
-    # An interpreter restored from memory must not repeat the random numbers of the one it was saved from.
-    for known in sys.modules.keys() & {"random", "numpy.random"}:
-        sys.modules[known].seed()
     # A line printed is a line seen, also through a pipe.
     sys.stdout.reconfigure(line_buffering=True)
     sys.stderr.reconfigure(line_buffering=True)
+
+
+def _resume(argv, environ):
+    """Goes on from an image as if the interpreter had started with these."""
+    os.environ.clear()
+    os.environ.update(environ)
+    sys.modules["_reactor"]._refresh(False)
+    main(*argv)
+
+
+def main(entry, name, *args):
+    sys.argv = [name, *args]
+    sys.orig_argv = ["python3", name, *args]
+    sys.path.insert(0, os.path.dirname(entry))
     main = sys.modules["_reactor"]._fresh_main()
     main.__file__ = entry
     main.__loader__ = sys.modules["_frozen_importlib_external"].SourceFileLoader("__main__", entry)
@@ -125,4 +134,9 @@ def _main():
     sys.exit(status)  # preview 1 knows no higher status in its own exit call; the interpreter's return value does
 
 
-_main()
+install()
+if __name__ == "_potluck_warm":
+    _late("warm")(SETUP, IMPORTS)
+    sys.modules["_reactor"]._potluck = _resume
+else:
+    main(*sys.argv[1:])

@@ -1,11 +1,11 @@
-//! Compiled native code, kept so that a program is compiled once on each machine. What is loaded from here runs outside
+//! Compiled native code, kept so that a program is compiled once on each machine, and memory images, kept the same way. What is loaded from here runs outside
 //! the sandbox, so: the directory and its files are this user's alone; a file is put in place whole (written aside, synced,
 //! renamed); its note, beside it, says how long it is and what its BLAKE3 is, and which file (inode and time) was last
 //! found to match. A file that changed since, or was not checked for a week, is read in full before it is used.
 //! Holding a [`Code`] holds a shared lock on the file, and eviction takes only files whose lock is free.
 
 use crate::digest::Digest;
-use crate::protocol::{CodeKind, Compiled};
+use crate::protocol::{CodeKind, Made};
 use crate::workspace::private_directory;
 use rustix::fs::FlockOperation;
 use serde::{Deserialize, Serialize};
@@ -21,6 +21,8 @@ const CHECK_AGE_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
 /// The longest note; a real one is about 200 bytes.
 const NOTE_LEN_MAX: u64 = 4096;
 const NOTE_VERSION: u32 = 1;
+/// The unit in which the system counts what a file takes, in bytes.
+const BLOCK_BYTES: u64 = 512;
 
 /// The directory of compiled code.
 pub(crate) struct Cache {
@@ -116,9 +118,10 @@ impl Cache {
         }
     }
 
-    /// Whether code of this name lies here, sound or not.
-    pub(crate) fn holds(&self, key: CodeKey) -> bool {
-        self.code_path(key).is_file() && self.note_path(key).is_file()
+    /// What code of this name takes here, sound or not; nothing if it is not here.
+    pub(crate) fn bytes(&self, key: CodeKey) -> Option<u64> {
+        let metadata = std::fs::metadata(self.code_path(key)).ok()?;
+        self.note_path(key).is_file().then(|| metadata.blocks() * BLOCK_BYTES)
     }
 
     fn open_code(&self, key: CodeKey, path: &Path) -> io::Result<Code> {
@@ -166,24 +169,23 @@ impl Cache {
     }
 
     /// Freshly made code that could not be put in place; it serves those who hold it, and is gone with its claim.
-    pub(crate) fn borrow_unplaced(&self, claim: &Claim, key: CodeKey, compiled: &Compiled) -> io::Result<Code> {
+    pub(crate) fn borrow_unplaced(&self, claim: &Claim, key: CodeKey, made: &Made) -> io::Result<Code> {
         let file = open_own(&claim.output)?;
-        Ok(Code::displaced(path_in_process(&file), compiled.kind, key, file))
+        Ok(Code::displaced(path_in_process(&file), made.kind, key, file))
     }
 
     /// Puts freshly made code in place and makes room for it.
-    pub(crate) fn admit(&self, claim: &Claim, key: CodeKey, compiled: &Compiled) -> io::Result<Code> {
+    pub(crate) fn admit(&self, claim: &Claim, key: CodeKey, made: &Made) -> io::Result<Code> {
         let file = open_own(&claim.output)?;
         file.sync_all()?;
         let checked = Checked::now(&file)?;
-        let note =
-            Note { version: NOTE_VERSION, kind: compiled.kind, len: compiled.len, digest: compiled.digest, checked };
+        let note = Note { version: NOTE_VERSION, kind: made.kind, len: made.len, digest: made.digest, checked };
         self.write_note(key, &note)?;
         let path = self.code_path(key);
         std::fs::rename(&claim.output, &path)?;
         rustix::fs::flock(&file, FlockOperation::LockShared)?;
         self.evict();
-        Ok(Code { path, kind: compiled.kind, key, _hold: file })
+        Ok(Code { path, kind: made.kind, key, _hold: file })
     }
 
     /// Removes code that does not load.
@@ -203,7 +205,8 @@ impl Cache {
             .filter(|entry| entry.path().extension().is_some_and(|extension| extension == "code"))
             .filter_map(|entry| {
                 let metadata = entry.metadata().ok()?;
-                Some((metadata.accessed().ok()?, metadata.len(), entry.path()))
+                // An image is full of holes, which take no room.
+                Some((metadata.accessed().ok()?, metadata.blocks() * BLOCK_BYTES, entry.path()))
             })
             .collect();
         codes.sort();

@@ -2,7 +2,8 @@
 
 use crate::protocol::Purpose;
 use std::hash::{Hash, Hasher};
-use wasmtime::{Config, Engine, OptLevel};
+use std::sync::Arc;
+use wasmtime::{Config, Engine, MemoryCreator, OptLevel};
 
 /// The version of the engine, as peers and people see it. A test keeps it equal to the one in the lock file.
 pub const ENGINE_VERSION: &str = "48.0.8";
@@ -10,17 +11,17 @@ pub const ENGINE_VERSION: &str = "48.0.8";
 const GUEST_STACK_BYTES: usize = 4 << 20;
 /// Stack of guest and host frames together; mapped, touched only as far as used.
 const ASYNC_STACK_BYTES: usize = 8 << 20;
-/// The largest memory image laid out densely for an interpreter, which starts copy-on-write from it. For other programs
-/// wasmtime's own bound holds, or a small file could ask for a huge image.
-const INTERPRETER_IMAGE_BYTES_MAX: u64 = 256 << 20;
 /// Changes whenever what our linkers provide changes, as cached code counts as checked against them.
-const HOST_CONTRACT: u32 = 1;
+const HOST_CONTRACT: u32 = 2;
 
-/// An engine for compiling or running.
-pub(crate) fn engine(purpose: Purpose) -> wasmtime::Result<Engine> {
+/// An engine for compiling or running. Interpreters have their memories from `memories` when they run.
+pub(crate) fn engine(purpose: Purpose, memories: Option<Arc<dyn MemoryCreator>>) -> wasmtime::Result<Engine> {
     let mut config = Config::new();
     config
-        .consume_fuel(true)
+        // An interpreter's code is rewritten to count for itself, which costs less.
+        .consume_fuel(purpose == Purpose::Command)
+        // An interpreter's memory comes from an image of ours, which the engine's own would replace.
+        .memory_init_cow(purpose == Purpose::Command)
         .wasm_exceptions(true)
         .max_wasm_stack(GUEST_STACK_BYTES)
         .async_stack_size(ASYNC_STACK_BYTES)
@@ -29,8 +30,8 @@ pub(crate) fn engine(purpose: Purpose) -> wasmtime::Result<Engine> {
         .generate_address_map(false)
         // Only native debuggers read it, and registering it costs time at each start.
         .native_unwind_info(false);
-    if purpose == Purpose::Interpreter {
-        config.memory_guaranteed_dense_image_size(INTERPRETER_IMAGE_BYTES_MAX);
+    if let Some(memories) = memories {
+        config.with_host_memory(memories);
     }
     Engine::new(&config)
 }

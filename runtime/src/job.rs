@@ -1,6 +1,7 @@
 //! What a run is asked to do, in terms of this machine: files that lie here, paths the guest will see.
 //! Nothing in this file knows of peers.
 
+use crate::image::ImageChoice;
 use crate::limits::Limits;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -98,6 +99,8 @@ pub enum Program {
         environment: String,
         /// Which input to run: `report.py`, or `tool/__main__.py` for a directory.
         entry: GuestPath,
+        /// What of its imports was done before.
+        image: ImageChoice,
     },
 }
 
@@ -155,4 +158,21 @@ pub struct RunRequest {
     pub mounts: Vec<Mount>,
     /// What it may use.
     pub limits: Limits,
+}
+
+impl RunRequest {
+    /// A run of this program with nothing else given to it, under the default limits.
+    #[must_use]
+    pub fn new(program: Program) -> Self {
+        Self {
+            tenant: Tenant::OWNER,
+            program,
+            args: Vec::new(),
+            env: Vec::new(),
+            inputs: Vec::new(),
+            directories: Vec::new(),
+            mounts: Vec::new(),
+            limits: Limits::default(),
+        }
+    }
 }

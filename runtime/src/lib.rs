@@ -7,14 +7,17 @@
 mod cache;
 mod digest;
 mod engine;
+mod image;
 mod job;
 mod limits;
 mod outcome;
 mod outputs;
 mod pool;
 mod prepare;
+mod prepare_script;
 mod protocol;
 mod python;
+mod rewrite;
 mod run;
 mod runtime;
 mod script;
@@ -25,6 +28,7 @@ mod workspace;
 
 pub use digest::{Digest, DigestParseError};
 pub use engine::ENGINE_VERSION;
+pub use image::{BUILT_IN, BuiltIn, ImageChoice, ImageRecipe, RecipeError};
 pub use job::{GUEST_PATH_DEPTH_MAX, GUEST_PATH_LEN_MAX};
 pub use job::{GuestPath, GuestPathError, InputFile, Mount, Program, RunRequest, Tenant};
 pub use limits::{LimitHit, LimitKind, Limits};
@@ -34,7 +38,7 @@ pub use pool::Ready;
 pub use prepare::{PrepareError, Prepared};
 pub use python::{
     Artifact, ArtifactWriter, EnvironmentError, EnvironmentSpec, EnvironmentStatus, Environments, MissingPackage,
-    PYTHON, Package, check_imports,
+    PYTHON, Package, ScriptImports, script_imports,
 };
 pub use run::{Canceller, OutputStream, Run, RunEvent, RunEvents, RunStdin};
 pub use runtime::{OpenError, Runtime, RuntimeConfig, StartError, WorkerCommand};

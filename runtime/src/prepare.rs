@@ -1,12 +1,14 @@
-//! From a program to native code: look it up, or inspect and compile it in a worker, once, and keep it.
+//! From a program to what a run of it needs: native code and, for a script, the image it starts from. Each is looked up,
+//! or made in a worker, once, and kept.
 
 use crate::cache::{Claim, Code, CodeKey, path_in_process};
 use crate::digest::Digest;
+use crate::image::{BuiltIn, ImageChoice};
 use crate::job::{GuestPath, Program};
-use crate::protocol::{self, Answer, CompileSpec, Compiled, Purpose, Refusal, Spec, tag};
+use crate::prepare_script::PreparedScript;
+use crate::protocol::{self, Answer, BaseSpec, CompileSpec, Made, Purpose, Refusal, RunSpec, Spec, WarmSpec, tag};
 use crate::python::EnvironmentError;
 use crate::runtime::Runtime;
-use crate::script::ScriptPlan;
 use crate::watch::{Stage, Watch};
 use std::fs::File;
 use std::io;
@@ -16,13 +18,15 @@ use std::time::{Duration, Instant};
 
 /// How often a watcher hears of a compilation, and how often a claim held elsewhere is asked for again.
 const TICK: Duration = Duration::from_millis(100);
+/// How much of what a failed setup says is told: the last of it, in bytes.
+const SAID_LEN_MAX: usize = 4 << 10;
 
 /// A program that is ready to run. As long as this lives, its code stays in the cache.
 #[derive(Clone, Debug)]
 pub struct Prepared {
     pub(crate) program: Program,
     pub(crate) code: Arc<Code>,
-    pub(crate) plan: Option<Arc<ScriptPlan>>,
+    pub(crate) script: Option<Arc<PreparedScript>>,
     pub(crate) warning: Option<String>,
 }
 
@@ -31,6 +35,18 @@ impl Prepared {
     #[must_use]
     pub fn warning(&self) -> Option<&str> {
         self.warning.as_deref()
+    }
+
+    /// Built-in images that would have served this script and are not there, for whoever makes them while there is nothing
+    /// better to do.
+    #[must_use]
+    pub fn missing_images(&self) -> &[&'static BuiltIn] {
+        self.script.as_deref().map_or(&[], PreparedScript::missing)
+    }
+
+    /// All that is held in the cache for it.
+    pub(crate) fn kept(&self) -> impl Iterator<Item = &Code> {
+        std::iter::once(&*self.code).chain(self.script.iter().flat_map(|script| script.kept()))
     }
 }
 
@@ -93,6 +109,14 @@ pub enum PrepareError {
         /// What the compiler says.
         why: String,
     },
+    /// An image cannot be made.
+    #[error("cannot make the image {name}: {why}")]
+    Image {
+        /// What it is called.
+        name: String,
+        /// What is wrong, with what the interpreter said.
+        why: String,
+    },
     /// The directory of compiled code is of no use.
     #[error("cannot use the cache of compiled code; check that its directory is yours and its disk has room")]
     Cache {
@@ -117,29 +141,20 @@ impl Runtime {
     /// # Errors
     /// A [`PrepareError`] that says what to do.
     pub async fn prepare(&self, program: &Program, watch: &dyn Watch) -> Result<Prepared, PrepareError> {
-        let (source, digest, purpose, plan, what) = match program {
+        match program {
             Program::Wasm { path, name } => {
-                let digest = self.content_digest(path).await?;
-                (path.clone(), digest, Purpose::Command, None, name.clone())
+                let key = self.code_key(self.content_digest(path).await?, Purpose::Command)?;
+                let job = Job { source: path.clone(), what: name.clone(), making: Making::Code(Purpose::Command), key };
+                let (code, warning) = self.made(&job, watch).await?;
+                watch.stage(Stage::Ready);
+                Ok(Prepared { program: program.clone(), code: Arc::new(code), script: None, warning })
             }
-            Program::Script { environment, entry } => {
-                let plan = self.environments().plan(environment, entry).map_err(|source| match source {
-                    EnvironmentError::Missing { name } => PrepareError::MissingEnvironment { name: name.to_owned() },
-                    source => PrepareError::Environment { source },
-                })?;
-                (
-                    plan.module.clone(),
-                    plan.module_digest,
-                    Purpose::Interpreter,
-                    Some(Arc::new(plan)),
-                    environment.clone(),
-                )
+            Program::Script { environment, entry, image } => {
+                let (code, script, warning) = self.prepare_script(environment, entry, image, watch).await?;
+                watch.stage(Stage::Ready);
+                Ok(Prepared { program: program.clone(), code: Arc::new(code), script: Some(Arc::new(script)), warning })
             }
-        };
-        let job = Job { source, what, purpose, key: self.code_key(digest, purpose)? };
-        let (code, warning) = self.code(&job, watch).await?;
-        watch.stage(Stage::Ready);
-        Ok(Prepared { program: program.clone(), code: Arc::new(code), plan, warning })
+        }
     }
 
     /// Makes an environment's interpreter ready, as the first script would, so that it need not wait.
@@ -147,7 +162,8 @@ impl Runtime {
     /// # Errors
     /// A [`PrepareError`] that says what to do; [`PrepareError::MissingEnvironment`] if its artifacts are not here.
     pub async fn prepare_environment(&self, name: &str, watch: &dyn Watch) -> Result<Prepared, PrepareError> {
-        let script = Program::Script { environment: name.to_owned(), entry: any_entry() };
+        let image = ImageChoice::default();
+        let script = Program::Script { environment: name.to_owned(), entry: any_entry(), image };
         self.prepare(&script, watch).await
     }
 
@@ -156,11 +172,12 @@ impl Runtime {
     #[must_use]
     pub fn environment_compiled(&self, name: &str) -> bool {
         let Ok(plan) = self.environments().plan(name, &any_entry()) else { return false };
-        self.code_key(plan.module_digest, Purpose::Interpreter).is_ok_and(|key| self.cache().holds(key))
+        let key = self.code_key(plan.module_digest, Purpose::Interpreter);
+        key.is_ok_and(|key| self.cache().bytes(key).is_some())
     }
 
-    /// The code, from the cache or made now, by us or by another process that is at it already.
-    async fn code(&self, job: &Job, watch: &dyn Watch) -> Result<(Code, Option<String>), PrepareError> {
+    /// What is asked for, from the cache or made now, by us or by another process that is at it already.
+    pub(crate) async fn made(&self, job: &Job, watch: &dyn Watch) -> Result<(Code, Option<String>), PrepareError> {
         let started = Instant::now();
         loop {
             if let Some(code) = self.cache().find(job.key) {
@@ -180,11 +197,11 @@ impl Runtime {
             if let Some(code) = self.cache().find(job.key) {
                 return Ok((code, None));
             }
-            return self.compile(job, claim.as_ref(), started, watch).await;
+            return self.make(job, claim.as_ref(), started, watch).await;
         }
     }
 
-    async fn compile(
+    async fn make(
         &self,
         job: &Job,
         claim: Result<&Claim, &String>,
@@ -192,31 +209,27 @@ impl Runtime {
         watch: &dyn Watch,
     ) -> Result<(Code, Option<String>), PrepareError> {
         let memory = memory_file();
-        let spec = Spec::Compile(CompileSpec {
-            source: std::path::absolute(&job.source).unwrap_or_else(|_| job.source.clone()),
-            purpose: job.purpose,
-            // No file has the empty name, so that without a claim the fallback serves.
-            output: claim.map(|claim| claim.output.clone()).unwrap_or_default(),
-            fallback: memory.as_ref().map(|(_, path)| path.clone()),
-        });
-        let work = self.ask_compiler(job, &spec);
+        // No file has the empty name, so that without a claim the fallback serves.
+        let output = claim.map(|claim| claim.output.clone()).unwrap_or_default();
+        let spec = job.spec(output, memory.as_ref().map(|(_, path)| path.clone()));
+        let work = self.ask_maker(job, &spec);
         tokio::pin!(work);
         let mut ticks = tokio::time::interval(TICK);
-        let compiled = loop {
+        let made = loop {
             tokio::select! {
-                compiled = &mut work => break compiled?,
+                made = &mut work => break made?,
                 _ = ticks.tick() => job.tell(watch, started),
             }
         };
-        tracing::debug!(what = %job.what, ms = started.elapsed().as_millis(), bytes = compiled.len, "compiled");
-        let (code, why) = match (claim, &compiled.displaced, memory) {
-            (Ok(claim), None, _) => match self.cache().admit(claim, job.key, &compiled) {
+        tracing::debug!(what = %job.what, ms = started.elapsed().as_millis(), bytes = made.len, "made");
+        let (code, why) = match (claim, &made.displaced, memory) {
+            (Ok(claim), None, _) => match self.cache().admit(claim, job.key, &made) {
                 Ok(code) => return Ok((code, None)),
-                Err(error) => (self.cache().borrow_unplaced(claim, job.key, &compiled), error.to_string()),
+                Err(error) => (self.cache().borrow_unplaced(claim, job.key, &made), error.to_string()),
             },
             (claim, displaced, Some((file, path))) => {
                 let why = claim.err().or(displaced.as_ref()).cloned().unwrap_or_default();
-                (Ok(Code::displaced(path, compiled.kind, job.key, file)), why)
+                (Ok(Code::displaced(path, made.kind, job.key, file)), why)
             }
             (claim, displaced, None) => {
                 let why = claim.err().or(displaced.as_ref()).cloned().unwrap_or_default();
@@ -225,21 +238,28 @@ impl Runtime {
         };
         let code = code.map_err(|source| PrepareError::Cache { source })?;
         let warning = format!(
-            "compiled code of {} cannot be kept ({why}), so it will be compiled again next time; make room on the disk of the cache",
+            "{} of {} cannot be kept ({why}), so it will be made again next time; make room on the disk of the cache",
+            job.making.result(),
             job.what
         );
         tracing::warn!("{warning}");
         Ok((code, Some(warning)))
     }
 
-    async fn ask_compiler(&self, job: &Job, spec: &Spec) -> Result<Compiled, PrepareError> {
+    async fn ask_maker(&self, job: &Job, spec: &Spec) -> Result<Made, PrepareError> {
         let fail = |why: String| PrepareError::Worker { path: job.source.clone(), why };
         let mut line = self.pool().start().map_err(|error| fail(error.to_string()))?;
         line.order(spec).await.map_err(|error| fail(error.to_string()))?;
+        let mut said = Vec::new();
         let answer = loop {
             match line.frames.next().await.map_err(|error| fail(error.to_string()))? {
                 Some((tag::ANSWER, payload)) => {
                     break protocol::decode(&payload).map_err(|error| fail(error.to_string()))?;
+                }
+                // What an interpreter says of a setup that fails is the best explanation.
+                Some((tag::STDERR, bytes)) => {
+                    said.extend_from_slice(&bytes);
+                    said.drain(..said.len().saturating_sub(SAID_LEN_MAX));
                 }
                 Some(_) => {}
                 None => return Err(fail(line.worker.exited().await.explain())),
@@ -249,8 +269,8 @@ impl Runtime {
         line.worker.exited().await;
         drop(line);
         match answer {
-            Answer::Compiled(compiled) => Ok(compiled),
-            Answer::Refused(refusal) => Err(job.refusal(refusal)),
+            Answer::Made(made) => Ok(made),
+            Answer::Refused(refusal) => Err(job.refusal(refusal, &said)),
             Answer::Failed(why) | Answer::CodeUnusable(why) => Err(fail(why)),
             Answer::Report { .. } | Answer::Loaded => Err(fail("the worker gave an answer that is none".to_owned())),
         }
@@ -275,7 +295,7 @@ impl Runtime {
         Ok(digest)
     }
 
-    fn code_key(&self, digest: Digest, purpose: Purpose) -> Result<CodeKey, PrepareError> {
+    pub(crate) fn code_key(&self, digest: Digest, purpose: Purpose) -> Result<CodeKey, PrepareError> {
         let fingerprint = self.fingerprint(purpose)?;
         let mut name = [0u8; 40];
         name[..32].copy_from_slice(digest.as_bytes());
@@ -284,21 +304,56 @@ impl Runtime {
     }
 }
 
-/// One program to be compiled.
-struct Job {
-    source: PathBuf,
-    what: String,
-    purpose: Purpose,
-    key: CodeKey,
+/// One thing to be made and kept.
+pub(crate) struct Job {
+    /// The program it is made of.
+    pub(crate) source: PathBuf,
+    /// What people call it.
+    pub(crate) what: String,
+    pub(crate) making: Making,
+    pub(crate) key: CodeKey,
+}
+
+/// What is made of a program.
+pub(crate) enum Making {
+    /// Native code.
+    Code(Purpose),
+    /// The image of an interpreter that has not run.
+    Base,
+    /// The image of an interpreter after this run.
+    Warm(Box<RunSpec>),
+}
+
+impl Making {
+    fn result(&self) -> &'static str {
+        match self {
+            Self::Code(_) => "compiled code",
+            Self::Base | Self::Warm(_) => "the memory image",
+        }
+    }
 }
 
 impl Job {
     fn tell(&self, watch: &dyn Watch, started: Instant) {
         let elapsed_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-        watch.stage(Stage::Compiling { what: self.what.clone(), elapsed_ms });
+        match self.making {
+            Making::Code(_) => watch.stage(Stage::Compiling { what: self.what.clone(), elapsed_ms }),
+            // Takes a second, beside a compilation that takes many.
+            Making::Base => {}
+            Making::Warm(_) => watch.stage(Stage::Warming { what: self.what.clone(), elapsed_ms }),
+        }
     }
 
-    fn refusal(&self, refusal: Refusal) -> PrepareError {
+    fn spec(&self, output: PathBuf, fallback: Option<PathBuf>) -> Spec {
+        let source = std::path::absolute(&self.source).unwrap_or_else(|_| self.source.clone());
+        match &self.making {
+            Making::Code(purpose) => Spec::Compile(CompileSpec { source, purpose: *purpose, output, fallback }),
+            Making::Base => Spec::Base(BaseSpec { source, output, fallback }),
+            Making::Warm(run) => Spec::Warm(Box::new(WarmSpec { run: (**run).clone(), output, fallback })),
+        }
+    }
+
+    fn refusal(&self, refusal: Refusal, said: &[u8]) -> PrepareError {
         let path = self.source.clone();
         match refusal {
             Refusal::Unreadable(why) => PrepareError::NotFound { path, source: io::Error::other(why) },
@@ -306,13 +361,17 @@ impl Job {
             Refusal::MissingImport { import, hint } => PrepareError::MissingImport { path, import, hint },
             Refusal::NoEntryPoint(why) => PrepareError::NoEntryPoint { path, why },
             Refusal::Compile(why) => PrepareError::Compile { path, why },
+            Refusal::Image(why) => PrepareError::Image {
+                name: self.what.clone(),
+                why: format!("{why}\n{}", String::from_utf8_lossy(said)).trim_end().to_owned(),
+            },
             Refusal::Store(why) => PrepareError::Cache { source: io::Error::other(why) },
         }
     }
 }
 
 /// The name of some script; which one does not matter to what is compiled for it.
-fn any_entry() -> GuestPath {
+pub(crate) fn any_entry() -> GuestPath {
     GuestPath::parse("main.py").expect("a plain file name is a guest path")
 }
 

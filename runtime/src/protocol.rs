@@ -43,6 +43,10 @@ pub(crate) mod tag {
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Spec {
     Compile(CompileSpec),
+    /// Lay out the memory an interpreter starts with.
+    Base(BaseSpec),
+    /// Run an interpreter and keep what its memory has become.
+    Warm(Box<WarmSpec>),
     Load(LoadSpec),
     Run(Box<RunSpec>),
 }
@@ -55,6 +59,24 @@ pub(crate) struct CompileSpec {
     /// Where the code goes; removed again if the parent dies.
     pub(crate) output: PathBuf,
     /// Where it goes instead if `output` cannot be written.
+    pub(crate) fallback: Option<PathBuf>,
+}
+
+/// Make the image of an interpreter that has not run yet.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct BaseSpec {
+    pub(crate) source: PathBuf,
+    /// As in [`CompileSpec`].
+    pub(crate) output: PathBuf,
+    pub(crate) fallback: Option<PathBuf>,
+}
+
+/// Make an image with a run.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct WarmSpec {
+    pub(crate) run: RunSpec,
+    /// As in [`CompileSpec`].
+    pub(crate) output: PathBuf,
     pub(crate) fallback: Option<PathBuf>,
 }
 
@@ -72,6 +94,8 @@ pub(crate) enum Purpose {
 pub(crate) enum CodeKind {
     Module,
     Component,
+    /// None: a memory image, which is kept like code.
+    Image,
 }
 
 /// Load compiled code ahead of the run that will want it.
@@ -83,10 +107,12 @@ pub(crate) struct LoadSpec {
 }
 
 /// Run compiled code.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct RunSpec {
     pub(crate) code: PathBuf,
     pub(crate) kind: CodeKind,
+    /// The image a script starts from.
+    pub(crate) image: Option<PathBuf>,
     pub(crate) boot: Boot,
     pub(crate) argv: Vec<String>,
     pub(crate) env: Vec<(String, String)>,
@@ -99,7 +125,7 @@ pub(crate) struct RunSpec {
 }
 
 /// How the guest is entered.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) enum Boot {
     /// `_start`, or `wasi:cli/run` of a component.
     Command,
@@ -108,7 +134,7 @@ pub(crate) enum Boot {
 }
 
 /// A directory the guest has from the start.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Preopen {
     pub(crate) host: PathBuf,
     pub(crate) guest: String,
@@ -133,7 +159,7 @@ pub(crate) enum Answer {
         clean: bool,
     },
     Loaded,
-    Compiled(Compiled),
+    Made(Made),
     Refused(Refusal),
     /// The native code cannot be loaded: damaged, or made by another build.
     CodeUnusable(String),
@@ -141,9 +167,9 @@ pub(crate) enum Answer {
     Failed(String),
 }
 
-/// Native code was made.
+/// Native code or an image was made.
 #[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Compiled {
+pub(crate) struct Made {
     pub(crate) kind: CodeKind,
     pub(crate) len: u64,
     pub(crate) digest: crate::digest::Digest,
@@ -159,6 +185,7 @@ pub(crate) enum Refusal {
     MissingImport { import: String, hint: String },
     NoEntryPoint(String),
     Compile(String),
+    Image(String),
     Store(String),
 }
 

@@ -12,7 +12,7 @@ mod store;
 mod wheel;
 
 pub use artifacts::{Artifact, EnvironmentSpec, PYTHON};
-pub use imports::{MissingPackage, check_imports};
+pub use imports::{MissingPackage, ScriptImports, script_imports};
 pub use packages::Package;
 pub use partial::ArtifactWriter;
 pub use store::{EnvironmentError, EnvironmentStatus, Environments};

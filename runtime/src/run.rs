@@ -20,7 +20,7 @@ use tokio::sync::{Mutex as AsyncMutex, mpsc, watch};
 use tokio::time::Instant;
 
 /// How long after its wall time a worker may still be silent before it is killed.
-const BACKSTOP: Duration = Duration::from_secs(2);
+const BACKSTOP: Duration = Duration::from_millis(300);
 /// Chunks of stdin on the way to the worker; with [`CHUNK_LEN_MAX`] this bounds them at 1 MiB.
 const STDIN_CHUNKS_MAX: usize = 4;
 /// How long a worker may take to let go of the stdin of a run that is over; it only drops it.
@@ -177,7 +177,7 @@ impl RunEvents {
         match protocol::decode(payload) {
             Ok(Answer::Report { report, clean }) => Ending { report, clean },
             Ok(Answer::Failed(why) | Answer::CodeUnusable(why)) => self.lost(why),
-            Ok(Answer::Loaded | Answer::Compiled(_) | Answer::Refused(_)) | Err(_) => {
+            Ok(Answer::Loaded | Answer::Made(_) | Answer::Refused(_)) | Err(_) => {
                 self.lost("the worker gave an answer that is none".to_owned())
             }
         }

@@ -3,7 +3,7 @@
 use crate::cache::Cache;
 use crate::digest::KnownDigests;
 use crate::engine::{self, ENGINE_VERSION};
-use crate::job::{GuestPath, Mount, Program, RunRequest};
+use crate::job::{GuestPath, Mount, Program, RunRequest, Tenant};
 use crate::pool::{Pool, Ready};
 use crate::prepare::{PrepareError, Prepared};
 use crate::protocol::{Access, Answer, Boot, LoadSpec, Preopen, Purpose, RunSpec, Spec, decode, tag};
@@ -153,7 +153,7 @@ impl Runtime {
             Launched::Gone(why) => Err(StartError::Worker(why)),
             Launched::CodeUnusable(why) => {
                 tracing::warn!(%why, "compiled code does not load and is made again");
-                self.cache().discard(prepared.code.key);
+                prepared.kept().for_each(|code| self.cache().discard(code.key));
                 let again = self.prepare(&prepared.program, &SilentWatch).await.map_err(StartError::Prepare)?;
                 match self.launch(&again, &request, &workspace).await? {
                     Launched::Running(run) => Ok(*run),
@@ -212,7 +212,7 @@ impl Runtime {
         let worker_error = |error: io::Error| StartError::Worker(error.to_string());
         // The pipe is among what is held, because the worker takes its closing for our death, and would remove the
         // directory.
-        line.worker.hold((prepared.code.clone(), workspace.clone(), line.stdin.clone(), self.clone()));
+        line.worker.hold((prepared.clone(), workspace.clone(), line.stdin.clone(), self.clone()));
         if let Err(error) = line.order(spec).await {
             return Ok(Launched::Gone(error.to_string()));
         }
@@ -236,7 +236,7 @@ impl Runtime {
                 match decode(&payload).map_err(worker_error)? {
                     Answer::CodeUnusable(why) => Ok(Launched::CodeUnusable(why)),
                     Answer::Failed(why) => Err(StartError::Worker(why)),
-                    Answer::Report { .. } | Answer::Loaded | Answer::Compiled(_) | Answer::Refused(_) => {
+                    Answer::Report { .. } | Answer::Loaded | Answer::Made(_) | Answer::Refused(_) => {
                         Err(StartError::Worker("it gave an answer that is none".to_owned()))
                     }
                 }
@@ -250,6 +250,11 @@ impl Runtime {
     #[must_use]
     pub fn environments(&self) -> &Environments {
         &self.inner.environments
+    }
+
+    /// An empty working directory.
+    pub(crate) fn scratch_directory(&self, disk_bytes: u64) -> io::Result<Workspace> {
+        self.inner.scratch.workspace(Tenant::OWNER, disk_bytes)
     }
 
     pub(crate) fn cache(&self) -> &Cache {
@@ -270,7 +275,7 @@ impl Runtime {
         if let Some(fingerprint) = cell.get() {
             return Ok(*fingerprint);
         }
-        let engine = engine::engine(purpose)
+        let engine = engine::engine(purpose, None)
             .map_err(|error| PrepareError::Worker { path: PathBuf::new(), why: format!("{error:#}") })?;
         Ok(*cell.get_or_init(|| engine::fingerprint(&engine, purpose)))
     }
@@ -285,7 +290,7 @@ enum Launched {
 }
 
 fn load_spec(prepared: &Prepared) -> LoadSpec {
-    let purpose = if prepared.plan.is_some() { Purpose::Interpreter } else { Purpose::Command };
+    let purpose = if prepared.script.is_some() { Purpose::Interpreter } else { Purpose::Command };
     LoadSpec { code: prepared.code.path.clone(), kind: prepared.code.kind, purpose }
 }
 
@@ -294,19 +299,17 @@ fn layout(error: impl std::error::Error + Send + Sync + 'static) -> StartError {
 }
 
 fn run_spec(prepared: &Prepared, request: &RunRequest, workspace: &Workspace) -> RunSpec {
-    let mut env = vec![("HOME".to_owned(), "/tmp".to_owned()), ("TMPDIR".to_owned(), "/tmp".to_owned())];
-    let mut preopens = vec![
-        Preopen { host: workspace.root_path(), guest: "/".to_owned(), access: Access::ReadWrite },
-        Preopen { host: workspace.tmp_path(), guest: "/tmp".to_owned(), access: Access::ReadWrite },
-    ];
-    let (mut argv, boot) = match (&prepared.plan, &prepared.program) {
-        (Some(plan), _) => {
-            env.extend(plan.env.iter().cloned());
-            preopens.extend(plan.preopens.iter().map(|(host, guest)| read_only(host, guest)));
-            (plan.argv.clone(), Boot::Script(plan.boot.clone()))
+    let mut env = base_env();
+    let mut preopens = base_preopens(workspace);
+    let script = prepared.script.as_deref();
+    let mut argv = match (script, &prepared.program) {
+        (Some(script), _) => {
+            env.extend(script.plan.env.iter().cloned());
+            preopens.extend(script.plan.preopens.iter().map(|(host, guest)| read_only(host, guest)));
+            script.plan.argv.clone()
         }
-        (None, Program::Wasm { name, .. }) => (vec![name.clone()], Boot::Command),
-        (None, Program::Script { entry, .. }) => (vec![entry.to_string()], Boot::Command),
+        (None, Program::Wasm { name, .. }) => vec![name.clone()],
+        (None, Program::Script { entry, .. }) => vec![entry.to_string()],
     };
     argv.extend(request.args.iter().cloned());
     for (key, value) in &request.env {
@@ -314,9 +317,11 @@ fn run_spec(prepared: &Prepared, request: &RunRequest, workspace: &Workspace) ->
         env.push((key.clone(), value.clone()));
     }
     preopens.extend(request.mounts.iter().map(|mount| read_only(&mount.host, &mount.guest)));
+    let boot = script.map_or(Boot::Command, |script| Boot::Script(script.boot(request, &env)));
     RunSpec {
         code: prepared.code.path.clone(),
         kind: prepared.code.kind,
+        image: script.map(|script| script.image(request).path.clone()),
         boot,
         argv,
         env,
@@ -325,6 +330,19 @@ fn run_spec(prepared: &Prepared, request: &RunRequest, workspace: &Workspace) ->
         bare: workspace.is_bare(),
         limits: request.limits.clone(),
     }
+}
+
+/// The environment variables every guest has.
+pub(crate) fn base_env() -> Vec<(String, String)> {
+    vec![("HOME".to_owned(), "/tmp".to_owned()), ("TMPDIR".to_owned(), "/tmp".to_owned())]
+}
+
+/// The directories every guest has.
+pub(crate) fn base_preopens(workspace: &Workspace) -> Vec<Preopen> {
+    vec![
+        Preopen { host: workspace.root_path(), guest: "/".to_owned(), access: Access::ReadWrite },
+        Preopen { host: workspace.tmp_path(), guest: "/tmp".to_owned(), access: Access::ReadWrite },
+    ]
 }
 
 fn read_only(host: &Path, guest: &str) -> Preopen {
@@ -352,7 +370,7 @@ fn check_request(prepared: &Prepared, request: &RunRequest) -> Result<(), StartE
         return refuse(format!("it attaches more than {MOUNTS_MAX} folders"));
     }
     let mut taken = vec!["/".to_owned(), "/tmp".to_owned()];
-    taken.extend(prepared.plan.iter().flat_map(|plan| plan.preopens.iter().map(|(_, guest)| guest.clone())));
+    taken.extend(prepared.script.iter().flat_map(|script| script.plan.preopens.iter().map(|(_, guest)| guest.clone())));
     for mount in &request.mounts {
         check_mount(mount, &taken).map_err(StartError::Request)?;
         taken.push(mount.guest.clone());

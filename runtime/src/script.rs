@@ -3,6 +3,7 @@
 
 use crate::digest::Digest;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// How one script is run by its environment's interpreter.
@@ -22,6 +23,36 @@ pub struct ScriptPlan {
     pub argv: Vec<String>,
     /// What to call in the instantiated interpreter.
     pub boot: ScriptBoot,
+    /// The file of the machine's own that makes an interpreter ready to be kept in an image, as a guest path.
+    pub boot_file: String,
+}
+
+impl ScriptPlan {
+    /// How a script is run by an interpreter that goes on from an image: it cannot ask for its arguments and environment
+    /// a second time, so they are told.
+    pub(crate) fn resume(&self, args: &[String], env: &[(String, String)]) -> ScriptBoot {
+        // What precedes the entry's path is for a fresh interpreter.
+        let argv: Vec<&String> = self.argv.iter().skip(ENTRY_INDEX).chain(args).collect();
+        let env: BTreeMap<&String, &String> = env.iter().map(|(key, value)| (key, value)).collect();
+        ScriptBoot::Turn { source: format!("__import__('_reactor')._potluck({}, {})", literal(&argv), literal(&env)) }
+    }
+
+    /// How an interpreter is made ready to be kept.
+    pub(crate) fn making(&self, imports: &[String], setup: &str) -> ScriptBoot {
+        let file = literal(&self.boot_file);
+        let (imports, setup) = (literal(&imports), literal(&setup));
+        let names =
+            format!("{{'__name__': '_potluck_warm', '__file__': {file}, 'SETUP': {setup}, 'IMPORTS': {imports}}}");
+        ScriptBoot::Turn { source: format!("exec(compile(open({file}, 'rb').read(), '<potluck>', 'exec'), {names})") }
+    }
+}
+
+/// Where in the interpreter's arguments the script's path stands, after the interpreter's name, `-c` and its argument.
+const ENTRY_INDEX: usize = 3;
+
+/// A value as Python reads it: what JSON says of texts, lists and maps of them means the same there.
+fn literal(value: &impl Serialize) -> String {
+    serde_json::to_string(value).unwrap_or_default()
 }
 
 /// Which export of the interpreter runs the script.
@@ -34,4 +65,30 @@ pub enum ScriptBoot {
         /// The source text to run.
         source: String,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_job_is_told_reaches_python_as_it_was_said() {
+        let plan = ScriptPlan {
+            module: PathBuf::new(),
+            module_digest: Digest::of(b""),
+            preopens: Vec::new(),
+            env: Vec::new(),
+            argv: ["python3", "-c", "start", "/x.py", "x.py"].map(str::to_owned).into(),
+            boot: ScriptBoot::Run,
+            boot_file: "/boot.py".to_owned(),
+        };
+        let ScriptBoot::Turn { source } = plan.resume(&["a'b\"\\\n\u{1}é😀".to_owned()], &[("K".into(), "v".into())])
+        else {
+            panic!("it is a turn");
+        };
+        assert_eq!(
+            source,
+            "__import__('_reactor')._potluck([\"/x.py\",\"x.py\",\"a'b\\\"\\\\\\n\\u0001é😀\"], {\"K\":\"v\"})"
+        );
+    }
 }

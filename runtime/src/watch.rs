@@ -25,6 +25,13 @@ pub enum Stage {
         /// How long it has taken so far, in milliseconds.
         elapsed_ms: u64,
     },
+    /// A memory image is being made; on each machine this happens once for each.
+    Warming {
+        /// What it is called, for people.
+        what: String,
+        /// How long it has taken so far, in milliseconds.
+        elapsed_ms: u64,
+    },
     /// Nothing more to wait for.
     Ready,
 }

@@ -1,14 +1,18 @@
-//! The worker: a process that does what its parent tells it, one thing at a time: it loads code, runs guests, or compiles
-//! a program, after which it ends. It reads its orders from stdin and answers on stdout; before it answers, everything of
+//! The worker: a process that does what its parent tells it, one thing at a time: it loads code, runs guests, or makes
+//! something to be kept (native code, an image), after which it ends. It reads its orders from stdin and answers on stdout; before it answers, everything of
 //! the order is dropped, and only loaded code stays. When stdin closes the parent is gone, and the worker removes the
 //! directory it was given and ends at once, whatever the guest is doing.
 
 mod compile;
 mod disk;
+mod fuel;
 mod guest;
+mod image_memory;
 mod inspect;
+mod interpreter;
 mod load;
 mod loaded;
+mod make;
 mod memory;
 mod meter;
 mod orders;
@@ -73,6 +77,16 @@ async fn serve(mut orders: Orders, orphan: &Orphan, outbox: &Outbox) -> io::Resu
             Spec::Compile(spec) => {
                 orphan.leave(Left::File(spec.output.clone()));
                 outbox.answer(&compile::compile(&spec))?;
+                return Ok(true);
+            }
+            Spec::Base(spec) => {
+                orphan.leave(Left::File(spec.output.clone()));
+                outbox.answer(&compile::base(&spec))?;
+                return Ok(true);
+            }
+            Spec::Warm(spec) => {
+                let parent_gone = orphan.leave(Left::Directory(spec.run.scratch.clone()));
+                outbox.answer(&guest::warm(&spec, parent_gone, inbox, outbox).await)?;
                 return Ok(true);
             }
             Spec::Load(spec) => loaded.program(&spec).map_or_else(|answer| answer, |_| Answer::Loaded),

@@ -206,20 +206,28 @@ pub(crate) fn remove_orphaned_owner(owner: &Path) -> io::Result<()> {
     let is_owner = owner.file_name().is_some_and(|name| name.to_string_lossy().starts_with(OWNER_PREFIX));
     let Some(parent) = owner.parent().filter(|_| is_owner) else { return Ok(()) };
     let gate = lock_file(&parent.join(LOCK_NAME))?;
+    let gated = within_tries(|| Ok(rustix::fs::flock(&gate, FlockOperation::NonBlockingLockExclusive).is_ok()))?;
+    if !gated || !owner.exists() || std::fs::read_dir(owner)?.flatten().any(|entry| entry.path().is_dir()) {
+        return Ok(());
+    }
+    // A process that is killed closes its files one after the other: its pipes may be gone before its lock is.
+    let mut lock = None;
+    let free = within_tries(|| {
+        lock = take_owner(owner)?;
+        Ok(lock.is_some())
+    })?;
+    if free { std::fs::remove_dir_all(owner) } else { Ok(()) }
+}
+
+/// Asks again and again, for two seconds at most, until the answer is yes.
+fn within_tries(mut met: impl FnMut() -> io::Result<bool>) -> io::Result<bool> {
     for _ in 0..ORPHAN_TRIES_MAX {
-        if rustix::fs::flock(&gate, FlockOperation::NonBlockingLockExclusive).is_ok() {
-            if !owner.exists() || std::fs::read_dir(owner)?.flatten().any(|entry| entry.path().is_dir()) {
-                return Ok(());
-            }
-            // A process that is being ended closes our pipe before or after it lets go of its lock.
-            if let Some(_lock) = take_owner(owner)? {
-                return std::fs::remove_dir_all(owner);
-            }
-            rustix::fs::flock(&gate, FlockOperation::Unlock)?;
+        if met()? {
+            return Ok(true);
         }
         std::thread::sleep(ORPHAN_PAUSE);
     }
-    Ok(())
+    Ok(false)
 }
 
 /// Removes a directory in which a guest may still be making files for a moment.
@@ -403,4 +411,24 @@ fn copy_in(root: &Dir, input: &InputFile) -> io::Result<Laid> {
         size: metadata.len(),
         changed: (metadata.ctime(), metadata.ctime_nsec()),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_directory_of_an_owner_that_is_still_dying_is_removed_once_its_lock_is_free() {
+        let parent = tempfile::tempdir().unwrap();
+        let scratch = Scratch::open(parent.path(), 0).unwrap();
+        let owner = scratch.enter().unwrap();
+        let dying = std::thread::spawn(move || {
+            std::thread::sleep(10 * ORPHAN_PAUSE);
+            // Lets go of the lock and leaves the directory, as a killed process does.
+            drop(scratch.owner().take());
+        });
+        remove_orphaned_owner(&owner).unwrap();
+        dying.join().unwrap();
+        assert!(!owner.exists());
+    }
 }

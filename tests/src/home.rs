@@ -39,7 +39,8 @@ impl Home {
             fs::create_dir(root.path().join(name)).expect("a directory can be made in a fresh one");
         }
         let home = Self { cache: root.path().join("cache"), root, host: None, path: None };
-        let settings = format!("port = 0\ndiscovery_port = {}\n", discovery_port());
+        // Images are made where a test asks for them, and not beside it.
+        let settings = format!("port = 0\ndiscovery_port = {}\nimages = false\n", discovery_port());
         fs::write(home.config().join("config.toml"), settings).expect("the settings can be written");
         home
     }

@@ -1,4 +1,4 @@
-//! The lasting cache in which Python is compiled. Compiling takes minutes on two cores, so it is done once for all tests
+//! The lasting cache in which Python is compiled and its images are made. Compiling takes minutes on two cores, so it is done once for all tests
 //! and all runs of the suite: whoever comes first does it under a lock, the others wait.
 
 use crate::artifacts::{binary, lasting_cache, wheel};
@@ -9,6 +9,8 @@ use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+/// The built-in images.
+const IMAGES: [&str; 5] = ["interpreter", "numpy", "data", "plot", "science"];
 /// A cold compile on a machine that does other things as well.
 const FIRST_USE_WITHIN: Duration = Duration::from_secs(15 * 60);
 
@@ -38,6 +40,9 @@ pub fn shared_cache() -> PathBuf {
     home.write("first.py", "print('ready')\n");
     let first = home.run(["--on", "local", "first.py"]).deadline(FIRST_USE_WITHIN).finish();
     assert_eq!(first.expect(0).out(), "ready\n");
+    for image in IMAGES {
+        home.potluck(["env", "warm", image]).deadline(FIRST_USE_WITHIN).finish().expect(0);
+    }
     fs::write(marker, made_by).expect("the marker can be written");
     cache
 }

@@ -11,6 +11,7 @@ mod streams;
 mod workspace;
 
 mod examples;
+mod images;
 mod packages;
 mod python;
 mod python_libraries;

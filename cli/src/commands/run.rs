@@ -4,6 +4,7 @@ mod capture;
 mod line;
 mod report;
 
+use crate::background;
 use crate::exit::{self, Refusal, Trouble};
 use crate::progress::{Manner, Progress};
 use crate::quantity::{ByteSize, Fuel, Span};
@@ -16,6 +17,7 @@ use capture::Capture;
 use clap::{Args, ValueEnum, ValueHint};
 use line::Line;
 use potluck_node::client::{FailureKind, Job, JobEvent, JobStdin, StdinMode, Submission, SubmitError, Target};
+use potluck_node::images::NamedImages;
 use potluck_runtime::{Limits, OutputStream};
 use report::Summary;
 use std::ffi::OsString;
@@ -30,6 +32,7 @@ Examples:
   potluck run --on attic report.py --year 2025        --year is the script's
   cat text | potluck run wordcount.py                 stdin is the script's stdin
   potluck run -f sales.csv -o out report.py           sales.csv goes along, what is written comes back into out/
+  potluck run --image none report.py                  without a memory image, everything imported anew
   potluck run --mount ./data::/data --memory 4G train.py
   potluck run --json tool.wasm | jq .exit_code
 
@@ -45,6 +48,10 @@ pub(crate) struct RunArgs {
     /// The environment that runs a script [default: by the file's ending]
     #[arg(long = "env", value_name = "NAME")]
     environment: Option<String>,
+    /// Start a script from this memory image, made first if need be; `none` imports everything anew [default: the
+    /// smallest that covers the script's imports]
+    #[arg(long, value_name = "NAME|none")]
+    image: Option<String>,
     /// Set an environment variable of the program; nothing else is inherited
     #[arg(short = 'e', value_name = "KEY=VALUE", value_parser = parse_variable)]
     variables: Vec<(String, String)>,
@@ -121,7 +128,10 @@ async fn run(args: RunArgs, line: Line) -> anyhow::Result<u8> {
     let progress = Progress::new(Manner::suitable(args.quiet));
     let client = settings::client()?;
     let target: Target = line.on.as_deref().unwrap_or("any").parse().unwrap_or(Target::Any);
-    let submission = submission(&args, line);
+    let mut submission = submission(&args, line);
+    if let Some(name) = &args.image {
+        submission = submission.image(NamedImages::of(client.paths()).choice(name)?);
+    }
     let job = tokio::select! {
         job = client.submit(target, submission) => job.map_err(refusal)?,
         () = requests.next() => return Err(Refusal::error(Trouble::Cancelled, "cancelled before the job was sent")),
@@ -130,6 +140,7 @@ async fn run(args: RunArgs, line: Line) -> anyhow::Result<u8> {
     if !args.quiet {
         summary.explain();
     }
+    background::make_images(&client.images_wanted());
     let code = summary.exit_code();
     if args.json {
         render::print_json(&summary.into_json())?;

@@ -5,8 +5,8 @@ use super::failure::SubmitError;
 use super::submission::{StdinMode, Submission};
 use crate::service::{Case, check_paths};
 use crate::wire::{JobFile, JobId, JobMount, JobProgram, SubmitJob};
-use potluck_runtime::{Digest, GuestPath, check_imports};
-use std::collections::HashMap;
+use potluck_runtime::{Digest, GuestPath, ImageChoice, script_imports};
+use std::collections::{BTreeSet, HashMap};
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
@@ -61,7 +61,7 @@ pub(super) fn pack(submission: &Submission, id: JobId, mounts_by: MountsBy) -> R
     let metadata = fs::metadata(program_path)
         .map_err(|source| SubmitError::ProgramNotFound { path: program_path.clone(), source })?;
     let mut tree = Tree::default();
-    let program = if metadata.is_dir() {
+    let mut program = if metadata.is_dir() {
         packer.directory_program(submission, &mut tree)?
     } else {
         packer.file_program(submission, &mut tree)?
@@ -75,10 +75,11 @@ pub(super) fn pack(submission: &Submission, id: JobId, mounts_by: MountsBy) -> R
             "the job's files cannot lie together: {clash} (files are placed by their last name)"
         ))
     })?;
-    if let JobProgram::Script { environment, entry } = &program
+    if let JobProgram::Script { environment, entry, image } = &mut program
         && environment == PYTHON
     {
-        packer.check_script(submission, entry, &tree)?;
+        let modules = packer.check_script(submission, entry, &tree)?;
+        *image = submission.image.clone().unwrap_or(ImageChoice::Auto(modules));
     }
     let mut mounts = Vec::new();
     for (host, guest) in &submission.mounts {
@@ -123,7 +124,7 @@ impl Packer {
         self.walk(&resolved, &name, tree)?;
         let entry = guest_path(&format!("{name}/{DIRECTORY_ENTRY}"))?;
         let environment = submission.environment.clone().unwrap_or_else(|| PYTHON.to_owned());
-        Ok(JobProgram::Script { environment, entry })
+        Ok(JobProgram::Script { environment, entry, image: ImageChoice::default() })
     }
 
     fn file_program(&mut self, submission: &Submission, tree: &mut Tree) -> Result<JobProgram, SubmitError> {
@@ -148,7 +149,7 @@ impl Packer {
         };
         let entry = file.path.clone();
         tree.files.push(file);
-        Ok(JobProgram::Script { environment, entry })
+        Ok(JobProgram::Script { environment, entry, image: ImageChoice::default() })
     }
 
     fn input(&mut self, path: &Path, tree: &mut Tree) -> Result<(), SubmitError> {
@@ -227,8 +228,13 @@ impl Packer {
         Ok(JobMount { guest: guest.to_owned(), files: tree.files, directories: tree.directories, local })
     }
 
-    /// Says which imports are missing before anything is sent.
-    fn check_script(&self, submission: &Submission, entry: &GuestPath, tree: &Tree) -> Result<(), SubmitError> {
+    /// Says which imports are missing before anything is sent; gives those that are not.
+    fn check_script(
+        &self,
+        submission: &Submission,
+        entry: &GuestPath,
+        tree: &Tree,
+    ) -> Result<BTreeSet<String>, SubmitError> {
         // What cannot be read or is in another encoding is the interpreter's to judge.
         let read = |path: &GuestPath| {
             let file = tree.files.iter().find(|file| file.path == *path)?;
@@ -236,11 +242,11 @@ impl Packer {
             String::from_utf8(fs::read(&source.path).ok()?).ok()
         };
         let files: Vec<GuestPath> = tree.files.iter().map(|file| file.path.clone()).collect();
-        let missing = check_imports(entry, &files, &read);
-        if missing.is_empty() {
-            return Ok(());
+        let imports = script_imports(entry, &files, &read);
+        if imports.missing.is_empty() {
+            return Ok(imports.modules);
         }
-        let why: Vec<String> = missing.iter().map(ToString::to_string).collect();
+        let why: Vec<String> = imports.missing.iter().map(ToString::to_string).collect();
         Err(bad_program(&submission.program, why.join("; ")))
     }
 }

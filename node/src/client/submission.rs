@@ -1,6 +1,6 @@
 //! What a user wants to run, as they said it. Nothing here touches the disk; `packing` reads it, once.
 
-use potluck_runtime::Limits;
+use potluck_runtime::{ImageChoice, Limits};
 use std::path::PathBuf;
 
 /// A job before it is read and sent.
@@ -15,6 +15,7 @@ pub struct Submission {
     pub(super) stdin: StdinMode,
     pub(super) outputs_dir: Option<PathBuf>,
     pub(super) environment: Option<String>,
+    pub(super) image: Option<ImageChoice>,
 }
 
 /// Whether the job gets a stdin.
@@ -40,6 +41,7 @@ impl Submission {
             stdin: StdinMode::None,
             outputs_dir: None,
             environment: None,
+            image: None,
         }
     }
 
@@ -96,6 +98,13 @@ impl Submission {
     #[must_use]
     pub fn environment(mut self, name: impl Into<String>) -> Self {
         self.environment = Some(name.into());
+        self
+    }
+
+    /// The memory image a script starts from; by default its imports decide.
+    #[must_use]
+    pub fn image(mut self, image: ImageChoice) -> Self {
+        self.image = Some(image);
         self
     }
 }

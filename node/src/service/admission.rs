@@ -4,7 +4,7 @@
 use super::Policy;
 use crate::dispatch::Role;
 use crate::wire::{Fault, FaultCode, JobFile, JobMount, JobProgram, SubmitJob};
-use potluck_runtime::GuestPath;
+use potluck_runtime::{GuestPath, ImageChoice};
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -22,6 +22,8 @@ const WORDS_MAX: usize = 8192;
 const WORDS_LEN_MAX: usize = 1 << 20;
 /// Read-only folders of a job; each is a preopened directory.
 const MOUNTS_MAX: usize = 16;
+/// Imports a script is said to have; more are of no use for choosing an image.
+const IMPORTS_MAX: usize = 4096;
 /// Guest paths that are taken.
 const RESERVED: [&str; 2] = ["/tmp", "/usr/local/lib"];
 
@@ -37,12 +39,21 @@ pub(super) fn admit(job: &SubmitJob, role: Role, policy: &Policy, name: &str, ca
     admit_words(job)?;
     admit_files(job, case)?;
     admit_mounts(&job.mounts, role, case)?;
-    if let JobProgram::Script { entry, .. } = &job.program
-        && !job.files.iter().any(|file| file.path == *entry)
-    {
+    let JobProgram::Script { entry, image, .. } = &job.program else { return Ok(()) };
+    if !job.files.iter().any(|file| file.path == *entry) {
         return Err(bad_input(format!("the script {entry} is not among the job's files")));
     }
-    Ok(())
+    admit_image(image)
+}
+
+fn admit_image(image: &ImageChoice) -> Result<(), Fault> {
+    match image {
+        ImageChoice::Recipe(recipe) => recipe.check().map_err(|error| bad_input(format!("the job's image: {error}"))),
+        ImageChoice::Auto(imports) if imports.len() > IMPORTS_MAX => {
+            Err(bad_input(format!("the job names {} imports; the most is {IMPORTS_MAX}", imports.len())))
+        }
+        ImageChoice::Auto(_) | ImageChoice::None => Ok(()),
+    }
 }
 
 /// The lender's rules. Nothing is made smaller in silence: a job that asks for more is refused.
@@ -376,7 +387,8 @@ mod tests {
         assert_eq!(code(|job| job.files = vec![JobFile { size: u64::MAX, ..file("a") }]), FaultCode::BAD_INPUT);
         assert_eq!(code(|job| job.requires = vec!["wings".into()]), FaultCode::UNSUPPORTED);
         let script = |job: &mut SubmitJob| {
-            job.program = JobProgram::Script { environment: "python".into(), entry: path("x.py") };
+            job.program =
+                JobProgram::Script { environment: "python".into(), entry: path("x.py"), image: ImageChoice::None };
         };
         assert!(refusal(Role::Owner, &POLICY, script).text.contains("x.py"));
     }

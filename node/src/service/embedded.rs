@@ -44,6 +44,12 @@ impl Embedded {
 }
 
 impl Embedded {
+    /// Built-in images that jobs would have started from and that are not there.
+    #[must_use]
+    pub fn images_wanted(&self) -> Vec<&'static str> {
+        self.jobs.inner.images.wanted()
+    }
+
     /// Jobs running now.
     #[must_use]
     pub fn jobs_running(&self) -> u32 {

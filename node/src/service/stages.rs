@@ -68,6 +68,7 @@ fn wire_stage(stage: potluck_runtime::Stage) -> Stage {
     match stage {
         potluck_runtime::Stage::Fetching { what, done, total } => Stage::Fetching { what, done, total },
         potluck_runtime::Stage::Compiling { what, elapsed_ms } => Stage::Compiling { what, elapsed_ms },
+        potluck_runtime::Stage::Warming { what, elapsed_ms } => Stage::Warming { what, elapsed_ms },
         potluck_runtime::Stage::Ready => Stage::Ready,
     }
 }

@@ -39,6 +39,7 @@ impl Lab {
             mounts_dir: dir.path().join("mounts"),
             blob_bytes_max: 1 << 30,
             peers: Arc::new(NoPeers),
+            makes_images: false,
         });
         Self { dir, jobs: jobs.unwrap() }
     }

@@ -56,6 +56,9 @@ async fn accepted_walk(
     let program = program(&job, &inputs)?;
     let prepared = tell_while(&relay, inbound, writer, inner.runtime.prepare(&program, &relay)).await?;
     let prepared = prepared.map_err(|error| unprepared(error, &program, caller.role))?;
+    if let JobProgram::Script { environment, .. } = &job.program {
+        inner.images.note(environment, &prepared);
+    }
     let laid_out = mounts::lay_out(&inner.mounts_dir, &job.mounts, &inputs, caller.role).await?;
     let request = request(&job, tenant(caller), program, &inputs, laid_out.mounts.clone())?;
     let started = tell_while(&relay, inbound, writer, inner.runtime.start(&prepared, request)).await?;
@@ -111,8 +114,8 @@ fn program(job: &SubmitJob, inputs: &Inputs) -> Result<Program, Fault> {
         JobProgram::Wasm { digest, name, .. } => {
             Program::Wasm { path: inputs.path(digest)?.to_owned(), name: name.clone() }
         }
-        JobProgram::Script { environment, entry } => {
-            Program::Script { environment: environment.clone(), entry: entry.clone() }
+        JobProgram::Script { environment, entry, image } => {
+            Program::Script { environment: environment.clone(), entry: entry.clone(), image: image.clone() }
         }
     })
 }
@@ -184,7 +187,10 @@ fn called(mut error: PrepareError, name: &str) -> PrepareError {
         | PrepareError::NoEntryPoint { path, .. }
         | PrepareError::Compile { path, .. }
         | PrepareError::Worker { path, .. } => *path = name.into(),
-        PrepareError::MissingEnvironment { .. } | PrepareError::Environment { .. } | PrepareError::Cache { .. } => {}
+        PrepareError::Image { .. }
+        | PrepareError::MissingEnvironment { .. }
+        | PrepareError::Environment { .. }
+        | PrepareError::Cache { .. } => {}
     }
     error
 }
@@ -199,6 +205,7 @@ fn prepare_code(error: &PrepareError, role: Role) -> FaultCode {
         PrepareError::NotAProgram { .. }
         | PrepareError::MissingImport { .. }
         | PrepareError::NoEntryPoint { .. }
+        | PrepareError::Image { .. }
         | PrepareError::Compile { .. } => FaultCode::BAD_PROGRAM,
         PrepareError::MissingEnvironment { .. } | PrepareError::Environment { .. } => FaultCode::NO_ENVIRONMENT,
         PrepareError::Cache { .. } | PrepareError::Worker { .. } => FaultCode::INTERNAL,

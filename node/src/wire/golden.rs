@@ -4,7 +4,7 @@
 use super::*;
 use crate::identity::NodeId;
 use bytes::{BufMut, Bytes, BytesMut};
-use potluck_runtime::{Digest, GuestPath, LimitHit, LimitKind, Limits, Outcome, Report};
+use potluck_runtime::{Digest, GuestPath, ImageChoice, LimitHit, LimitKind, Limits, Outcome, Report};
 use serde::{Serialize, de::DeserializeOwned};
 use std::collections::BTreeMap;
 use std::fmt::{Debug, Write};
@@ -31,7 +31,11 @@ fn file() -> JobFile {
 fn submit() -> SubmitJob {
     SubmitJob {
         job: JobId([2; 16]),
-        program: JobProgram::Script { environment: "python".into(), entry: path("report.py") },
+        program: JobProgram::Script {
+            environment: "python".into(),
+            entry: path("report.py"),
+            image: ImageChoice::Auto(["pandas".into()].into()),
+        },
         args: vec!["-v".into()],
         env: vec![("LANG".into(), "C".into())],
         files: vec![file()],
@@ -185,6 +189,10 @@ fn the_kinds_of_a_message_that_has_several_keep_their_bytes() {
         (
             Stage::Compiling { what: "x".into(), elapsed_ms: 5 },
             "81a9636f6d70696c696e6782a477686174a178aa656c61707365645f6d7305",
+        ),
+        (
+            Stage::Warming { what: "x".into(), elapsed_ms: 5 },
+            "81a77761726d696e6782a477686174a178aa656c61707365645f6d7305",
         ),
         (Stage::Ready, "a57265616479"),
     ];

@@ -3,7 +3,7 @@
 //! they are decoded.
 
 use crate::identity::NodeId;
-use potluck_runtime::{Digest, GuestPath, Limits, Report};
+use potluck_runtime::{Digest, GuestPath, ImageChoice, Limits, Report};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::net::SocketAddr;
@@ -43,6 +43,9 @@ pub enum JobProgram {
         environment: String,
         /// Which input.
         entry: GuestPath,
+        /// What of its imports may have been done before.
+        #[serde(default)]
+        image: ImageChoice,
     },
 }
 
@@ -187,6 +190,13 @@ pub enum Stage {
     /// Code is compiled, once.
     Compiling {
         /// What.
+        what: String,
+        /// Milliseconds so far.
+        elapsed_ms: u64,
+    },
+    /// A memory image is made, once.
+    Warming {
+        /// What it is called.
         what: String,
         /// Milliseconds so far.
         elapsed_ms: u64,

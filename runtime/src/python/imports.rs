@@ -45,33 +45,43 @@ impl fmt::Display for MissingPackage {
 
 impl std::error::Error for MissingPackage {}
 
-/// Checks `entry` and, through their imports, the files it finds beside it. `files` are all files of the job's working
-/// directory; `read` gives the text of one (none if it cannot be read). The answer is sorted by file and line.
+/// What a script imports whenever it runs.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct ScriptImports {
+    /// The top-level names of what it imports from outside of the job's files.
+    pub modules: BTreeSet<String>,
+    /// Those that are nowhere, sorted by file and line.
+    pub missing: Vec<MissingPackage>,
+}
+
+/// Looks through `entry` and, through their imports, the files it finds beside it. `files` are all files of the job's
+/// working directory; `read` gives the text of one (none if it cannot be read).
 #[must_use]
-pub fn check_imports(
+pub fn script_imports(
     entry: &GuestPath,
     files: &[GuestPath],
     read: &dyn Fn(&GuestPath) -> Option<String>,
-) -> Vec<MissingPackage> {
+) -> ScriptImports {
     let neighbours: BTreeSet<&str> = files.iter().chain([entry]).map(GuestPath::as_str).collect();
     let directory = entry.as_str().rsplit_once('/').map_or("", |(directory, _)| directory);
     let mut waiting = vec![entry.clone()];
     let mut seen = BTreeSet::from([entry.clone()]);
+    let mut modules = BTreeSet::new();
     let mut missing = Vec::new();
+    let mut knows = true;
     while let Some(file) = waiting.pop() {
         let Some(source) = read(&file) else { continue };
         let lines = scan::lines(&source);
-        if lines.iter().any(|line| changes_import_path(&line.code)) {
-            // Whatever is imported from here on may lie anywhere, for every file of the job.
-            return Vec::new();
-        }
+        // Whatever is imported from here on may lie anywhere, for every file of the job.
+        knows &= !lines.iter().any(|line| changes_import_path(&line.code));
         for import in reached_imports(&lines) {
             let top = import.module.split('.').next().unwrap_or_default().to_owned();
             let found = neighbour_files(&neighbours, directory, &import.module);
             if found.is_empty() {
                 if !is_there(&top) && !is_anywhere(&neighbours, &top) {
-                    missing.push(MissingPackage { module: top, file: file.to_string(), line: import.line });
+                    missing.push(MissingPackage { module: top.clone(), file: file.to_string(), line: import.line });
                 }
+                modules.insert(top);
                 continue;
             }
             for path in found {
@@ -81,9 +91,12 @@ pub fn check_imports(
             }
         }
     }
+    if !knows {
+        missing.clear();
+    }
     missing.sort_by(|a, b| (&a.file, a.line).cmp(&(&b.file, b.line)));
     missing.dedup_by(|a, b| a.module == b.module && a.file == b.file);
-    missing
+    ScriptImports { modules, missing }
 }
 
 fn is_there(top: &str) -> bool {

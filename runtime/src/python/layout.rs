@@ -59,6 +59,7 @@ pub(super) fn plan(root: &Path, entry: &GuestPath) -> Result<ScriptPlan, Environ
         .into(),
         argv: ["python3", "-c", &start, &format!("/{entry}"), name].map(str::to_owned).into(),
         boot: ScriptBoot::Run,
+        boot_file: boot,
     })
 }
 

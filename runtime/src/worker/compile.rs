@@ -1,13 +1,15 @@
-//! Compiles one program: inspects it, makes native code, checks that it links, and writes it where it was told.
+//! Compiles one program: inspects it, makes native code, checks that it links, and writes it where it was told. An
+//! interpreter is rewritten first: it counts its own fuel, and its memory comes from an image, whose first is made here too.
 
-use super::inspect;
-use super::{preview1, preview2};
+use super::make::{self, Destination};
+use super::{inspect, preview1, preview2};
 use crate::digest::Digest;
 use crate::engine;
-use crate::protocol::{Answer, CodeKind, CompileSpec, Compiled, Purpose, Refusal};
+use crate::image::{ImageTail, write_image};
+use crate::protocol::{Answer, BaseSpec, CodeKind, CompileSpec, Made, Purpose, Refusal};
+use crate::rewrite::rewrite;
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use wasmtime::component::Component;
 use wasmtime::{Engine, Module};
@@ -17,23 +19,36 @@ const PROGRAM_LEN_MAX: u64 = 512 << 20;
 
 /// Compiles as told.
 pub(super) fn compile(spec: &CompileSpec) -> Answer {
-    match try_compile(spec) {
-        Ok(compiled) => Answer::Compiled(compiled),
-        Err(refusal) => Answer::Refused(refusal),
-    }
+    try_compile(spec).map_or_else(Answer::Refused, Answer::Made)
 }
 
-fn try_compile(spec: &CompileSpec) -> Result<Compiled, Refusal> {
+fn try_compile(spec: &CompileSpec) -> Result<Made, Refusal> {
     let program = read(&spec.source)?;
-    let engine = engine::engine(spec.purpose).map_err(compile_error)?;
+    let engine = engine::engine(spec.purpose, None).map_err(compile_error)?;
     let kind = inspect::inspect(&program, spec.purpose, &engine)?;
-    let code = match kind {
-        CodeKind::Module => compile_module(&engine, &program, spec.purpose)?,
-        CodeKind::Component => compile_component(&engine, &program)?,
+    let code = match (spec.purpose, kind) {
+        (Purpose::Interpreter, _) => compile_interpreter(&engine, &program)?,
+        (Purpose::Command, CodeKind::Component) => compile_component(&engine, &program)?,
+        (Purpose::Command, _) => compile_module(&engine, &program)?,
     };
     drop(program);
-    let displaced = store(spec, &code)?;
-    Ok(Compiled { kind, len: code.len() as u64, digest: Digest::of(&code), displaced })
+    let destination = Destination { output: &spec.output, fallback: spec.fallback.as_deref() };
+    let displaced = make::store(&destination, |mut file| file.write_all(&code))?;
+    Ok(Made { kind, len: code.len() as u64, digest: Digest::of(&code), displaced })
+}
+
+/// Lays out the memory of an interpreter that has not run yet.
+pub(super) fn base(spec: &BaseSpec) -> Answer {
+    try_base(spec).map_or_else(Answer::Refused, Answer::Made)
+}
+
+fn try_base(spec: &BaseSpec) -> Result<Made, Refusal> {
+    let program = read(&spec.source)?;
+    let rewritten = rewrite(&program).map_err(|error| Refusal::Compile(error.to_string()))?;
+    let tail = ImageTail { memory_bytes: rewritten.memory_bytes, globals: rewritten.globals };
+    let destination = Destination { output: &spec.output, fallback: spec.fallback.as_deref() };
+    let pieces = || rewritten.segments.iter().map(|segment| (segment.offset, &program[segment.bytes.clone()]));
+    make::image(&destination, |file| write_image(file, &tail, pieces()))
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, Refusal> {
@@ -48,12 +63,18 @@ fn read(path: &Path) -> Result<Vec<u8>, Refusal> {
     Ok(program)
 }
 
-fn compile_module(engine: &Engine, program: &[u8], purpose: Purpose) -> Result<Vec<u8>, Refusal> {
+fn compile_interpreter(engine: &Engine, program: &[u8]) -> Result<Vec<u8>, Refusal> {
+    let rewritten = rewrite(program).map_err(|error| Refusal::Compile(error.to_string()))?;
+    let module = Module::new(engine, &rewritten.module).map_err(compile_error)?;
+    drop(rewritten);
+    let linker = preview1::interpreter_linker(engine).map_err(compile_error)?;
+    linker.instantiate_pre(&module).map_err(compile_error)?;
+    module.serialize().map_err(compile_error)
+}
+
+fn compile_module(engine: &Engine, program: &[u8]) -> Result<Vec<u8>, Refusal> {
     let module = Module::new(engine, program).map_err(compile_error)?;
-    let mut linker = preview1::linker(engine).map_err(compile_error)?;
-    if purpose == Purpose::Interpreter {
-        preview1::add_absent_host(&mut linker).map_err(compile_error)?;
-    }
+    let linker = preview1::linker(engine).map_err(compile_error)?;
     linker.instantiate_pre(&module).map_err(compile_error)?;
     module.serialize().map_err(compile_error)
 }
@@ -63,25 +84,6 @@ fn compile_component(engine: &Engine, program: &[u8]) -> Result<Vec<u8>, Refusal
     let linker = preview2::linker(engine).map_err(compile_error)?;
     linker.instantiate_pre(&component).map_err(compile_error)?;
     component.serialize().map_err(compile_error)
-}
-
-/// Writes the code; the text is why it lies at the fallback, if it does.
-fn store(spec: &CompileSpec, code: &[u8]) -> Result<Option<String>, Refusal> {
-    let Err(error) = write_new(&spec.output, code) else { return Ok(None) };
-    let why = error.to_string();
-    let Some(fallback) = &spec.fallback else { return Err(Refusal::Store(why)) };
-    tracing::debug!(%why, "compiled code goes to memory");
-    // What was written so far would only keep the disk full.
-    let _absent = std::fs::remove_file(&spec.output);
-    let written = File::options().write(true).open(fallback).and_then(|mut file| file.write_all(code));
-    match written {
-        Ok(()) => Ok(Some(why)),
-        Err(error) => Err(Refusal::Store(format!("{why}; in memory: {error}"))),
-    }
-}
-
-fn write_new(path: &Path, code: &[u8]) -> io::Result<()> {
-    File::options().write(true).create_new(true).mode(0o600).open(path)?.write_all(code)
 }
 
 fn compile_error(error: wasmtime::Error) -> Refusal {

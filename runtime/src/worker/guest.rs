@@ -2,6 +2,8 @@
 //! nothing of the run is left in this process.
 
 use super::disk::DiskGauge;
+use super::fuel::FUEL_PER_TURN;
+use super::interpreter;
 use super::loaded::{Loaded, Program};
 use super::memory::MemoryGauge;
 use super::meter::Meter;
@@ -11,17 +13,14 @@ use super::preview2::ComponentGuest;
 use super::stdio::{Inbox, Outbox};
 use crate::limits::{LimitHit, LimitKind};
 use crate::outcome::{Outcome, Report};
-use crate::protocol::{Access, Answer, Boot, LoadSpec, Purpose, RunSpec, tag};
-use crate::script::ScriptBoot;
+use crate::protocol::{Access, Answer, Boot, LoadSpec, Purpose, RunSpec, WarmSpec, tag};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use wasmtime::component::ResourceTable;
-use wasmtime::{Instance, InstancePre, Store, Trap, WasmBacktrace};
+use wasmtime::{InstancePre, Store, Trap, WasmBacktrace};
 use wasmtime_wasi::p2::bindings::CommandPre;
 use wasmtime_wasi::{FsPerms, I32Exit, WasiCtxBuilder};
 
-/// After this much fuel a guest lets the worker move its bytes; about a millisecond.
-const FUEL_PER_TURN: u64 = 10_000_000;
 /// The most frames of a trap's backtrace that are told.
 const BACKTRACE_FRAMES_MAX: usize = 12;
 /// The longest text of a trap.
@@ -38,11 +37,22 @@ pub(super) async fn run(
     let prepared = loaded.program(&code(spec)).and_then(|program| Ok((program, meter(spec, parent_gone)?)));
     let ended = match prepared {
         Ok((Program::Module(module), meter)) => run_module(spec, &module, meter, inbox, outbox).await,
+        Ok((Program::Interpreter(interpreter), meter)) => {
+            interpreter::run(spec, &interpreter, meter, inbox, outbox).await
+        }
         Ok((Program::Component(component), meter)) => run_component(spec, &component, meter, inbox, outbox).await,
         Err(answer) => Err(answer),
     };
     match ended {
         Ok((report, clean)) => Answer::Report { report, clean },
+        Err(answer) => answer,
+    }
+}
+
+/// Makes an image with a run.
+pub(super) async fn warm(spec: &WarmSpec, parent_gone: ParentGone, inbox: Inbox, outbox: &Outbox) -> Answer {
+    match meter(&spec.run, parent_gone) {
+        Ok(meter) => interpreter::warm(spec, meter, inbox, outbox).await.unwrap_or_else(|answer| answer),
         Err(answer) => answer,
     }
 }
@@ -64,7 +74,12 @@ fn meter(spec: &RunSpec, parent_gone: ParentGone) -> Result<Arc<Meter>, Answer> 
     Ok(Arc::new(Meter::new(&spec.limits, disk, parent_gone)))
 }
 
-fn wasi(spec: &RunSpec, meter: &Arc<Meter>, inbox: Inbox, outbox: &Outbox) -> Result<WasiCtxBuilder, Answer> {
+pub(super) fn wasi(
+    spec: &RunSpec,
+    meter: &Arc<Meter>,
+    inbox: Inbox,
+    outbox: &Outbox,
+) -> Result<WasiCtxBuilder, Answer> {
     let mut builder = WasiCtxBuilder::new();
     builder
         .args(&spec.argv)
@@ -103,6 +118,7 @@ async fn run_module(
         wasi: wasi(spec, &meter, inbox, outbox)?.build_p1(),
         memory: MemoryGauge::new(spec.limits.memory_bytes, meter.clone()),
         meter: meter.clone(),
+        fuel: 0,
         replaced: [false; 3],
     };
     let mut store = Store::new(module.module().engine(), guest);
@@ -112,39 +128,14 @@ async fn run_module(
     let started = Instant::now();
     let work = async {
         let instance = module.instantiate_async(&mut store).await?;
-        enter(&mut store, instance, &spec.boot).await
+        let start = instance.get_typed_func::<(), ()>(&mut store, "_start")?;
+        start.call_async(&mut store, ()).await.map(|()| 0)
     };
     let result = tokio::time::timeout(spec.limits.wall(), work).await.ok();
     let elapsed = started.elapsed();
-    let fuel_left = store.get_fuel().map_err(failed)?;
+    let fuel_used = fuel_used(&store, spec)?;
     let memory_peak_bytes = store.data().memory.peak();
-    Ok(report(spec, &meter, result, elapsed, Used { fuel_left, memory_peak_bytes }))
-}
-
-/// Calls the module's entry point; the value is the exit code.
-async fn enter(store: &mut Store<ModuleGuest>, instance: Instance, boot: &Boot) -> wasmtime::Result<i32> {
-    match boot {
-        Boot::Command => {
-            let start = instance.get_typed_func::<(), ()>(&mut *store, "_start")?;
-            start.call_async(&mut *store, ()).await?;
-            Ok(0)
-        }
-        Boot::Script(ScriptBoot::Run) => {
-            let run = instance.get_typed_func::<(), i32>(&mut *store, "run")?;
-            run.call_async(&mut *store, ()).await
-        }
-        Boot::Script(ScriptBoot::Turn { source }) => {
-            let len = i32::try_from(source.len())?;
-            let allocate = instance.get_typed_func::<i32, i32>(&mut *store, "host_alloc")?;
-            let at = allocate.call_async(&mut *store, len).await?;
-            let Some(memory) = instance.get_memory(&mut *store, "memory") else {
-                wasmtime::bail!("the interpreter exports no memory");
-            };
-            memory.write(&mut *store, usize::try_from(at.cast_unsigned())?, source.as_bytes())?;
-            let turn = instance.get_typed_func::<(i32, i32), i32>(&mut *store, "turn")?;
-            turn.call_async(&mut *store, (at, len)).await
-        }
-    }
+    Ok(report(spec, &meter, Ended { result, elapsed, fuel_used, memory_peak_bytes }))
 }
 
 async fn run_component(
@@ -172,27 +163,28 @@ async fn run_component(
     };
     let result = tokio::time::timeout(spec.limits.wall(), work).await.ok();
     let elapsed = started.elapsed();
-    let fuel_left = store.get_fuel().map_err(failed)?;
+    let fuel_used = fuel_used(&store, spec)?;
     let memory_peak_bytes = store.data().memory.peak();
-    Ok(report(spec, &meter, result, elapsed, Used { fuel_left, memory_peak_bytes }))
+    Ok(report(spec, &meter, Ended { result, elapsed, fuel_used, memory_peak_bytes }))
 }
 
-/// What the store says at the end.
-struct Used {
-    fuel_left: u64,
-    memory_peak_bytes: u64,
+fn fuel_used<T>(store: &Store<T>, spec: &RunSpec) -> Result<u64, Answer> {
+    store.get_fuel().map(|left| spec.limits.fuel.saturating_sub(left)).map_err(failed)
+}
+
+/// How a guest came to its end, and what it used.
+pub(super) struct Ended {
+    /// Its exit code or why it stopped; nothing if its wall time was over.
+    pub(super) result: Option<wasmtime::Result<i32>>,
+    pub(super) elapsed: Duration,
+    pub(super) fuel_used: u64,
+    pub(super) memory_peak_bytes: u64,
 }
 
 /// What is told of the run, and whether it left this process as it found it.
-fn report(
-    spec: &RunSpec,
-    meter: &Meter,
-    result: Option<wasmtime::Result<i32>>,
-    elapsed: Duration,
-    used: Used,
-) -> (Report, bool) {
-    let wall_ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
-    let outcome = match (meter.hit(), result) {
+pub(super) fn report(spec: &RunSpec, meter: &Meter, ended: Ended) -> (Report, bool) {
+    let wall_ms = u64::try_from(ended.elapsed.as_millis()).unwrap_or(u64::MAX);
+    let outcome = match (meter.hit(), ended.result) {
         (Some(hit), _) => Outcome::Limit(hit),
         (None, None) => {
             Outcome::Limit(LimitHit { kind: LimitKind::WallTime, used: wall_ms, allowed: spec.limits.wall_ms })
@@ -200,9 +192,8 @@ fn report(
         (None, Some(Ok(code))) => Outcome::Exited(code),
         (None, Some(Err(error))) => outcome(&error, spec),
     };
-    let fuel_used = spec.limits.fuel.saturating_sub(used.fuel_left);
     let clean = matches!(outcome, Outcome::Exited(_)) && !meter.has_streams();
-    (Report { outcome, fuel_used, wall_ms, memory_peak_bytes: used.memory_peak_bytes }, clean)
+    (Report { outcome, fuel_used: ended.fuel_used, wall_ms, memory_peak_bytes: ended.memory_peak_bytes }, clean)
 }
 
 fn outcome(error: &wasmtime::Error, spec: &RunSpec) -> Outcome {

@@ -28,6 +28,7 @@ pub(super) fn inspect(program: &[u8], purpose: Purpose, engine: &Engine) -> Resu
     match kind {
         CodeKind::Module => check_module(&outline, purpose, engine)?,
         CodeKind::Component => check_component(&outline)?,
+        CodeKind::Image => return Err(Refusal::NotAProgram("it is a memory image".to_owned())),
     }
     Ok(kind)
 }
@@ -103,10 +104,10 @@ fn outline(mut rest: &[u8]) -> Result<(CodeKind, Outline), wasmparser::BinaryRea
 
 fn check_module(outline: &Outline, purpose: Purpose, engine: &Engine) -> Result<(), Refusal> {
     let internal = |error: wasmtime::Error| Refusal::Compile(format!("{error:#}"));
-    let mut linker = preview1::linker(engine).map_err(internal)?;
-    if purpose == Purpose::Interpreter {
-        preview1::add_absent_host(&mut linker).map_err(internal)?;
-    }
+    let linker = match purpose {
+        Purpose::Command => preview1::linker(engine).map_err(internal)?,
+        Purpose::Interpreter => preview1::interpreter_linker(engine).map_err(internal)?,
+    };
     let mut store = Store::new(engine, ModuleGuest::idle().map_err(|error| Refusal::Compile(error.to_string()))?);
     for (module, name) in &outline.imports {
         if linker.get(&mut store, module, name).is_err() {

@@ -2,6 +2,7 @@
 //! any run. A file is known by its inode and times and not by its name, under which other bytes may come to lie.
 
 use super::guest::{failed, unusable};
+use super::interpreter::Interpreter;
 use super::load;
 use super::preview1::{self, ModuleGuest};
 use super::preview2::{self, ComponentGuest};
@@ -10,6 +11,7 @@ use crate::protocol::{Answer, CodeKind, LoadSpec, Purpose};
 use std::collections::VecDeque;
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
+use std::sync::Arc;
 use wasmtime::{Engine, InstancePre};
 use wasmtime_wasi::p2::bindings::CommandPre;
 
@@ -20,8 +22,7 @@ const LOADED_MAX: usize = 4;
 /// Programs ready to be instantiated, the one used last at the end.
 #[derive(Default)]
 pub(super) struct Loaded {
-    command: Option<Engine>,
-    interpreter: Option<Engine>,
+    engine: Option<Engine>,
     programs: VecDeque<(FileId, Program)>,
 }
 
@@ -30,6 +31,7 @@ pub(super) struct Loaded {
 pub(super) enum Program {
     Module(InstancePre<ModuleGuest>),
     Component(CommandPre<ComponentGuest>),
+    Interpreter(Arc<Interpreter>),
 }
 
 /// What tells a file from all others, and from itself with other content.
@@ -70,14 +72,15 @@ impl Loaded {
     }
 
     fn load(&mut self, spec: &LoadSpec) -> Result<Program, Answer> {
-        let engine = self.engine(spec.purpose)?;
+        if spec.purpose == Purpose::Interpreter {
+            return Interpreter::load(&spec.code).map(|interpreter| Program::Interpreter(Arc::new(interpreter)));
+        }
+        let engine = self.engine()?;
         match spec.kind {
+            CodeKind::Image => Err(failed("a memory image is no program")),
             CodeKind::Module => {
                 let module = load::module(&engine, &spec.code).map_err(unusable)?;
-                let mut linker = preview1::linker(&engine).map_err(failed)?;
-                if spec.purpose == Purpose::Interpreter {
-                    preview1::add_absent_host(&mut linker).map_err(failed)?;
-                }
+                let linker = preview1::linker(&engine).map_err(failed)?;
                 linker.instantiate_pre(&module).map(Program::Module).map_err(failed)
             }
             CodeKind::Component => {
@@ -89,16 +92,13 @@ impl Loaded {
         }
     }
 
-    fn engine(&mut self, purpose: Purpose) -> Result<Engine, Answer> {
-        let place = match purpose {
-            Purpose::Command => &mut self.command,
-            Purpose::Interpreter => &mut self.interpreter,
-        };
-        if let Some(engine) = place {
+    /// The engine of commands; an interpreter has its own.
+    fn engine(&mut self) -> Result<Engine, Answer> {
+        if let Some(engine) = &self.engine {
             return Ok(engine.clone());
         }
-        let engine =
-            engine::engine(purpose).map_err(|error| Answer::Failed(format!("cannot set up the engine: {error:#}")))?;
-        Ok(place.insert(engine).clone())
+        let engine = engine::engine(Purpose::Command, None)
+            .map_err(|error| Answer::Failed(format!("cannot set up the engine: {error:#}")))?;
+        Ok(self.engine.insert(engine).clone())
     }
 }

@@ -34,6 +34,11 @@ impl MemoryGauge {
         self.peak
     }
 
+    /// Counts memory that an image brings beyond what the module asks for.
+    pub(super) fn hold(&mut self, bytes: u64) -> Result<(), LimitReached> {
+        self.grow(bytes)
+    }
+
     fn grow(&mut self, bytes: u64) -> Result<(), LimitReached> {
         let used = self.held.saturating_add(bytes);
         if used > self.allowed {

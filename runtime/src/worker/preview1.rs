@@ -2,6 +2,7 @@
 //! that charge for it first and then do the same.
 
 use super::disk::{DiskGauge, ENTRY_BYTES};
+use super::fuel;
 use super::memory::MemoryGauge;
 use super::meter::Meter;
 use super::orphan::ParentGone;
@@ -28,6 +29,8 @@ pub(super) struct ModuleGuest {
     pub(super) wasi: WasiP1Ctx,
     pub(super) memory: MemoryGauge,
     pub(super) meter: Arc<Meter>,
+    /// What an interpreter may use in all; other modules' fuel is counted by the engine.
+    pub(super) fuel: u64,
     /// Which of the standard descriptors the guest has put something else in the place of.
     pub(super) replaced: [bool; 3],
 }
@@ -38,7 +41,7 @@ impl ModuleGuest {
         let limits = Limits { output_bytes: 0, disk_bytes: 0, open_files: 0, memory_bytes: 0, ..Limits::default() };
         let meter = Arc::new(Meter::new(&limits, DiskGauge::new(Vec::new(), 0)?, ParentGone::default()));
         let wasi = WasiCtxBuilder::new().build_p1();
-        Ok(Self { wasi, memory: MemoryGauge::new(0, meter.clone()), meter, replaced: [false; 3] })
+        Ok(Self { wasi, memory: MemoryGauge::new(0, meter.clone()), meter, fuel: 0, replaced: [false; 3] })
     }
 
     fn is_stdio(&self, fd: i32) -> bool {
@@ -46,7 +49,7 @@ impl ModuleGuest {
     }
 }
 
-/// What modules may import. An interpreter may also ask for a host to call, which answers that there is none.
+/// What modules may import.
 pub(super) fn linker(engine: &Engine) -> Result<Linker<ModuleGuest>> {
     let mut linker = Linker::new(engine);
     p1::add_to_linker_async(&mut linker, |guest: &mut ModuleGuest| &mut guest.wasi)?;
@@ -60,10 +63,12 @@ pub(super) fn linker(engine: &Engine) -> Result<Linker<ModuleGuest>> {
     Ok(linker)
 }
 
-/// Adds the door through which an interpreter would call its host.
-pub(super) fn add_absent_host(linker: &mut Linker<ModuleGuest>) -> Result<()> {
+/// What interpreters may import: also fuel, and a host to call, which answers that there is none.
+pub(super) fn interpreter_linker(engine: &Engine) -> Result<Linker<ModuleGuest>> {
+    let mut linker = linker(engine)?;
     linker.func_wrap("host", "call", |_: i32, _: i32, _: i32, _: i32| NO_HOST)?;
-    Ok(())
+    fuel::add_pause(&mut linker)?;
+    Ok(linker)
 }
 
 type Call<'a> = Box<dyn Future<Output = Result<i32>> + Send + 'a>;
@@ -104,10 +109,16 @@ fn add_writes(linker: &mut Linker<ModuleGuest>) -> Result<()> {
         |mut caller: Caller<'_, ModuleGuest>, (fd, at, count, out): (i32, i32, i32, i32)| {
             Box::new(async move {
                 let (mut memory, guest) = parts(&mut caller)?;
-                if !guest.is_stdio(fd) {
+                let stdio = guest.is_stdio(fd);
+                if !stdio {
                     guest.meter.charge_disk(iovec_len(&memory, at, count)?)?;
                 }
-                preview1::fd_write(&mut guest.wasi, &mut memory, fd, at, count, out).await
+                let errno = preview1::fd_write(&mut guest.wasi, &mut memory, fd, at, count, out).await?;
+                if stdio {
+                    // What is printed goes out now: an interpreter may compute for long before it pauses.
+                    tokio::task::yield_now().await;
+                }
+                Ok(errno)
             }) as Call<'_>
         },
     )?;

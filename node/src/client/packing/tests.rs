@@ -27,7 +27,14 @@ fn a_script_is_an_input_and_folders_keep_their_last_name() {
     assert_eq!(paths(&packed), ["x.py", "data/a.csv"]);
     assert_eq!(packed.job.directories, [GuestPath::parse("data/empty").unwrap()]);
     let entry = GuestPath::parse("x.py").unwrap();
-    assert_eq!(packed.job.program, JobProgram::Script { environment: "python".into(), entry });
+    assert_eq!(
+        packed.job.program,
+        JobProgram::Script {
+            environment: "python".into(),
+            entry,
+            image: ImageChoice::Auto(std::collections::BTreeSet::new())
+        }
+    );
     assert_eq!(packed.sources.len(), 2);
 }
 

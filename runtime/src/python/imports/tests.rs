@@ -6,7 +6,8 @@ fn check(files: &[(&str, &str)]) -> Vec<String> {
         files.iter().map(|(name, text)| (GuestPath::parse(name).unwrap(), (*text).to_owned())).collect();
     let all: Vec<GuestPath> = texts.keys().cloned().collect();
     let entry = GuestPath::parse(files[0].0).unwrap();
-    check_imports(&entry, &all, &|path| texts.get(path).cloned())
+    script_imports(&entry, &all, &|path| texts.get(path).cloned())
+        .missing
         .into_iter()
         .map(|missing| format!("{}:{} {}", missing.file, missing.line, missing.module))
         .collect()

@@ -1,0 +1,79 @@
+//! Memory images that jobs would have started from and that are not there yet. They are made in the background, one at a
+//! time, where a node goes on running; elsewhere they are only noted, for whoever may make them.
+
+use potluck_runtime::{BuiltIn, Prepared, Runtime, SilentWatch};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// Notes what is missing, and makes it if it is to.
+#[derive(Clone)]
+pub(super) struct ImageMaker {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    runtime: Runtime,
+    makes: bool,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    wanted: Vec<(String, &'static BuiltIn)>,
+    /// Those that could not be made, which is not tried again before the node starts anew.
+    failed: Vec<&'static str>,
+    at_work: bool,
+}
+
+impl ImageMaker {
+    pub(super) fn new(runtime: Runtime, makes: bool) -> Self {
+        Self { inner: Arc::new(Inner { runtime, makes, state: Mutex::default() }) }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.inner.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes the images a job would have started from.
+    pub(super) fn note(&self, environment: &str, prepared: &Prepared) {
+        let mut state = self.state();
+        for image in prepared.missing_images() {
+            let known = state.wanted.iter().any(|(of, wanted)| of == environment && wanted.name == image.name);
+            if !known && !state.failed.contains(&image.name) {
+                state.wanted.push((environment.to_owned(), image));
+            }
+        }
+        if self.inner.makes && !state.wanted.is_empty() && !state.at_work {
+            state.at_work = true;
+            tokio::spawn(self.clone().work());
+        }
+    }
+
+    /// Built-in images that were missing so far.
+    pub(super) fn wanted(&self) -> Vec<&'static str> {
+        self.state().wanted.iter().map(|(_, image)| image.name).collect()
+    }
+
+    async fn work(self) {
+        loop {
+            let next = self.state().wanted.first().cloned();
+            let Some((environment, image)) = next else {
+                let mut state = self.state();
+                if state.wanted.is_empty() {
+                    state.at_work = false;
+                    return;
+                }
+                continue;
+            };
+            let made = self.inner.runtime.make_image(&environment, &image.recipe(), &SilentWatch).await;
+            let mut state = self.state();
+            state.wanted.retain(|(of, wanted)| *of != environment || wanted.name != image.name);
+            match made {
+                Ok(()) => tracing::debug!(image = image.name, "image made"),
+                Err(error) => {
+                    tracing::warn!(image = image.name, error = %super::chain(&error), "image could not be made");
+                    state.failed.push(image.name);
+                }
+            }
+        }
+    }
+}

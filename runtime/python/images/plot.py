@@ -1,0 +1,16 @@
+# First uses that every script with a plot pays for otherwise.
+import io
+
+import matplotlib.pyplot as plt
+import numpy
+import pandas
+
+figure, axes = plt.subplots()
+axes.plot([1, 2, 3], [1, 4, 9], label="x")
+axes.bar([1, 2], [3, 4])
+axes.imshow(numpy.zeros((2, 2)))
+axes.set_title("t")
+axes.legend()
+figure.savefig(io.BytesIO(), format="png")
+plt.close("all")
+str(pandas.DataFrame({"a": [1, 2]}).sum())

@@ -1,0 +1,201 @@
+//! Linear memories that start as a copy-on-write mapping of an image. The address range is reserved once; a page is the
+//! image's until the guest writes to it, and then its own.
+#![expect(unsafe_code, reason = "wasmtime takes the memory of an instance as a raw range that we map and unmap")]
+
+use crate::image::ImageFile;
+use rustix::mm::{MapFlags, MprotectFlags, ProtFlags, mmap, mmap_anonymous, mprotect, munmap};
+use std::ffi::c_void;
+use std::io;
+use std::ptr;
+use std::sync::{Arc, Mutex, PoisonError};
+use wasmtime::{LinearMemory, MemoryCreator, MemoryType};
+
+/// All a guest of 32 bits can address, in bytes; reserved whole, so that growth never moves a memory.
+const ADDRESSABLE: usize = 4 << 30;
+
+/// Makes the memories of interpreters. Which image the next one starts from is said before each instantiation; a worker
+/// instantiates one guest at a time. The engine's own heap (of exceptions) is made here as well, and is told from the
+/// guest's memory by its size.
+#[derive(Default)]
+pub(super) struct ImageMemories {
+    next: Mutex<Option<Next>>,
+}
+
+/// What the next memory of this size at the start, in bytes, starts from.
+struct Next {
+    minimum: usize,
+    image: Arc<ImageFile>,
+}
+
+impl ImageMemories {
+    /// The next memory whose module asks for `minimum` bytes starts from this image.
+    pub(super) fn start_from(&self, minimum: usize, image: Arc<ImageFile>) {
+        *self.next.lock().unwrap_or_else(PoisonError::into_inner) = Some(Next { minimum, image });
+    }
+}
+
+// SAFETY: `ImageMemory` reserves all the bytes that were asked for and the guard behind them, inaccessible; what is made
+// accessible is zero or the image's (whose bytes the module would have written there itself).
+unsafe impl MemoryCreator for ImageMemories {
+    fn new_memory(
+        &self,
+        _ty: MemoryType,
+        minimum: usize,
+        _maximum: Option<usize>,
+        reserved_size_in_bytes: Option<usize>,
+        guard_size_in_bytes: usize,
+    ) -> Result<Box<dyn LinearMemory>, String> {
+        let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
+        let image = next.take_if(|next| next.minimum == minimum).map(|next| next.image);
+        let capacity = reserved_size_in_bytes.unwrap_or(ADDRESSABLE).max(minimum);
+        let memory = ImageMemory::new(image.as_deref(), minimum, capacity, guard_size_in_bytes);
+        memory.map(|memory| Box::new(memory) as Box<dyn LinearMemory>).map_err(|error| error.to_string())
+    }
+}
+
+/// One memory; unmapped when it is dropped.
+struct ImageMemory {
+    base: *mut c_void,
+    /// Accessible bytes.
+    len: usize,
+    /// Bytes the memory may grow to.
+    capacity: usize,
+    /// Bytes reserved, guard included.
+    reserved: usize,
+}
+
+// SAFETY: the range belongs to this value alone; wasmtime accesses it only through the store that owns the instance.
+unsafe impl Send for ImageMemory {}
+// SAFETY: as above; this type's own methods that take `&self` only read its fields.
+unsafe impl Sync for ImageMemory {}
+
+impl ImageMemory {
+    fn new(image: Option<&ImageFile>, minimum: usize, capacity: usize, guard: usize) -> io::Result<Self> {
+        let reserved =
+            capacity.checked_add(guard).ok_or_else(|| io::Error::other("too much address space is asked for"))?;
+        // SAFETY: a fresh mapping somewhere free replaces nothing.
+        let base = unsafe {
+            mmap_anonymous(ptr::null_mut(), reserved, ProtFlags::empty(), MapFlags::PRIVATE | MapFlags::NORESERVE)?
+        };
+        let mut memory = Self { base, len: 0, capacity, reserved };
+        if let Some(image) = image {
+            memory.map_image(image)?;
+        }
+        if memory.len < minimum {
+            memory.extend(minimum)?;
+        }
+        Ok(memory)
+    }
+
+    fn map_image(&mut self, image: &ImageFile) -> io::Result<()> {
+        let len = usize::try_from(image.tail.memory_bytes).map_err(io::Error::other)?;
+        if len > self.capacity {
+            return Err(io::Error::other("the image is larger than the memory"));
+        }
+        let access = ProtFlags::READ | ProtFlags::WRITE;
+        // SAFETY: the range lies inside our own reservation, which nobody has been given yet. The file is in a directory of
+        // this user alone and images are never changed in place, so that the mapped pages stay as they are.
+        unsafe { mmap(self.base, len, access, MapFlags::PRIVATE | MapFlags::FIXED, &image.file, 0)? };
+        self.len = len;
+        Ok(())
+    }
+
+    fn extend(&mut self, len: usize) -> io::Result<()> {
+        let access = MprotectFlags::READ | MprotectFlags::WRITE;
+        // SAFETY: the range from the old to the new length lies inside our reservation and is not accessible yet.
+        unsafe { mprotect(self.base.byte_add(self.len), len - self.len, access)? };
+        self.len = len;
+        Ok(())
+    }
+}
+
+// SAFETY: base and length describe the accessible part of a reservation that lives as long as the value; growing keeps
+// the base, and what is beyond the length stays inaccessible.
+unsafe impl LinearMemory for ImageMemory {
+    fn byte_size(&self) -> usize {
+        self.len
+    }
+
+    fn byte_capacity(&self) -> usize {
+        self.capacity
+    }
+
+    fn grow_to(&mut self, new_size: usize) -> wasmtime::Result<()> {
+        if new_size > self.capacity {
+            wasmtime::bail!("a memory of {} bytes cannot grow to {new_size}", self.capacity);
+        }
+        if new_size > self.len {
+            self.extend(new_size)?;
+        }
+        Ok(())
+    }
+
+    fn as_ptr(&self) -> *mut u8 {
+        self.base.cast()
+    }
+}
+
+impl Drop for ImageMemory {
+    fn drop(&mut self) {
+        // SAFETY: the range was mapped by `new` and is used by nobody any more.
+        if let Err(error) = unsafe { munmap(self.base, self.reserved) } {
+            tracing::warn!(%error, "cannot unmap a guest's memory");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::image::{ImageTail, write_image};
+    use wasmtime::{Config, Engine, Instance, Module, Store};
+
+    const MODULE: &str = r#"(module (memory (export "memory") 1 10) (data (i32.const 5) "")
+        (func (export "get") (param i32) (result i32) (i32.load8_u (local.get 0)))
+        (func (export "set") (param i32 i32) (i32.store8 (local.get 0) (local.get 1)))
+        (func (export "grow") (result i32) (memory.grow (i32.const 1))))"#;
+
+    fn image(memory_bytes: u64, pieces: &[(u64, &[u8])]) -> Arc<ImageFile> {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        write_image(file.as_file(), &ImageTail { memory_bytes, globals: Vec::new() }, pieces.iter().copied()).unwrap();
+        Arc::new(ImageFile::open(file.path()).unwrap())
+    }
+
+    fn engine() -> (Engine, Module, Arc<ImageMemories>) {
+        let memories = Arc::new(ImageMemories::default());
+        let engine = Engine::new(Config::new().with_host_memory(memories.clone())).unwrap();
+        let module = Module::new(&engine, wat::parse_str(MODULE).unwrap()).unwrap();
+        (engine, module, memories)
+    }
+
+    #[test]
+    fn a_memory_starts_as_its_image_and_what_is_written_stays_its_own() {
+        let (engine, module, memories) = engine();
+        let image = image(3 << 16, &[(5, b"x"), (0x2_8000, b"y")]);
+        for _ in 0..2 {
+            memories.start_from(1 << 16, image.clone());
+            let mut store = Store::new(&engine, ());
+            let instance = Instance::new(&mut store, &module, &[]).unwrap();
+            let get = instance.get_typed_func::<i32, i32>(&mut store, "get").unwrap();
+            let set = instance.get_typed_func::<(i32, i32), ()>(&mut store, "set").unwrap();
+            let grow = instance.get_typed_func::<(), i32>(&mut store, "grow").unwrap();
+            assert_eq!(get.call(&mut store, 5).unwrap(), i32::from(b'x'));
+            assert_eq!(get.call(&mut store, 0x2_8000).unwrap(), i32::from(b'y'));
+            assert!(get.call(&mut store, 0x3_0000).is_err(), "beyond its image nothing is accessible");
+            set.call(&mut store, (5, 7)).unwrap();
+            assert_eq!(get.call(&mut store, 5).unwrap(), 7);
+            assert_eq!(grow.call(&mut store, ()).unwrap(), 3);
+            assert_eq!(get.call(&mut store, 0x3_0000).unwrap(), 0);
+        }
+    }
+
+    #[test]
+    fn without_an_image_a_memory_is_zero() {
+        let (engine, module, _) = engine();
+        let mut store = Store::new(&engine, ());
+        let instance = Instance::new(&mut store, &module, &[]).unwrap();
+        let get = instance.get_typed_func::<i32, i32>(&mut store, "get").unwrap();
+        assert_eq!(get.call(&mut store, 5).unwrap(), 0);
+        assert!(get.call(&mut store, 0x1_0000).is_err());
+    }
+}
