@@ -93,7 +93,7 @@ pub const BEACON_ANSWER_PAUSE: Duration = Duration::from_millis(50);
 /// How often a peer is asked for its load.
 pub const INFO_INTERVAL: Duration = Duration::from_secs(2);
 /// How often the node looks at its clock.
-pub const TICK: Duration = Duration::from_millis(100);
+pub const TICK: Duration = Duration::from_millis(200);
 /// The first pause after a failed dial; doubled for each failure that follows.
 pub const DIAL_BACKOFF_MIN: Duration = Duration::from_millis(500);
 /// The longest pause between dials: how late a peer is found when its beacons do not reach us.

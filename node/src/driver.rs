@@ -31,7 +31,7 @@ use tracing::Instrument;
 /// How long a goodbye may take before the node leaves without.
 const GOODBYE_TIMEOUT: Duration = Duration::from_millis(400);
 /// How often files that others may have changed are looked at.
-const RELOAD_TICKS: u32 = 10;
+const RELOAD_TICKS: u32 = 5;
 
 /// The task that does.
 pub(crate) struct Driver {

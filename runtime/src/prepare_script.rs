@@ -197,7 +197,7 @@ impl Runtime {
                 }))
                 .collect(),
             scratch: scratch.path().to_owned(),
-            bare: false,
+            bare: scratch.is_bare(),
             limits: MAKING_LIMITS,
         };
         let job = Job { source: plan.module.clone(), what: name.to_owned(), making: Making::Warm(Box::new(run)), key };
