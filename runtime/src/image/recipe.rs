@@ -25,6 +25,7 @@ pub struct ImageRecipe {
 
 /// Which image a script is to start from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum ImageChoice {
     /// The smallest that covers these imports (top-level names), as far as it is there already.
     Auto(BTreeSet<String>),
