@@ -9,7 +9,7 @@ use crate::limits::Limits;
 use crate::outcome::Outcome;
 use crate::prepare::{Job, Making, PrepareError, any_entry};
 use crate::protocol::{Access, Boot, CodeKind, Preopen, Purpose, RunSpec};
-use crate::python::EnvironmentError;
+use crate::python::{EnvironmentError, takes_a_modules_place};
 use crate::run::RunEvent;
 use crate::runtime::Runtime;
 use crate::script::{ScriptBoot, ScriptPlan};
@@ -55,11 +55,13 @@ impl PreparedScript {
         }
     }
 
-    /// The warm image, unless this run could tell: it keeps the directories it was made with, and what its libraries read
-    /// from the environment.
+    /// The warm image, unless this run could tell: it keeps the directories it was made with, what its libraries read from
+    /// the environment, and its modules where a file of the job would come first.
     fn warm(&self, request: &RunRequest) -> Option<&Code> {
         let read = |key: &str| READ_AT_IMPORT.iter().any(|start| key.starts_with(start));
-        let tells = !request.mounts.is_empty() || request.env.iter().any(|(key, _)| read(key));
+        let tells = !request.mounts.is_empty()
+            || request.env.iter().any(|(key, _)| read(key))
+            || takes_a_modules_place(request.inputs.iter().map(|input| &input.guest));
         self.image.as_deref().filter(|_| !tells)
     }
 

@@ -12,6 +12,7 @@ mod store;
 mod wheel;
 
 pub use artifacts::{Artifact, EnvironmentSpec, PYTHON};
+pub(crate) use imports::takes_a_modules_place;
 pub use imports::{MissingPackage, ScriptImports, script_imports};
 pub use packages::Package;
 pub use partial::ArtifactWriter;

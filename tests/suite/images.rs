@@ -239,7 +239,7 @@ const CASES: &[Case] = &[
 ];
 
 fn run(home: &Home, case: &Case, image: &[&str]) -> Finished {
-    let script = write_script(home, &format!("{}.py", case.name), case.lines);
+    let script = write_script(home, &format!("case_{}.py", case.name), case.lines);
     let invocation = home.run(image).args(case.options).arg(&script).args(case.args);
     invocation.input(case.input).finish()
 }
@@ -276,6 +276,17 @@ fn the_image_that_covers_the_imports_is_used_and_can_be_seen_to_be() {
     let script =
         write_script(&home, "numpy_first.py", &["import sys", "print('numpy' in sys.modules)", "import numpy"]);
     assert_eq!(home.run([&script]).finish().expect(0).out(), "True\n");
+}
+
+#[test]
+fn a_file_of_the_job_comes_before_a_module_of_an_image() {
+    let home = Home::with_python();
+    home.write("random.py", "print('mine')\n");
+    let script = write_script(&home, "script.py", &["import random", "print(random.__file__)"]);
+    for image in [&[][..], &["--image", "none"], &["--image", "interpreter"]] {
+        let finished = home.run(image).args(["-f", "random.py"]).arg(&script).finish();
+        assert_eq!(finished.expect(0).out(), "mine\n/random.py\n", "{image:?}");
+    }
 }
 
 #[test]
@@ -346,6 +357,8 @@ fn an_image_that_cannot_be_made_says_what_python_said() {
     failed.says(&["bad", "no_such_module"]);
     home.write("setup.py", "1 / 0\n");
     home.potluck(["env", "warm", "bad", "--run", "setup.py"]).finish().says(&["ZeroDivisionError"]);
+    home.write("setup.py", "import builtins\nbuiltins.held = open('/usr/local/lib/python315.zip')\n");
+    home.potluck(["env", "warm", "bad", "--run", "setup.py"]).finish().says(&["open"]);
     home.potluck(["env", "warm", "bad", "--import", "a-b"]).finish().says(&["a-b", "module"]);
     home.potluck(["env", "warm", "data2"]).finish().says(&["--import"]);
     home.potluck(["env", "warm", "none", "--import", "json"]).finish().says(&["none"]);

@@ -99,6 +99,14 @@ pub fn script_imports(
     ScriptImports { modules, missing }
 }
 
+/// Whether one of these files has the name of a module that is there without it, as a script's neighbours do when they take
+/// a module's place.
+pub(crate) fn takes_a_modules_place<'a>(files: impl IntoIterator<Item = &'a GuestPath>) -> bool {
+    files
+        .into_iter()
+        .any(|path| path.as_str().split('/').any(|part| is_there(part.split('.').next().unwrap_or_default())))
+}
+
 fn is_there(top: &str) -> bool {
     MODULES.binary_search(&top).is_ok()
 }

@@ -101,6 +101,12 @@ pub(super) async fn warm(spec: &WarmSpec, meter: Arc<Meter>, inbox: Inbox, outbo
         (Outcome::Exited(code), _) => return refuse(format!("its imports or its setup failed with exit code {code}")),
         (outcome, _) => return refuse(outcome.to_string()),
     };
+    let open = meter.files_open();
+    if open > 0 {
+        return refuse(format!(
+            "its imports or its setup leave {open} files open, in which no run could read on; close them"
+        ));
+    }
     let tail = script.tail().map_err(failed)?;
     let bytes = script.memory().map_err(failed)?;
     let destination = Destination { output: &spec.output, fallback: spec.fallback.as_deref() };

@@ -91,6 +91,11 @@ impl Meter {
         Err(state.reach(hit))
     }
 
+    /// How many files and directories are open, besides those that were given.
+    pub(super) fn files_open(&self) -> u64 {
+        self.lock().files_open
+    }
+
     /// Something was opened.
     pub(super) fn opened(&self) {
         self.lock().files_open += 1;
