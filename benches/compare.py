@@ -1,17 +1,22 @@
 #!/usr/bin/env python3
-"""Measures warm runs of Potluck, here and on a second node, against `python3 -c` on the same machine.
+"""Measures whole commands, as a user types them: the same jobs natively, under other sandboxes, and by Potluck.
 
-    cargo xtask bench            # 20 rounds
+    cargo xtask bench                     # 20 rounds
     cargo xtask bench --rounds 5
-    cargo xtask bench --cold     # also the first use of Python: fetching and compiling, in an empty cache
+    cargo xtask bench --plot compare.png  # draws the table as well, by a job of Potluck's own
+    cargo xtask bench --cold              # also the first use of Python: fetching and compiling, in an empty cache
 
 Every round runs each contender once, in turn, so that a busy moment of the machine meets all of them. The table shows
-the median wall time of whole processes, the fastest and the slowest, and the median against native Python's. Both
-nodes live in temporary directories and are stopped at the end; they share one cache, so nothing is compiled twice.
+the median wall time of whole processes, the fastest and the slowest, and the median against the first of its job.
+Native Python is a virtual environment with pandas and scikit-learn, made by pip on the first use. bubblewrap, Docker and
+wasmtime take part where they are installed; Docker with an image that is there (`--docker-image`), since none is pulled.
+Potluck's nodes live in temporary directories and are stopped at the end; they share one cache, so nothing is compiled
+twice.
 """
 
 import argparse
 import contextlib
+import json
 import os
 import re
 import shutil
@@ -25,7 +30,13 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 POTLUCK = os.environ.get("POTLUCK_BIN", str(ROOT / "target/release/potluck"))
 GUESTS = Path(os.environ.get("POTLUCK_TEST_GUESTS", ROOT / "target/guests"))
+JOBS = ROOT / "benches/jobs"
 HELLO_PY = str(ROOT / "examples/hello.py")
+SCRIPTS = {
+    "hello.py": HELLO_PY,
+    "pandas": str(JOBS / "pandas_job.py"),
+    "scikit-learn KMeans": str(JOBS / "kmeans_job.py"),
+}
 HELLO_WASM = str(GUESTS / "hello.wasm")
 START_DEADLINE_S = 30
 
@@ -92,41 +103,99 @@ def timed(command, environment):
     return elapsed
 
 
-def contenders(lone, near, far):
-    """Name, command and environment of everything that is compared; the first is what the others are measured by."""
-    # Not "python3" by name: what PATH has may be a shim that costs more than the interpreter.
-    native = [sys.executable, "-c", "print('Hello, world!')"]
-    rows = [("python3 -c, native", native, dict(os.environ))]
-    for label, node, target in [
-        ("here, no daemon", lone, "local"),
-        ("here, through the daemon", near, "local"),
-        ("on a second node, no daemon here", lone, far.name),
-        ("on a second node, through the daemon", near, far.name),
-    ]:
-        for kind, program in [("hello.py", HELLO_PY), ("hello.wasm", HELLO_WASM)]:
-            rows.append((f"{kind}, {label}", [POTLUCK, "run", "--quiet", "--on", target, program], node.environment))
+def native_python():
+    """A Python with the packages of the jobs."""
+    venv = ROOT / "target/compare-python"
+    python = venv / "bin/python"
+    if not python.exists():
+        # Not "python3" by name: what PATH has may be a shim that costs more than the interpreter.
+        subprocess.run([sys.executable, "-m", "venv", str(venv)], check=True)
+        packages = [str(python), "-m", "pip", "install", "--quiet", "pandas", "scikit-learn"]
+        subprocess.run(packages, check=True)
+    return str(python)
+
+
+def natively(python, program):
+    """How else than by Potluck a script is run here, by name."""
+    ways = {"native python3": [python, program]}
+    if shutil.which("bwrap"):
+        wall = ["bwrap", "--unshare-all", "--die-with-parent", "--ro-bind", "/", "/", "--dev", "/dev", "--tmpfs", "/tmp"]
+        ways["native in bubblewrap"] = [*wall, python, program]
+    return ways
+
+
+def in_docker(image, program):
+    """The same in a container, where an engine and an image with the packages are there."""
+    if not image or subprocess.run(["docker", "image", "inspect", image], capture_output=True).returncode != 0:
+        return {}
+    mount = f"{program}:/job.py:ro"
+    return {"docker run": ["docker", "run", "--rm", "--network=none", "-v", mount, image, "python3", "/job.py"]}
+
+
+def by_potluck(lone, near, far, program):
+    """Potluck's own ways, by name."""
+
+    def run(node, target, *options):
+        return [POTLUCK, "run", "--quiet", "--on", target, *options, program], node.environment
+
+    return {
+        "Potluck, daemon running": run(near, "local"),
+        "Potluck, no daemon": run(lone, "local"),
+        "Potluck, on a second node": run(near, far.name),
+        "Potluck, no image": run(near, "local", "--image", "none"),
+    }
+
+
+def contenders(lone, near, far, docker_image):
+    """Job, way, command and environment of everything that is compared; the first of a job is what the others of it are
+    measured by."""
+    python = native_python()
+    rows = []
+    for job, program in SCRIPTS.items():
+        for way, command in {**natively(python, program), **in_docker(docker_image, program)}.items():
+            rows.append((job, way, command, dict(os.environ)))
+        for way, (command, environment) in by_potluck(lone, near, far, program).items():
+            rows.append((job, way, command, environment))
+    if shutil.which("wasmtime"):
+        rows.append(("hello.wasm", "wasmtime run", ["wasmtime", "run", HELLO_WASM], dict(os.environ)))
+    for way, (command, environment) in by_potluck(lone, near, far, HELLO_WASM).items():
+        if way != "Potluck, no image":
+            rows.append(("hello.wasm", way, command, environment))
     return rows
 
 
 def measure(rows, rounds):
     """Warms each contender up once, then takes turns."""
-    for _, command, environment in rows:
+    for *_, command, environment in rows:
         timed(command, environment)
     times = [[] for _ in rows]
     for _ in range(rounds):
-        for index, (_, command, environment) in enumerate(rows):
+        for index, (*_, command, environment) in enumerate(rows):
             times[index].append(timed(command, environment))
     return times
 
 
 def print_table(rows, times):
     """Medians, extremes and ratios, as Markdown."""
-    base = statistics.median(times[0])
-    print(f"| {len(times[0])} rounds in turn | median ms | min | max | against native |")
-    print("|---|---:|---:|---:|---:|")
-    for (name, *_), taken in zip(rows, times):
+    bases = {}
+    print(f"| job | {len(times[0])} rounds in turn | median ms | min | max | ratio |")
+    print("|---|---|---:|---:|---:|---:|")
+    for (job, way, *_), taken in zip(rows, times):
         median = statistics.median(taken)
-        print(f"| {name} | {median:.1f} | {min(taken):.1f} | {max(taken):.1f} | {median / base:.2f} |")
+        ratio = median / bases.setdefault(job, median)
+        print(f"| {job} | {way} | {median:.1f} | {min(taken):.1f} | {max(taken):.1f} | {ratio:.2f} |")
+
+
+def plot(node, rows, times, place):
+    """Draws the table as a job on this machine."""
+    measured = [
+        {"job": job, "where": way, "median_ms": statistics.median(taken)} for (job, way, *_), taken in zip(rows, times)
+    ]
+    inputs = node.home / "rows.json"
+    inputs.write_text(json.dumps(measured))
+    node.command("run", "--quiet", "-f", str(inputs), "-o", str(node.home / "drawn"), str(JOBS / "plot_table.py"))
+    shutil.copy(node.home / "drawn/compare.png", place)
+    print(f"\ndrawn in {place}")
 
 
 def print_first_use(directory, wheel):
@@ -145,6 +214,8 @@ def main():
     """Sets the nodes up, measures, and leaves nothing behind."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=20)
+    parser.add_argument("--plot", metavar="FILE", help="draw the table into this PNG file")
+    parser.add_argument("--docker-image", metavar="IMAGE", help="an image on this machine with python3, pandas and scikit-learn")
     parser.add_argument("--cold", action="store_true", help="measure the first use of Python too")
     options = parser.parse_args()
     wheel = os.environ.get("POTLUCK_TEST_WHEEL")
@@ -162,8 +233,13 @@ def main():
             node.start()
         join(lone, far)
         join(near, far)
-        rows = contenders(lone, near, far)
-        print_table(rows, measure(rows, options.rounds))
+        for image in ("interpreter", "data", "science", "plot"):
+            lone.command("env", "warm", "--quiet", image)
+        rows = contenders(lone, near, far, options.docker_image)
+        times = measure(rows, options.rounds)
+        print_table(rows, times)
+        if options.plot:
+            plot(near, rows, times, options.plot)
 
 
 if __name__ == "__main__":

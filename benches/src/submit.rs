@@ -1,6 +1,7 @@
 //! What it costs to submit a job that prints one line: from the submission to its end over a connection that stands, from
 //! the submission to its end over the owner's socket, and how many a second one client gets from one node with several in
-//! flight. The node runs in a process of its own; this program is the node and its workers too.
+//! flight. The node runs in a process of its own; this program is the node and its workers too. Scripts take part where
+//! `POTLUCK_TEST_HOME` names a cache with Python in it, as `cargo xtask env` sets it.
 
 use criterion::{BatchSize, Criterion, Throughput};
 use potluck_node::Node;
@@ -12,7 +13,7 @@ use potluck_node::node::running;
 use potluck_node::paths::Paths;
 use potluck_node::trust::book::BookStore;
 use potluck_node::wire::{BlobHead, Ended, JobId, JobProgram, Need, SubmitJob, Tag};
-use potluck_runtime::{Digest, Limits, Outcome, WorkerCommand, worker_main};
+use potluck_runtime::{BUILT_IN, Digest, Limits, Outcome, SilentWatch, WorkerCommand, worker_main};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, Stdio};
@@ -52,8 +53,21 @@ fn round_trips(criterion: &mut Criterion, tokio: &Runtime, client: &Client, link
     group.bench_function("quic", |bencher| {
         bencher.iter_batched(job, |job| tokio.block_on(over_link(link.clone(), job)), BatchSize::PerIteration);
     });
-    group.bench_function("socket", |bencher| bencher.iter(|| tokio.block_on(over_socket(client.clone()))));
+    group.bench_function("socket", |bencher| bencher.iter(|| tokio.block_on(over_socket(client.clone(), hello()))));
+    if has_python(tokio, client) {
+        group.bench_function("socket_script", |bencher| {
+            bencher.iter(|| tokio.block_on(over_socket(client.clone(), script())));
+        });
+    }
     group.finish();
+}
+
+/// Whether there is Python, with the image that the script starts from.
+fn has_python(tokio: &Runtime, client: &Client) -> bool {
+    let runtime = client.runtime().expect("the sandbox can be set up");
+    let recipe = BUILT_IN[0].recipe();
+    runtime.environment_compiled("python")
+        && tokio.block_on(runtime.make_image("python", &recipe, &SilentWatch)).is_ok()
 }
 
 fn bursts(criterion: &mut Criterion, tokio: &Runtime, client: &Client, link: &Link) {
@@ -64,8 +78,13 @@ fn bursts(criterion: &mut Criterion, tokio: &Runtime, client: &Client, link: &Li
             bencher.iter(|| tokio.block_on(burst(in_flight, || over_link(link.clone(), job()))));
         });
         group.bench_function(format!("socket_{in_flight}_in_flight"), |bencher| {
-            bencher.iter(|| tokio.block_on(burst(in_flight, || over_socket(client.clone()))));
+            bencher.iter(|| tokio.block_on(burst(in_flight, || over_socket(client.clone(), hello()))));
         });
+        if has_python(tokio, client) {
+            group.bench_function(format!("socket_script_{in_flight}_in_flight"), |bencher| {
+                bencher.iter(|| tokio.block_on(burst(in_flight, || over_socket(client.clone(), script()))));
+            });
+        }
     }
     group.finish();
 }
@@ -92,6 +111,10 @@ fn hello() -> PathBuf {
     let program = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../target/guests/hello.wasm");
     assert!(program.is_file(), "{} is missing: run `cargo xtask guests`", program.display());
     program
+}
+
+fn script() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("jobs/hello.py")
 }
 
 fn job() -> SubmitJob {
@@ -146,8 +169,8 @@ async fn over_link(link: Link, job: SubmitJob) {
     }
 }
 
-async fn over_socket(client: Client) {
-    let mut job = client.submit(Target::Local, Submission::new(hello())).await.expect("the job is taken");
+async fn over_socket(client: Client, program: PathBuf) {
+    let mut job = client.submit(Target::Local, Submission::new(program)).await.expect("the job is taken");
     let mut said = Vec::new();
     loop {
         match job.events.next().await.expect("there is an end").expect("nothing fails") {
@@ -167,7 +190,11 @@ fn client(home: &Path) -> Client {
     let mut config = Settings::default().resolve().expect("the defaults are usable");
     config.port = PortChoice::Exactly(0);
     config.discovery = None;
-    Client::open(ClientConfig { paths: Paths::under(home), config, worker })
+    let mut paths = Paths::under(home);
+    if let Some(cache) = std::env::var_os("POTLUCK_TEST_HOME") {
+        paths.cache_dir = cache.into();
+    }
+    Client::open(ClientConfig { paths, config, worker })
 }
 
 /// A connection of the owner's to the node over loopback.

@@ -26,7 +26,7 @@ fn a_trap_is_134_and_says_what_happened() {
         ("table", "(call_indirect (type $nullary) (i32.const 0))", "uninitialized"),
     ] {
         let program = command(&home, &format!("{name}.wasm"), body);
-        home.run([&program]).finish().expect(134).says(&["trap", says]);
+        home.run([&program]).finish().expect(134).says(&["trap", says, "\npotluck:   at "]);
     }
 }
 

@@ -116,7 +116,8 @@ impl Summary {
     pub(super) fn explain(&self) {
         let Some(ended) = &self.ended else { return };
         if let Some(sentence) = self.sentence(&ended.report.outcome) {
-            say(&tame(&sentence));
+            // A trap's backtrace has several lines, each of which may hold what the program chose.
+            sentence.lines().for_each(|line| say(&tame(line)));
         }
         for left in &ended.left_behind {
             say(&format!("not brought back: {}", tame(left)));

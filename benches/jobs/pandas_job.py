@@ -1,0 +1,4 @@
+import pandas as pd
+
+sales = pd.DataFrame({"shop": ["a", "b", "a", "c"] * 250, "sold": range(1000)})
+print(sales.groupby("shop")["sold"].agg(["sum", "mean"]))
