@@ -7,8 +7,7 @@ use std::process::ExitCode;
 
 use criterion::Criterion;
 use potluck_runtime::{
-    Limits, Outcome, Program, Ready, RunEvent, RunRequest, Runtime, RuntimeConfig, SilentWatch, Tenant, WorkerCommand,
-    worker_main,
+    Outcome, Program, Ready, RunEvent, RunRequest, Runtime, RuntimeConfig, SilentWatch, WorkerCommand, worker_main,
 };
 use tempfile::TempDir;
 
@@ -58,16 +57,7 @@ fn runs(criterion: &mut Criterion) {
 /// Runs the program and reads all it says.
 async fn run(runtime: &Runtime, program: &Program) -> Outcome {
     let prepared = runtime.prepare(program, &SilentWatch).await.expect("hello compiles");
-    let request = RunRequest {
-        tenant: Tenant::OWNER,
-        program: program.clone(),
-        args: Vec::new(),
-        env: Vec::new(),
-        inputs: Vec::new(),
-        directories: Vec::new(),
-        mounts: Vec::new(),
-        limits: Limits::default(),
-    };
+    let request = RunRequest::new(program.clone());
     let mut run = runtime.start(&prepared, request).await.expect("a worker starts");
     loop {
         if let RunEvent::Ended { report, .. } = run.events.next().await {

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use potluck_runtime::{
     Limits, Outcome, OutputStream, Prepared, Program, Ready, Report, Run, RunEvent, RunRequest, Runtime, RuntimeConfig,
-    SilentWatch, Tenant, WorkerCommand,
+    SilentWatch, WorkerCommand,
 };
 use std::future::Future;
 use std::path::{Path, PathBuf};
@@ -106,16 +106,7 @@ pub(crate) async fn collect(mut events: potluck_runtime::RunEvents) -> Ended {
 }
 
 pub(crate) fn request(program: Program) -> RunRequest {
-    RunRequest {
-        tenant: Tenant::OWNER,
-        program,
-        args: Vec::new(),
-        env: Vec::new(),
-        inputs: Vec::new(),
-        directories: Vec::new(),
-        mounts: Vec::new(),
-        limits: Limits { wall_ms: 60_000, ..Limits::default() },
-    }
+    RunRequest { limits: Limits { wall_ms: 60_000, ..Limits::default() }, ..RunRequest::new(program) }
 }
 
 /// The guest of this name in its two forms: module and component.
