@@ -1,1 +1,3 @@
+"""Prints one line: all a job that does nothing else costs."""
+
 print("hello")

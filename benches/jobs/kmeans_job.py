@@ -1,3 +1,5 @@
+"""Clusters 300 points: a small job with scikit-learn in it."""
+
 import numpy as np
 from sklearn.cluster import KMeans
 

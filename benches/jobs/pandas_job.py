@@ -1,3 +1,5 @@
+"""Groups a small table: the smallest job with pandas in it."""
+
 import pandas as pd
 
 sales = pd.DataFrame({"shop": ["a", "b", "a", "c"] * 250, "sold": range(1000)})
