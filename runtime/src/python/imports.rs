@@ -102,9 +102,13 @@ pub fn script_imports(
 /// Whether one of these files has the name of a module that is there without it, as a script's neighbours do when they take
 /// a module's place.
 pub(crate) fn takes_a_modules_place<'a>(files: impl IntoIterator<Item = &'a GuestPath>) -> bool {
-    files
-        .into_iter()
-        .any(|path| path.as_str().split('/').any(|part| is_there(part.split('.').next().unwrap_or_default())))
+    files.into_iter().any(|path| {
+        let (directory, name) = path.as_str().rsplit_once('/').unwrap_or(("", path.as_str()));
+        match name {
+            "__init__.py" => is_there(directory.rsplit('/').next().unwrap_or_default()),
+            name => name.strip_suffix(".py").or_else(|| name.strip_suffix(".pyc")).is_some_and(is_there),
+        }
+    })
 }
 
 fn is_there(top: &str) -> bool {

@@ -122,3 +122,16 @@ fn the_tables_hold_every_module_of_the_archive() {
         }
     }
 }
+
+#[test]
+fn only_what_can_be_imported_takes_a_modules_place() {
+    let takes = |path: &str| takes_a_modules_place(&[GuestPath::parse(path).unwrap()]);
+    for path in ["random.py", "tool/json.py", "numpy/__init__.py", "lib/csv/__init__.py", "random.pyc"] {
+        assert!(takes(path), "{path}");
+    }
+    for path in
+        ["report.py", "statistics.csv", "test/data.txt", "csv/sales.csv", "json", "random.py.txt", "mine/__init__.py"]
+    {
+        assert!(!takes(path), "{path}");
+    }
+}
