@@ -53,17 +53,17 @@ impl ImageMaker {
         self.state().wanted.iter().map(|(_, image)| image.name).collect()
     }
 
+    /// What is to be made next; when nothing is, the work has ended.
+    fn next(&self) -> Option<(String, &'static BuiltIn)> {
+        let mut state = self.state();
+        let next = state.wanted.first().cloned();
+        state.at_work = next.is_some();
+        next
+    }
+
     async fn work(self) {
         loop {
-            let next = self.state().wanted.first().cloned();
-            let Some((environment, image)) = next else {
-                let mut state = self.state();
-                if state.wanted.is_empty() {
-                    state.at_work = false;
-                    return;
-                }
-                continue;
-            };
+            let Some((environment, image)) = self.next() else { return };
             let made = self.inner.runtime.make_image(&environment, &image.recipe(), &SilentWatch).await;
             let mut state = self.state();
             state.wanted.retain(|(of, wanted)| *of != environment || wanted.name != image.name);
