@@ -68,15 +68,23 @@ impl NamedImages {
         Ok(self.record.read()?.images)
     }
 
+    /// Whether an image of the user's own can have this name.
+    ///
+    /// # Errors
+    /// [`ImageNameError::Taken`] or [`ImageNameError::Name`].
+    pub fn check(name: &str) -> Result<(), ImageNameError> {
+        if name == NO_IMAGE || name == "auto" || BuiltIn::named(name).is_some() {
+            return Err(ImageNameError::Taken(name.to_owned()));
+        }
+        crate::config::check_name(name).map_err(|_| ImageNameError::Name(name.to_owned()))
+    }
+
     /// Gives a name to a recipe, or a new recipe to a name.
     ///
     /// # Errors
     /// [`ImageNameError`] when the name cannot be used.
     pub fn set(&self, name: &str, image: NamedImage) -> Result<(), ImageNameError> {
-        if name == NO_IMAGE || name == "auto" || BuiltIn::named(name).is_some() {
-            return Err(ImageNameError::Taken(name.to_owned()));
-        }
-        crate::config::check_name(name).map_err(|_| ImageNameError::Name(name.to_owned()))?;
+        Self::check(name)?;
         self.record.update(|book| book.images.insert(name.to_owned(), image))?;
         Ok(())
     }

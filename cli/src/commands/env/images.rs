@@ -86,6 +86,7 @@ pub(super) fn warm(client: &Client, args: WarmArgs) -> anyhow::Result<()> {
 }
 
 fn own_recipe(args: &WarmArgs) -> anyhow::Result<ImageRecipe> {
+    NamedImages::check(&args.name)?;
     let read =
         |path: &PathBuf| std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()));
     let recipe = ImageRecipe { imports: args.imports.clone(), setup: args.setup.as_ref().map(read).transpose()? };
