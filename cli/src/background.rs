@@ -1,5 +1,6 @@
-//! What goes on when its terminal is closed: the same binary, in a session of its own. A node has its log in a file, and
-//! whoever starts it waits until it answers or has failed; images are made without anyone waiting for them.
+//! What goes on when its terminal is closed: the same binary. A node has a session of its own and its log in a file, and
+//! whoever starts it waits until it answers or has failed; images are made in process groups of their own, and nobody waits
+//! for them.
 
 use anyhow::Context;
 use potluck_node::client::Client;
