@@ -350,6 +350,13 @@ fn an_image_of_ones_own_is_made_used_listed_and_removed() {
 }
 
 #[test]
+fn a_program_that_is_no_script_has_no_image() {
+    let home = Home::new();
+    let program = potluck_tests::guest("hello");
+    home.run(["--image", "none"]).arg(&program).finish().expect(126).says(&["--image", "script"]);
+}
+
+#[test]
 fn an_image_that_cannot_be_made_says_what_python_said() {
     let home = Home::with_python();
     let failed = home.potluck(["env", "warm", "bad", "--import", "no_such_module"]).finish();

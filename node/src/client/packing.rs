@@ -80,6 +80,9 @@ pub(super) fn pack(submission: &Submission, id: JobId, mounts_by: MountsBy) -> R
     {
         let modules = packer.check_script(submission, entry, &tree)?;
         *image = submission.image.clone().unwrap_or(ImageChoice::Auto(modules));
+    } else if submission.image.is_some() {
+        let why = "only Python scripts start from an image; leave `--image` out".to_owned();
+        return Err(bad_program(&submission.program, why));
     }
     let mut mounts = Vec::new();
     for (host, guest) in &submission.mounts {
