@@ -12,7 +12,7 @@ const GUEST_STACK_BYTES: usize = 4 << 20;
 /// Stack of guest and host frames together; mapped, touched only as far as used.
 const ASYNC_STACK_BYTES: usize = 8 << 20;
 /// Changes whenever what our linkers provide changes, as cached code counts as checked against them.
-const HOST_CONTRACT: u32 = 2;
+pub(crate) const HOST_CONTRACT: u32 = 2;
 
 /// An engine for compiling or running. Interpreters have their memories from `memories` when they run.
 pub(crate) fn engine(purpose: Purpose, memories: Option<Arc<dyn MemoryCreator>>) -> wasmtime::Result<Engine> {

@@ -4,5 +4,5 @@
 mod file;
 mod recipe;
 
-pub(crate) use file::{GlobalValue, ImageFile, ImageTail, write_image};
+pub(crate) use file::{GlobalValue, ImageFile, ImageTail, PAGE, SavedSession, write_image, write_tail};
 pub use recipe::{BUILT_IN, BuiltIn, ImageChoice, ImageRecipe, RecipeError};

@@ -35,6 +35,23 @@ impl Default for Limits {
     }
 }
 
+/// The most one turn of a session may use. The session's other limits hold for all its turns together.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TurnLimits {
+    /// As in [`Limits`].
+    pub fuel: u64,
+    /// As in [`Limits`].
+    pub wall_ms: u64,
+    /// As in [`Limits`].
+    pub output_bytes: u64,
+}
+
+impl From<&Limits> for TurnLimits {
+    fn from(limits: &Limits) -> Self {
+        Self { fuel: limits.fuel, wall_ms: limits.wall_ms, output_bytes: limits.output_bytes }
+    }
+}
+
 impl Limits {
     /// The wall time as a duration.
     #[must_use]

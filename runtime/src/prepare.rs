@@ -44,6 +44,12 @@ impl Prepared {
         self.script.as_deref().map_or(&[], PreparedScript::missing)
     }
 
+    /// What was prepared.
+    #[must_use]
+    pub fn program(&self) -> &Program {
+        &self.program
+    }
+
     /// All that is held in the cache for it.
     pub(crate) fn kept(&self) -> impl Iterator<Item = &Code> {
         std::iter::once(&*self.code).chain(self.script.iter().flat_map(|script| script.kept()))
@@ -272,7 +278,7 @@ impl Runtime {
             Answer::Made(made) => Ok(made),
             Answer::Refused(refusal) => Err(job.refusal(refusal, &said)),
             Answer::Failed(why) | Answer::CodeUnusable(why) => Err(fail(why)),
-            Answer::Report { .. } | Answer::Loaded => Err(fail("the worker gave an answer that is none".to_owned())),
+            Answer::Report { .. } | Answer::Loaded | Answer::Turned(_) | Answer::Kept { .. } => Err(fail("the worker gave an answer that is none".to_owned())),
         }
     }
 
@@ -376,7 +382,7 @@ pub(crate) fn any_entry() -> GuestPath {
 }
 
 /// A file in memory and the path by which a worker reaches it while we hold it, for code that finds no room on disk.
-fn memory_file() -> Option<(File, PathBuf)> {
+pub(crate) fn memory_file() -> Option<(File, PathBuf)> {
     let flags = rustix::fs::MemfdFlags::CLOEXEC;
     match rustix::fs::memfd_create("potluck-code", flags) {
         Ok(descriptor) => {

@@ -14,6 +14,7 @@ use crate::run::RunEvent;
 use crate::runtime::Runtime;
 use crate::script::{ScriptBoot, ScriptPlan};
 use crate::watch::{SilentWatch, Stage, Watch};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -52,6 +53,18 @@ impl PreparedScript {
         match self.warm(request) {
             Some(_) => self.plan.resume(&request.args, env),
             None => self.plan.boot.clone(),
+        }
+    }
+
+    /// What a session starts from, and what makes it one.
+    pub(crate) fn opening(&self, request: &RunRequest, env: &[(String, String)]) -> (PathBuf, Vec<String>) {
+        let opening = self.plan.opening(env);
+        match self.warm(request) {
+            Some(image) => (image.path.clone(), vec![opening]),
+            None => {
+                let ScriptBoot::Turn { source } = self.plan.making(&[], "") else { return (self.base.path.clone(), Vec::new()) };
+                (self.base.path.clone(), vec![source, opening])
+            }
         }
     }
 

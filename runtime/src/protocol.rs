@@ -3,9 +3,10 @@
 //! version. Everything a worker says is one ordered stream: output keeps its order, and a reader that waits holds the
 //! guest back.
 
-use crate::limits::Limits;
+use crate::image::SavedSession;
+use crate::limits::{Limits, TurnLimits};
 use crate::outcome::Report;
-use crate::script::ScriptBoot;
+use crate::script::{ScriptBoot, SignalPlaces};
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use serde::{Deserialize, Serialize};
 use std::io;
@@ -49,6 +50,58 @@ pub(crate) enum Spec {
     Warm(Box<WarmSpec>),
     Load(LoadSpec),
     Run(Box<RunSpec>),
+    /// Start an interpreter that takes turns.
+    Open(Box<OpenSpec>),
+    /// Run one turn of the session that is open.
+    Turn(TurnSpec),
+    /// Keep what the session's memory becomes in another file from now on.
+    Layer(LayerSpec),
+    /// Write the session's whole state to a file.
+    Save(SaveSpec),
+}
+
+/// Start a session.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct OpenSpec {
+    /// What the interpreter is given; its limits hold for all turns, of fuel, wall time and output for the boot alone.
+    pub(crate) run: RunSpec,
+    /// What lies over the image, in this order.
+    pub(crate) layers: Vec<PathBuf>,
+    /// What to run first, each as a turn.
+    pub(crate) boot: Vec<String>,
+    /// Where the state is kept after each turn: an empty file of the parent's, which outlives this process.
+    pub(crate) state: PathBuf,
+    /// The pipe by which the parent interrupts a turn: it writes the turn's number (`u64`, little-endian).
+    pub(crate) interrupts: PathBuf,
+    /// Where in its memory the interpreter looks for an interrupt.
+    pub(crate) signals: SignalPlaces,
+    /// What is written beside a saved state; its memory's digest is filled in.
+    pub(crate) saved: SavedSession,
+}
+
+/// One turn.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct TurnSpec {
+    /// The turn's number, as interrupts name it.
+    pub(crate) number: u64,
+    pub(crate) source: String,
+    pub(crate) limits: TurnLimits,
+}
+
+/// Go on in a new layer.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct LayerSpec {
+    /// An empty file of the parent's.
+    pub(crate) state: PathBuf,
+    /// Whether it is to hold the whole memory, so that nothing need lie below it.
+    pub(crate) whole: bool,
+}
+
+/// Write the whole state.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct SaveSpec {
+    /// A new file.
+    pub(crate) output: PathBuf,
 }
 
 /// Inspect a program and make native code of it.
@@ -159,12 +212,29 @@ pub(crate) enum Answer {
         clean: bool,
     },
     Loaded,
+    /// A turn is over. Unless the guest has returned, its memory is of no more use.
+    Turned(Turned),
+    /// The state of the session is kept (or saved), and nothing of the guest runs.
+    Kept {
+        /// Files and directories the guest holds open, besides those it was given.
+        files_open: u64,
+    },
     Made(Made),
     Refused(Refusal),
     /// The native code cannot be loaded: damaged, or made by another build.
     CodeUnusable(String),
     /// The worker itself could not do its work.
     Failed(String),
+}
+
+/// The end of a turn.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Turned {
+    pub(crate) report: Report,
+    /// Whether the guest came back by itself.
+    pub(crate) returned: bool,
+    /// Whether it asked for the session's end.
+    pub(crate) quit: bool,
 }
 
 /// Native code or an image was made.

@@ -177,7 +177,10 @@ impl RunEvents {
         match protocol::decode(payload) {
             Ok(Answer::Report { report, clean }) => Ending { report, clean },
             Ok(Answer::Failed(why) | Answer::CodeUnusable(why)) => self.lost(why),
-            Ok(Answer::Loaded | Answer::Made(_) | Answer::Refused(_)) | Err(_) => {
+            Ok(
+                Answer::Loaded | Answer::Made(_) | Answer::Refused(_) | Answer::Turned(_) | Answer::Kept { .. },
+            )
+            | Err(_) => {
                 self.lost("the worker gave an answer that is none".to_owned())
             }
         }
@@ -275,9 +278,8 @@ impl Canceller {
 
 /// Ties the ends of a worker that has said it is ready together.
 pub(crate) fn attach(line: Line, workspace: Arc<Workspace>, wall: Duration, back: Back) -> Run {
-    let (chunks, receiver) = mpsc::channel(STDIN_CHUNKS_MAX);
     let over = watch::Sender::new(false);
-    tokio::spawn(pump(line.stdin.clone(), receiver, over.subscribe()));
+    let stdin = open_stdin(&line, &over);
     let canceller = Canceller { worker: Arc::new(Mutex::new(Some(line.worker.clone()))) };
     let events = RunEvents {
         line: Some(line),
@@ -290,7 +292,14 @@ pub(crate) fn attach(line: Line, workspace: Arc<Workspace>, wall: Duration, back
         patience: None,
         ended: None,
     };
-    Run { stdin: RunStdin { chunks }, events, canceller }
+    Run { stdin, events, canceller }
+}
+
+/// The stdin of what a worker was just told to run, until it is said to be over.
+pub(crate) fn open_stdin(line: &Line, over: &watch::Sender<bool>) -> RunStdin {
+    let (chunks, receiver) = mpsc::channel(STDIN_CHUNKS_MAX);
+    tokio::spawn(pump(line.stdin.clone(), receiver, over.subscribe()));
+    RunStdin { chunks }
 }
 
 /// Carries stdin to the worker until it ends or the run does; never leaves a frame half written.

@@ -163,7 +163,7 @@ impl Runtime {
         }
     }
 
-    async fn lay_out(&self, request: RunRequest) -> Result<(Workspace, RunRequest), StartError> {
+    pub(crate) async fn lay_out(&self, request: RunRequest) -> Result<(Workspace, RunRequest), StartError> {
         let shelved = self.inner.scratch.shelved(request.tenant, request.limits.disk_bytes);
         let is_bare = request.inputs.is_empty() && request.directories.is_empty();
         let shelved = match shelved {
@@ -179,6 +179,13 @@ impl Runtime {
             }
             Ok((workspace, request))
         };
+        tokio::task::spawn_blocking(work).await.map_err(layout)?
+    }
+
+    /// Directories with a copy of what lies in these.
+    pub(crate) async fn copy_workspace(&self, of: &Arc<Workspace>) -> Result<Arc<Workspace>, StartError> {
+        let (of, scratch) = (of.clone(), self.inner.scratch.clone());
+        let work = move || scratch.copy(&of).map(Arc::new).map_err(layout);
         tokio::task::spawn_blocking(work).await.map_err(layout)?
     }
 
@@ -236,7 +243,12 @@ impl Runtime {
                 match decode(&payload).map_err(worker_error)? {
                     Answer::CodeUnusable(why) => Ok(Launched::CodeUnusable(why)),
                     Answer::Failed(why) => Err(StartError::Worker(why)),
-                    Answer::Report { .. } | Answer::Loaded | Answer::Made(_) | Answer::Refused(_) => {
+                    Answer::Report { .. }
+                    | Answer::Loaded
+                    | Answer::Made(_)
+                    | Answer::Refused(_)
+                    | Answer::Turned(_)
+                    | Answer::Kept { .. } => {
                         Err(StartError::Worker("it gave an answer that is none".to_owned()))
                     }
                 }
@@ -265,7 +277,7 @@ impl Runtime {
         &self.inner.known_digests
     }
 
-    pub(crate) fn pool(&self) -> &Pool {
+    pub(crate) fn pool(&self) -> &Arc<Pool> {
         &self.inner.pool
     }
 
@@ -289,7 +301,7 @@ enum Launched {
     Gone(String),
 }
 
-fn load_spec(prepared: &Prepared) -> LoadSpec {
+pub(crate) fn load_spec(prepared: &Prepared) -> LoadSpec {
     let purpose = if prepared.script.is_some() { Purpose::Interpreter } else { Purpose::Command };
     LoadSpec { code: prepared.code.path.clone(), kind: prepared.code.kind, purpose }
 }
@@ -298,7 +310,7 @@ fn layout(error: impl std::error::Error + Send + Sync + 'static) -> StartError {
     StartError::Layout(Box::new(error))
 }
 
-fn run_spec(prepared: &Prepared, request: &RunRequest, workspace: &Workspace) -> RunSpec {
+pub(crate) fn run_spec(prepared: &Prepared, request: &RunRequest, workspace: &Workspace) -> RunSpec {
     let mut env = base_env();
     let mut preopens = base_preopens(workspace);
     let script = prepared.script.as_deref();
@@ -349,7 +361,7 @@ fn read_only(host: &Path, guest: &str) -> Preopen {
     Preopen { host: host.to_owned(), guest: guest.to_owned(), access: Access::ReadOnly }
 }
 
-fn check_request(prepared: &Prepared, request: &RunRequest) -> Result<(), StartError> {
+pub(crate) fn check_request(prepared: &Prepared, request: &RunRequest) -> Result<(), StartError> {
     let refuse = |why: String| Err(StartError::Request(why));
     if prepared.program != request.program {
         return refuse("the program is not the one that was prepared".to_owned());

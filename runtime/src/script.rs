@@ -25,6 +25,25 @@ pub struct ScriptPlan {
     pub boot: ScriptBoot,
     /// The file of the machine's own that makes an interpreter ready to be kept in an image, as a guest path.
     pub boot_file: String,
+    /// The file that makes it ready for a session's turns, as a guest path.
+    pub session_file: String,
+    /// Where in its memory it looks for an interrupt.
+    pub signals: SignalPlaces,
+}
+
+/// Where an interpreter looks for an interrupt, as addresses in its memory; they belong to the very module.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SignalPlaces {
+    /// A word that is not zero once an interrupt came.
+    pub interrupted: u32,
+    /// A word that is not zero once any signal came.
+    pub any: u32,
+    /// The address of the main thread's state.
+    pub thread: u32,
+    /// Where in that state the word lies that the interpreter looks at before it goes on.
+    pub breaker: u32,
+    /// The bit of that word that stands for signals.
+    pub bit: u32,
 }
 
 impl ScriptPlan {
@@ -35,6 +54,13 @@ impl ScriptPlan {
         let argv: Vec<&String> = self.argv.iter().skip(ENTRY_INDEX).chain(args).collect();
         let env: BTreeMap<&String, &String> = env.iter().map(|(key, value)| (key, value)).collect();
         ScriptBoot::Turn { source: format!("__import__('_reactor')._potluck({}, {})", literal(&argv), literal(&env)) }
+    }
+
+    /// How an interpreter from an image is made ready for a session's turns in this environment.
+    pub(crate) fn opening(&self, env: &[(String, String)]) -> String {
+        let env: BTreeMap<&String, &String> = env.iter().map(|(key, value)| (key, value)).collect();
+        let (file, env) = (literal(&self.session_file), literal(&env));
+        format!("exec(compile(open({file}, 'rb').read(), '<potluck>', 'exec'), {{'ENVIRON': {env}}})")
     }
 
     /// How an interpreter is made ready to be kept.
@@ -81,6 +107,8 @@ mod tests {
             argv: ["python3", "-c", "start", "/x.py", "x.py"].map(str::to_owned).into(),
             boot: ScriptBoot::Run,
             boot_file: "/boot.py".to_owned(),
+            session_file: "/session.py".to_owned(),
+            signals: SignalPlaces { interrupted: 0, any: 0, thread: 0, breaker: 0, bit: 0 },
         };
         let ScriptBoot::Turn { source } = plan.resume(&["a'b\"\\\n\u{1}é😀".to_owned()], &[("K".into(), "v".into())])
         else {

@@ -10,6 +10,7 @@ mod guest;
 mod image_memory;
 mod inspect;
 mod interpreter;
+mod interrupts;
 mod load;
 mod loaded;
 mod make;
@@ -19,16 +20,19 @@ mod orders;
 mod orphan;
 mod preview1;
 mod preview2;
+mod session;
+mod state_file;
 mod stdio;
 
-use crate::protocol::{Answer, FrameReader, Spec};
+use crate::protocol::{Answer, FrameReader, OpenSpec, Spec, TurnSpec};
 use loaded::Loaded;
 use orders::Orders;
-use orphan::{Left, Orphan};
+use orphan::{Left, Orphan, ParentGone};
+use session::Session;
 use std::io;
 use std::os::fd::AsFd;
 use std::process::ExitCode;
-use stdio::Outbox;
+use stdio::{Inbox, Outbox};
 use tokio::net::unix::pipe;
 
 /// The exit code of a worker that could not even read its orders.
@@ -71,6 +75,7 @@ fn work() -> io::Result<()> {
 /// Does what is ordered; false when the parent is gone, true when this process has done its last.
 async fn serve(mut orders: Orders, orphan: &Orphan, outbox: &Outbox) -> io::Result<bool> {
     let mut loaded = Loaded::default();
+    let mut session = None;
     while let Some(order) = orders.next().await {
         let (spec, inbox) = order?;
         let answer = match spec {
@@ -96,8 +101,58 @@ async fn serve(mut orders: Orders, orphan: &Orphan, outbox: &Outbox) -> io::Resu
                 inbox.close();
                 answer
             }
+            Spec::Open(spec) => {
+                let parent_gone = orphan.leave(Left::Directory(spec.run.scratch.clone()));
+                let opened = open(*spec, &mut loaded, parent_gone, inbox, outbox).await;
+                opened.and_then(|opened| session.insert(opened).keep()).unwrap_or_else(|answer| answer)
+            }
+            Spec::Turn(spec) => turn(&mut session, &spec, inbox, outbox).await?,
+            Spec::Layer(spec) => with(&mut session, |session| session.layer(&spec)),
+            Spec::Save(spec) => with(&mut session, |session| session.save(&spec)),
         };
         outbox.answer(&answer)?;
     }
     Ok(false)
+}
+
+async fn open(
+    spec: OpenSpec,
+    loaded: &mut Loaded,
+    parent_gone: ParentGone,
+    inbox: Inbox,
+    outbox: &Outbox,
+) -> Result<Session, Answer> {
+    let interpreter = loaded.interpreter(&spec.run.code, spec.run.kind)?;
+    Session::open(spec, &interpreter, parent_gone, inbox, outbox).await
+}
+
+/// Runs a turn, says how it ended, and then, while nobody waits, keeps what it has left. After a turn that did not come
+/// back there is no session here.
+async fn turn(session: &mut Option<Session>, spec: &TurnSpec, inbox: Inbox, outbox: &Outbox) -> io::Result<Answer> {
+    let Some(mut open) = session.take() else { return Ok(no_session()) };
+    let turned = open.turn(spec, inbox.clone()).await;
+    inbox.close();
+    let turned = match turned {
+        Ok(turned) if turned.returned => turned,
+        Ok(turned) => return Ok(Answer::Turned(turned)),
+        Err(answer) => return Ok(answer),
+    };
+    outbox.answer(&Answer::Turned(turned))?;
+    outbox.written().await;
+    let kept = open.keep();
+    Ok(kept.map_or_else(
+        |answer| answer,
+        |answer| {
+            *session = Some(open);
+            answer
+        },
+    ))
+}
+
+fn with(session: &mut Option<Session>, work: impl FnOnce(&mut Session) -> Result<Answer, Answer>) -> Answer {
+    session.as_mut().map_or_else(no_session, |session| work(session).unwrap_or_else(|answer| answer))
+}
+
+fn no_session() -> Answer {
+    Answer::Failed("no session is open".to_owned())
 }

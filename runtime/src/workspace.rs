@@ -17,6 +17,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 const LOCK_NAME: &str = ".lock";
+/// How deep directories are copied.
+const DEPTH_MAX: usize = 256;
 const OWNER_PREFIX: &str = "owner-";
 /// How often a worker without a parent tries to clean up, and how long it waits between: two seconds in all.
 const ORPHAN_TRIES_MAX: usize = 200;
@@ -80,6 +82,17 @@ impl Scratch {
         builder.create(&workspace.dir)?;
         builder.create(workspace.root_path())?;
         builder.create(workspace.tmp_path())?;
+        Ok(workspace)
+    }
+
+    /// Directories with a copy of what lies in these.
+    pub(crate) fn copy(self: &Arc<Self>, of: &Workspace) -> io::Result<Workspace> {
+        let mut workspace = self.workspace(of.tenant, of.disk_bytes)?;
+        workspace.bare = false;
+        for (from, to) in [(of.root_path(), workspace.root_path()), (of.tmp_path(), workspace.tmp_path())] {
+            let open = |dir: PathBuf| Dir::open_ambient_dir(dir, ambient_authority());
+            copy_directory(&open(from)?, &open(to)?, 0)?;
+        }
         Ok(workspace)
     }
 
@@ -382,6 +395,26 @@ pub(crate) struct LayoutError {
     path: String,
     #[source]
     source: io::Error,
+}
+
+/// Copies files, directories and links, and follows no link.
+fn copy_directory(from: &Dir, to: &Dir, depth: usize) -> io::Result<()> {
+    if depth > DEPTH_MAX {
+        return Err(io::Error::other(format!("directories are nested deeper than {DEPTH_MAX}")));
+    }
+    for entry in from.entries()? {
+        let entry = entry?;
+        let (name, kind) = (entry.file_name(), entry.file_type()?);
+        if kind.is_dir() {
+            to.create_dir(&name)?;
+            copy_directory(&entry.open_dir()?, &to.open_dir(&name)?, depth + 1)?;
+        } else if kind.is_file() {
+            from.copy(&name, to, &name)?;
+        } else if kind.is_symlink() {
+            to.symlink_contents(from.read_link_contents(&name)?, &name)?;
+        }
+    }
+    Ok(())
 }
 
 fn make_directories(root: &Dir, path: &Path) -> io::Result<()> {

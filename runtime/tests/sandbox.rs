@@ -13,6 +13,8 @@ mod kept;
 mod kit;
 #[path = "sandbox/outcomes.rs"]
 mod outcomes;
+#[path = "sandbox/sessions.rs"]
+mod sessions;
 #[path = "sandbox/streams.rs"]
 mod streams;
 #[path = "sandbox/waiting.rs"]
@@ -52,7 +54,7 @@ fn main() -> ExitCode {
 }
 
 const TABLES: &[&[kit::Test]] =
-    &[outcomes::TESTS, endings::TESTS, streams::TESTS, kept::TESTS, components::TESTS, waiting::TESTS];
+    &[outcomes::TESTS, endings::TESTS, streams::TESTS, kept::TESTS, components::TESTS, waiting::TESTS, sessions::TESTS];
 
 fn run<'a>(chosen: impl Iterator<Item = &'a kit::Test>) -> ExitCode {
     let mut failed = Vec::new();

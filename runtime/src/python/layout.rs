@@ -2,7 +2,7 @@
 //! as plain files. Both are made from what is already verified, written aside and renamed, so that a directory that
 //! exists is whole; whoever loses a race uses the winner's.
 
-use super::artifacts::{EnvironmentSpec, INTERPRETER, LIBRARY};
+use super::artifacts::{EnvironmentSpec, INTERPRETER, INTERPRETER_SIGNALS, LIBRARY};
 use super::partial::sync_parent;
 use super::store::{EnvironmentError, failed};
 use crate::digest::Digest;
@@ -31,6 +31,7 @@ const GUEST_FILES: &[(&str, &str)] = &[
     ("fontlist-v3.11.0.json", include_str!("../../python/fontlist-v3.11.0.json")),
     ("network.py", include_str!("../../python/network.py")),
     ("processes.py", include_str!("../../python/processes.py")),
+    ("session.py", include_str!("../../python/session.py")),
     ("progress.py", include_str!("../../python/progress.py")),
     ("tracebacks.py", include_str!("../../python/tracebacks.py")),
 ];
@@ -60,6 +61,8 @@ pub(super) fn plan(root: &Path, entry: &GuestPath) -> Result<ScriptPlan, Environ
         argv: ["python3", "-c", &start, &format!("/{entry}"), name].map(str::to_owned).into(),
         boot: ScriptBoot::Run,
         boot_file: boot,
+        session_file: format!("{GUEST_LIB}/{ours}/session.py"),
+        signals: INTERPRETER_SIGNALS,
     })
 }
 

@@ -45,7 +45,7 @@ pub(super) fn base(spec: &BaseSpec) -> Answer {
 fn try_base(spec: &BaseSpec) -> Result<Made, Refusal> {
     let program = read(&spec.source)?;
     let rewritten = rewrite(&program).map_err(|error| Refusal::Compile(error.to_string()))?;
-    let tail = ImageTail { memory_bytes: rewritten.memory_bytes, globals: rewritten.globals };
+    let tail = ImageTail::whole(rewritten.memory_bytes, rewritten.globals);
     let destination = Destination { output: &spec.output, fallback: spec.fallback.as_deref() };
     let pieces = || rewritten.segments.iter().map(|segment| (segment.offset, &program[segment.bytes.clone()]));
     make::image(&destination, |file| write_image(file, &tail, pieces()))

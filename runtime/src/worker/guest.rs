@@ -19,6 +19,7 @@ use std::time::{Duration, Instant};
 use wasmtime::component::ResourceTable;
 use wasmtime::{InstancePre, Store, Trap, WasmBacktrace};
 use wasmtime_wasi::p2::bindings::CommandPre;
+use wasmtime_wasi::cli::StdinStream;
 use wasmtime_wasi::{FsPerms, I32Exit, WasiCtxBuilder};
 
 /// The most frames of a trap's backtrace that are told.
@@ -65,7 +66,7 @@ fn code(spec: &RunSpec) -> LoadSpec {
     LoadSpec { code: spec.code.clone(), kind: spec.kind, purpose }
 }
 
-fn meter(spec: &RunSpec, parent_gone: ParentGone) -> Result<Arc<Meter>, Answer> {
+pub(super) fn meter(spec: &RunSpec, parent_gone: ParentGone) -> Result<Arc<Meter>, Answer> {
     let writable = spec.preopens.iter().filter(|preopen| preopen.access == Access::ReadWrite);
     let directories = writable.map(|preopen| preopen.host.clone()).collect();
     let disk = if spec.bare { DiskGauge::bare } else { DiskGauge::new };
@@ -77,7 +78,7 @@ fn meter(spec: &RunSpec, parent_gone: ParentGone) -> Result<Arc<Meter>, Answer> 
 pub(super) fn wasi(
     spec: &RunSpec,
     meter: &Arc<Meter>,
-    inbox: Inbox,
+    inbox: impl StdinStream + 'static,
     outbox: &Outbox,
 ) -> Result<WasiCtxBuilder, Answer> {
     let mut builder = WasiCtxBuilder::new();
@@ -120,6 +121,7 @@ async fn run_module(
         meter: meter.clone(),
         fuel: 0,
         replaced: [false; 3],
+        interrupts: None,
     };
     let mut store = Store::new(module.module().engine(), guest);
     store.limiter(|guest| &mut guest.memory);
@@ -190,18 +192,17 @@ pub(super) fn report(spec: &RunSpec, meter: &Meter, ended: Ended) -> (Report, bo
             Outcome::Limit(LimitHit { kind: LimitKind::WallTime, used: wall_ms, allowed: spec.limits.wall_ms })
         }
         (None, Some(Ok(code))) => Outcome::Exited(code),
-        (None, Some(Err(error))) => outcome(&error, spec),
+        (None, Some(Err(error))) => outcome(&error, spec.limits.fuel),
     };
     let clean = matches!(outcome, Outcome::Exited(_)) && !meter.has_streams();
     (Report { outcome, fuel_used: ended.fuel_used, wall_ms, memory_peak_bytes: ended.memory_peak_bytes }, clean)
 }
 
-fn outcome(error: &wasmtime::Error, spec: &RunSpec) -> Outcome {
+pub(super) fn outcome(error: &wasmtime::Error, allowed: u64) -> Outcome {
     if let Some(exit) = error.downcast_ref::<I32Exit>() {
         return Outcome::Exited(exit.0);
     }
     if error.downcast_ref::<Trap>() == Some(&Trap::OutOfFuel) {
-        let allowed = spec.limits.fuel;
         return Outcome::Limit(LimitHit { kind: LimitKind::Fuel, used: allowed, allowed });
     }
     Outcome::Trapped(explain(error))

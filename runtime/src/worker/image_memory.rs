@@ -2,10 +2,12 @@
 //! image's until the guest writes to it, and then its own.
 #![expect(unsafe_code, reason = "wasmtime takes the memory of an instance as a raw range that we map and unmap")]
 
-use crate::image::ImageFile;
+use crate::image::{ImageFile, PAGE};
 use rustix::mm::{MapFlags, MprotectFlags, ProtFlags, mmap, mmap_anonymous, mprotect, munmap};
 use std::ffi::c_void;
+use std::fs::File;
 use std::io;
+use std::ops::Range;
 use std::ptr;
 use std::sync::{Arc, Mutex, PoisonError};
 use wasmtime::{LinearMemory, MemoryCreator, MemoryType};
@@ -24,13 +26,14 @@ pub(super) struct ImageMemories {
 /// What the next memory of this size at the start, in bytes, starts from.
 struct Next {
     minimum: usize,
-    image: Arc<ImageFile>,
+    /// Each over the one before.
+    layers: Arc<[ImageFile]>,
 }
 
 impl ImageMemories {
-    /// The next memory whose module asks for `minimum` bytes starts from this image.
-    pub(super) fn start_from(&self, minimum: usize, image: Arc<ImageFile>) {
-        *self.next.lock().unwrap_or_else(PoisonError::into_inner) = Some(Next { minimum, image });
+    /// The next memory whose module asks for `minimum` bytes starts from these images, each over the one before.
+    pub(super) fn start_from(&self, minimum: usize, layers: Arc<[ImageFile]>) {
+        *self.next.lock().unwrap_or_else(PoisonError::into_inner) = Some(Next { minimum, layers });
     }
 }
 
@@ -46,9 +49,9 @@ unsafe impl MemoryCreator for ImageMemories {
         guard_size_in_bytes: usize,
     ) -> Result<Box<dyn LinearMemory>, String> {
         let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
-        let image = next.take_if(|next| next.minimum == minimum).map(|next| next.image);
+        let layers = next.take_if(|next| next.minimum == minimum).map(|next| next.layers);
         let capacity = reserved_size_in_bytes.unwrap_or(ADDRESSABLE).max(minimum);
-        let memory = ImageMemory::new(image.as_deref(), minimum, capacity, guard_size_in_bytes);
+        let memory = ImageMemory::new(layers.as_deref().unwrap_or_default(), minimum, capacity, guard_size_in_bytes);
         memory.map(|memory| Box::new(memory) as Box<dyn LinearMemory>).map_err(|error| error.to_string())
     }
 }
@@ -70,7 +73,7 @@ unsafe impl Send for ImageMemory {}
 unsafe impl Sync for ImageMemory {}
 
 impl ImageMemory {
-    fn new(image: Option<&ImageFile>, minimum: usize, capacity: usize, guard: usize) -> io::Result<Self> {
+    fn new(layers: &[ImageFile], minimum: usize, capacity: usize, guard: usize) -> io::Result<Self> {
         let reserved =
             capacity.checked_add(guard).ok_or_else(|| io::Error::other("too much address space is asked for"))?;
         // SAFETY: a fresh mapping somewhere free replaces nothing.
@@ -78,7 +81,7 @@ impl ImageMemory {
             mmap_anonymous(ptr::null_mut(), reserved, ProtFlags::empty(), MapFlags::PRIVATE | MapFlags::NORESERVE)?
         };
         let mut memory = Self { base, len: 0, capacity, reserved };
-        if let Some(image) = image {
+        for image in layers {
             memory.map_image(image)?;
         }
         if memory.len < minimum {
@@ -92,11 +95,24 @@ impl ImageMemory {
         if len > self.capacity {
             return Err(io::Error::other("the image is larger than the memory"));
         }
-        let access = ProtFlags::READ | ProtFlags::WRITE;
-        // SAFETY: the range lies inside our own reservation, which nobody has been given yet. The file is in a directory of
-        // this user alone and images are never changed in place, so that the mapped pages stay as they are.
-        unsafe { mmap(self.base, len, access, MapFlags::PRIVATE | MapFlags::FIXED, &image.file, 0)? };
-        self.len = len;
+        let Some(rows) = &image.tail.pages else {
+            // SAFETY: the range lies inside our own reservation, which nobody has been given yet.
+            unsafe { map_over(self.base, &image.file, 0..len)? };
+            self.len = self.len.max(len);
+            return Ok(());
+        };
+        if self.len < len {
+            self.extend(len)?;
+        }
+        for (first, count) in rows {
+            let start = usize::try_from(*first).map_err(io::Error::other)?.saturating_mul(PAGE);
+            let end = start.saturating_add(usize::try_from(*count).map_err(io::Error::other)?.saturating_mul(PAGE));
+            if end > len {
+                return Err(io::Error::other("a layer's pages lie outside of the memory"));
+            }
+            // SAFETY: as above.
+            unsafe { map_over(self.base, &image.file, start..end)? };
+        }
         Ok(())
     }
 
@@ -107,6 +123,22 @@ impl ImageMemory {
         self.len = len;
         Ok(())
     }
+}
+
+/// Puts these bytes of a file in the place of the same bytes of a memory; what is written to them stays the memory's own.
+///
+/// # Safety
+/// The range lies inside a mapping that belongs to the caller, and nobody counts on what is there now. The file is of this
+/// user alone; where it is mapped it is changed only to what the memory holds.
+pub(super) unsafe fn map_over(base: *mut c_void, file: &File, range: Range<usize>) -> io::Result<()> {
+    if range.is_empty() {
+        return Ok(());
+    }
+    let access = ProtFlags::READ | ProtFlags::WRITE;
+    let flags = MapFlags::PRIVATE | MapFlags::FIXED;
+    // SAFETY: the caller's promise.
+    unsafe { mmap(base.byte_add(range.start), range.len(), access, flags, file, range.start as u64)? };
+    Ok(())
 }
 
 // SAFETY: base and length describe the accessible part of a reservation that lives as long as the value; growing keeps
@@ -155,10 +187,10 @@ mod tests {
         (func (export "set") (param i32 i32) (i32.store8 (local.get 0) (local.get 1)))
         (func (export "grow") (result i32) (memory.grow (i32.const 1))))"#;
 
-    fn image(memory_bytes: u64, pieces: &[(u64, &[u8])]) -> Arc<ImageFile> {
+    fn image(memory_bytes: u64, pieces: &[(u64, &[u8])]) -> Arc<[ImageFile]> {
         let file = tempfile::NamedTempFile::new().unwrap();
-        write_image(file.as_file(), &ImageTail { memory_bytes, globals: Vec::new() }, pieces.iter().copied()).unwrap();
-        Arc::new(ImageFile::open(file.path()).unwrap())
+        write_image(file.as_file(), &ImageTail::whole(memory_bytes, Vec::new()), pieces.iter().copied()).unwrap();
+        Arc::new([ImageFile::open(file.path()).unwrap()])
     }
 
     fn engine() -> (Engine, Module, Arc<ImageMemories>) {

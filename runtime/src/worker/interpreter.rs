@@ -20,6 +20,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 use wasmtime::{Engine, Extern, Instance, InstancePre, Module, Store, Val};
+use wasmtime_wasi::p1::WasiP1Ctx;
 
 /// The size of a page of WebAssembly memory, in bytes.
 const WASM_PAGE: u64 = 64 << 10;
@@ -48,14 +49,16 @@ impl Interpreter {
         Ok(Self { engine, memories, code, memory_bytes })
     }
 
-    /// A guest at the state of `image`, which has been given nothing yet.
-    async fn instantiate(&self, image: ImageFile, mut guest: ModuleGuest) -> wasmtime::Result<Script> {
-        let grown = image.tail.memory_bytes.saturating_sub(self.memory_bytes);
-        guest.memory.hold(grown)?;
+    /// A guest at the state of these images, each over the one before, which has been given nothing yet.
+    pub(super) async fn instantiate(&self, layers: Vec<ImageFile>, mut guest: ModuleGuest) -> wasmtime::Result<Script> {
+        let Some(top) = layers.last().map(|image| image.tail.clone()) else {
+            wasmtime::bail!("an interpreter needs an image to start from");
+        };
+        guest.memory.hold(top.memory_bytes.saturating_sub(self.memory_bytes))?;
         let mut store = Store::new(&self.engine, guest);
         store.limiter(|guest| &mut guest.memory);
-        let globals = image.tail.globals.clone();
-        self.memories.start_from(usize::try_from(self.memory_bytes)?, Arc::new(image));
+        let globals = top.globals;
+        self.memories.start_from(usize::try_from(self.memory_bytes)?, layers.into());
         let instance = self.code.instantiate_async(&mut store).await?;
         for (name, value) in globals {
             let Some(global) = instance.get_global(&mut store, &name) else {
@@ -124,7 +127,7 @@ async fn follow(
     let started = Instant::now();
     let mut script = None;
     let work = async {
-        let script = script.insert(interpreter.instantiate(image, guest).await?);
+        let script = script.insert(interpreter.instantiate(vec![image], guest).await?);
         script.enter(&spec.boot).await
     };
     let result = tokio::time::timeout(spec.limits.wall(), work).await.ok();
@@ -141,52 +144,63 @@ async fn follow(
 }
 
 fn open_image(spec: &RunSpec) -> Result<ImageFile, Answer> {
-    let path = spec.image.as_ref().ok_or_else(|| failed("a script needs an image to start from"))?;
+    image_file(spec.image.as_ref().ok_or_else(|| failed("a script needs an image to start from"))?)
+}
+
+pub(super) fn image_file(path: &Path) -> Result<ImageFile, Answer> {
     ImageFile::open(path).map_err(|error| Answer::CodeUnusable(format!("the image {}: {error}", path.display())))
 }
 
 fn guest(spec: &RunSpec, meter: &Arc<Meter>, inbox: Inbox, outbox: &Outbox) -> Result<ModuleGuest, Answer> {
-    Ok(ModuleGuest {
-        wasi: guest::wasi(spec, meter, inbox, outbox)?.build_p1(),
+    Ok(with_wasi(spec, meter, guest::wasi(spec, meter, inbox, outbox)?.build_p1()))
+}
+
+pub(super) fn with_wasi(spec: &RunSpec, meter: &Arc<Meter>, wasi: WasiP1Ctx) -> ModuleGuest {
+    ModuleGuest {
+        wasi,
         memory: MemoryGauge::new(spec.limits.memory_bytes, meter.clone()),
         meter: meter.clone(),
         fuel: spec.limits.fuel,
         replaced: [false; 3],
-    })
+        interrupts: None,
+    }
 }
 
 /// An interpreter that is running, or has run.
-struct Script {
-    store: Store<ModuleGuest>,
-    instance: Instance,
+pub(super) struct Script {
+    pub(super) store: Store<ModuleGuest>,
+    pub(super) instance: Instance,
 }
 
 impl Script {
     /// Calls the export that runs the script; the value is the exit code.
     async fn enter(&mut self, boot: &Boot) -> wasmtime::Result<i32> {
-        let (store, instance) = (&mut self.store, self.instance);
         match boot {
             Boot::Command => wasmtime::bail!("a command is no script"),
             Boot::Script(ScriptBoot::Run) => {
-                let run = instance.get_typed_func::<(), i32>(&mut *store, "run")?;
-                run.call_async(&mut *store, ()).await
+                let run = self.instance.get_typed_func::<(), i32>(&mut self.store, "run")?;
+                run.call_async(&mut self.store, ()).await
             }
-            Boot::Script(ScriptBoot::Turn { source }) => {
-                let len = i32::try_from(source.len())?;
-                let allocate = instance.get_typed_func::<i32, i32>(&mut *store, "host_alloc")?;
-                let at = allocate.call_async(&mut *store, len).await?;
-                let Some(memory) = instance.get_memory(&mut *store, MEMORY) else {
-                    wasmtime::bail!("the interpreter exports no memory");
-                };
-                memory.write(&mut *store, usize::try_from(at.cast_unsigned())?, source.as_bytes())?;
-                let turn = instance.get_typed_func::<(i32, i32), i32>(&mut *store, "turn")?;
-                turn.call_async(&mut *store, (at, len)).await
-            }
+            Boot::Script(ScriptBoot::Turn { source }) => self.turn(source).await,
         }
     }
 
+    /// Has the interpreter run this text; the value is what its export says.
+    pub(super) async fn turn(&mut self, source: &str) -> wasmtime::Result<i32> {
+        let (store, instance) = (&mut self.store, self.instance);
+        let len = i32::try_from(source.len())?;
+        let allocate = instance.get_typed_func::<i32, i32>(&mut *store, "host_alloc")?;
+        let at = allocate.call_async(&mut *store, len).await?;
+        let Some(memory) = instance.get_memory(&mut *store, MEMORY) else {
+            wasmtime::bail!("the interpreter exports no memory");
+        };
+        memory.write(&mut *store, usize::try_from(at.cast_unsigned())?, source.as_bytes())?;
+        let turn = instance.get_typed_func::<(i32, i32), i32>(&mut *store, "turn")?;
+        turn.call_async(&mut *store, (at, len)).await
+    }
+
     /// What the guest's state is besides its memory.
-    fn tail(&mut self) -> wasmtime::Result<ImageTail> {
+    pub(super) fn tail(&mut self) -> wasmtime::Result<ImageTail> {
         let names: Vec<String> = self
             .instance
             .exports(&mut self.store)
@@ -200,10 +214,17 @@ impl Script {
             };
             globals.push((name, GlobalValue::try_from(global.get(&mut self.store))?));
         }
-        Ok(ImageTail { memory_bytes: self.memory()?.len() as u64, globals })
+        Ok(ImageTail::whole(self.memory()?.len() as u64, globals))
     }
 
-    fn memory(&mut self) -> wasmtime::Result<&[u8]> {
+    pub(super) fn memory_mut(&mut self) -> wasmtime::Result<&mut [u8]> {
+        match self.instance.get_memory(&mut self.store, MEMORY) {
+            Some(memory) => Ok(memory.data_mut(&mut self.store)),
+            None => wasmtime::bail!("the interpreter exports no memory"),
+        }
+    }
+
+    pub(super) fn memory(&mut self) -> wasmtime::Result<&[u8]> {
         match self.instance.get_memory(&mut self.store, MEMORY) {
             Some(memory) => Ok(memory.data(&self.store)),
             None => wasmtime::bail!("the interpreter exports no memory"),

@@ -11,6 +11,7 @@ use crate::protocol::{Answer, CodeKind, LoadSpec, Purpose};
 use std::collections::VecDeque;
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::sync::Arc;
 use wasmtime::{Engine, InstancePre};
 use wasmtime_wasi::p2::bindings::CommandPre;
@@ -69,6 +70,15 @@ impl Loaded {
         }
         self.programs.push_back((id, program.clone()));
         Ok(program)
+    }
+
+    /// An interpreter, loaded now if it is not yet.
+    pub(super) fn interpreter(&mut self, code: &Path, kind: CodeKind) -> Result<Arc<Interpreter>, Answer> {
+        let spec = LoadSpec { code: code.to_owned(), kind, purpose: Purpose::Interpreter };
+        match self.program(&spec)? {
+            Program::Interpreter(interpreter) => Ok(interpreter),
+            Program::Module(_) | Program::Component(_) => Err(failed("a session needs an interpreter")),
+        }
     }
 
     fn load(&mut self, spec: &LoadSpec) -> Result<Program, Answer> {

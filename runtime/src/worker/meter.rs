@@ -46,6 +46,14 @@ impl Meter {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// What is printed from now on is charged anew; disk and open files stay what they are.
+    pub(super) fn begin_turn(&self, output_allowed: u64) {
+        let mut state = self.lock();
+        state.hit = None;
+        state.output_used = 0;
+        state.output_allowed = output_allowed;
+    }
+
     /// The limit that bit first, if any did.
     pub(super) fn hit(&self) -> Option<LimitHit> {
         self.lock().hit.clone()

@@ -3,6 +3,7 @@
 
 use super::disk::{DiskGauge, ENTRY_BYTES};
 use super::fuel;
+use super::interrupts::Interrupts;
 use super::memory::MemoryGauge;
 use super::meter::Meter;
 use super::orphan::ParentGone;
@@ -17,6 +18,8 @@ use wiggle::GuestMemory;
 const MODULE: &str = "wasi_snapshot_preview1";
 /// `__WASI_ERRNO_SUCCESS`.
 const SUCCESS: i32 = 0;
+/// `__WASI_ERRNO_INTR`.
+const INTERRUPTED: i32 = 27;
 /// `__WASI_OFLAGS_CREAT`.
 const OFLAGS_CREAT: i32 = 1;
 /// Standard streams have their own limit.
@@ -33,6 +36,8 @@ pub(super) struct ModuleGuest {
     pub(super) fuel: u64,
     /// Which of the standard descriptors the guest has put something else in the place of.
     pub(super) replaced: [bool; 3],
+    /// Where a session's turn hears that it is to end.
+    pub(super) interrupts: Option<Arc<Interrupts>>,
 }
 
 impl ModuleGuest {
@@ -41,7 +46,7 @@ impl ModuleGuest {
         let limits = Limits { output_bytes: 0, disk_bytes: 0, open_files: 0, memory_bytes: 0, ..Limits::default() };
         let meter = Arc::new(Meter::new(&limits, DiskGauge::new(Vec::new(), 0)?, ParentGone::default()));
         let wasi = WasiCtxBuilder::new().build_p1();
-        Ok(Self { wasi, memory: MemoryGauge::new(0, meter.clone()), meter, fuel: 0, replaced: [false; 3] })
+        Ok(Self { wasi, memory: MemoryGauge::new(0, meter.clone()), meter, fuel: 0, replaced: [false; 3], interrupts: None })
     }
 
     fn is_stdio(&self, fd: i32) -> bool {
@@ -68,6 +73,9 @@ pub(super) fn interpreter_linker(engine: &Engine) -> Result<Linker<ModuleGuest>>
     let mut linker = linker(engine)?;
     linker.func_wrap("host", "call", |_: i32, _: i32, _: i32, _: i32| NO_HOST)?;
     fuel::add_pause(&mut linker)?;
+    linker.allow_shadowing(true);
+    add_waits(&mut linker)?;
+    linker.allow_shadowing(false);
     Ok(linker)
 }
 
@@ -231,6 +239,45 @@ fn add_opens(linker: &mut Linker<ModuleGuest>) -> Result<()> {
         },
     )?;
     Ok(())
+}
+
+/// What may wait for long: an interrupt ends it as a signal would.
+fn add_waits(linker: &mut Linker<ModuleGuest>) -> Result<()> {
+    linker.func_wrap_async(
+        MODULE,
+        "poll_oneoff",
+        |mut caller: Caller<'_, ModuleGuest>, (on, out, count, events): (i32, i32, i32, i32)| {
+            Box::new(async move {
+                let (mut memory, guest) = parts(&mut caller)?;
+                let interrupts = guest.interrupts.clone();
+                let wait = preview1::poll_oneoff(&mut guest.wasi, &mut memory, on, out, count, events);
+                or_interrupted(wait, interrupts).await
+            }) as Call<'_>
+        },
+    )?;
+    linker.func_wrap_async(
+        MODULE,
+        "fd_read",
+        |mut caller: Caller<'_, ModuleGuest>, (fd, at, count, out): (i32, i32, i32, i32)| {
+            Box::new(async move {
+                let (mut memory, guest) = parts(&mut caller)?;
+                let interrupts = guest.interrupts.clone().filter(|_| guest.is_stdio(fd));
+                let wait = preview1::fd_read(&mut guest.wasi, &mut memory, fd, at, count, out);
+                or_interrupted(wait, interrupts).await
+            }) as Call<'_>
+        },
+    )?;
+    Ok(())
+}
+
+async fn or_interrupted(wait: impl Future<Output = Result<i32>>, interrupts: Option<Arc<Interrupts>>) -> Result<i32> {
+    let Some(interrupts) = interrupts else { return wait.await };
+    tokio::select! {
+        // What is there already is not lost.
+        biased;
+        errno = wait => errno,
+        () = interrupts.raised() => Ok(INTERRUPTED),
+    }
 }
 
 /// What gives a descriptor back.

@@ -40,6 +40,8 @@ struct OutgoingState {
     last: Option<(u8, usize)>,
     finished: bool,
     broken: bool,
+    /// Whether the pipe has taken all but what is pending.
+    idle: bool,
 }
 
 impl Outgoing {
@@ -92,6 +94,20 @@ impl Outbox {
         Ok(())
     }
 
+    /// Waits until the pipe has taken what was said, or is gone.
+    pub(super) async fn written(&self) {
+        loop {
+            let drained = self.shared.drained.notified();
+            {
+                let state = self.shared.lock();
+                if state.idle && state.pending.is_empty() || state.broken {
+                    return;
+                }
+            }
+            drained.await;
+        }
+    }
+
     /// Waits until all that was said is written.
     pub(super) async fn finish(self) -> io::Result<()> {
         self.shared.lock().finished = true;
@@ -112,6 +128,7 @@ async fn write_out(shared: Arc<Outgoing>, mut pipe: pipe::Sender) -> io::Result<
             let mut state = shared.lock();
             std::mem::swap(&mut state.pending, &mut batch);
             state.last = None;
+            state.idle = batch.is_empty();
             state.finished
         };
         shared.drained.notify_waiters();
@@ -261,6 +278,54 @@ impl Inbox {
             *state = IncomingState { ended: true, closed: true, ..IncomingState::default() };
         }
         self.shared.changed.notify_waiters();
+    }
+}
+
+/// The stdin of a session: that of the turn under way.
+#[derive(Clone, Default)]
+pub(super) struct TurnInput {
+    inbox: Arc<Mutex<Inbox>>,
+}
+
+impl TurnInput {
+    /// From now on the guest reads this.
+    pub(super) fn switch(&self, inbox: Inbox) {
+        *self.inbox.lock().unwrap_or_else(PoisonError::into_inner) = inbox;
+    }
+
+    fn inbox(&self) -> Inbox {
+        self.inbox.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+#[async_trait::async_trait]
+impl Pollable for TurnInput {
+    async fn ready(&mut self) {
+        self.inbox().ready().await;
+    }
+}
+
+#[async_trait::async_trait]
+impl InputStream for TurnInput {
+    fn read(&mut self, size: usize) -> StreamResult<Bytes> {
+        self.inbox().read(size)
+    }
+}
+
+impl IsTerminal for TurnInput {
+    fn is_terminal(&self) -> bool {
+        false
+    }
+}
+
+impl StdinStream for TurnInput {
+    /// Used by preview 3 alone, which is not linked.
+    fn async_stream(&self) -> Box<dyn AsyncRead + Send + Sync> {
+        Box::new(tokio::io::empty())
+    }
+
+    fn p2_stream(&self) -> Box<dyn InputStream> {
+        Box::new(self.clone())
     }
 }
 

@@ -1,0 +1,185 @@
+//! How a session comes to have a worker: for its first turn, after a rest, and as a twin of another.
+
+use super::{At, Image, Interrupts, Layer, Session, SessionError, answer, explain};
+use crate::engine::HOST_CONTRACT;
+use crate::image::SavedSession;
+use crate::job::{Program, RunRequest};
+use crate::prepare::Prepared;
+use crate::prepare_script::PreparedScript;
+use crate::protocol::{Answer, OpenSpec, Spec};
+use crate::runtime::{Runtime, StartError, load_spec, run_spec};
+use crate::watch::SilentWatch;
+use crate::worker_process::Line;
+use crate::workspace::Workspace;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long a worker may take to load an interpreter and begin a session with it.
+const OPEN_TIME_MAX: Duration = Duration::from_secs(60);
+/// The version of saved sessions: of the record beside the memory, and of what a session's own Python expects.
+pub(super) const SESSION_FORMAT: u32 = 1;
+
+/// What came of giving a session to a worker.
+enum Opened {
+    Yes,
+    CodeUnusable(String),
+    Gone(String),
+}
+
+impl Runtime {
+    /// Starts a session of a script's environment, from the image its request names; the script itself is not run. The
+    /// request's limits of memory, disk and open files hold for the whole session.
+    ///
+    /// # Errors
+    /// A [`SessionError`]; nothing of the session is left behind then.
+    pub async fn open_session(&self, prepared: &Prepared, request: RunRequest) -> Result<Session, SessionError> {
+        let script = script(prepared)?;
+        let (image, _) = script.opening(&request, &[]);
+        let image = Image::Prepared(image);
+        let (workspace, request) = self.place(prepared, request).await.map_err(SessionError::Start)?;
+        let mut session = Session::new(self, prepared, request, workspace, image, vec![Layer::new()?])?;
+        let boot = session.boot()?;
+        session.launch(boot).await?;
+        Ok(session)
+    }
+
+    /// Where a request's files lie.
+    pub(super) async fn place(
+        &self,
+        prepared: &Prepared,
+        request: RunRequest,
+    ) -> Result<(Arc<Workspace>, RunRequest), StartError> {
+        crate::runtime::check_request(prepared, &request)?;
+        let (workspace, request) = self.lay_out(request).await?;
+        Ok((Arc::new(workspace), request))
+    }
+}
+
+pub(super) fn script(prepared: &Prepared) -> Result<&PreparedScript, SessionError> {
+    prepared.script.as_deref().ok_or(SessionError::NoScript)
+}
+
+impl Session {
+    pub(super) fn new(
+        runtime: &Runtime,
+        prepared: &Prepared,
+        request: RunRequest,
+        workspace: Arc<Workspace>,
+        image: Image,
+        layers: Vec<Layer>,
+    ) -> Result<Self, SessionError> {
+        let interrupts = Interrupts::new().map_err(|error| SessionError::Worker(error.to_string()))?;
+        Ok(Self {
+            runtime: runtime.clone(),
+            prepared: prepared.clone(),
+            request,
+            workspace,
+            image,
+            layers,
+            line: None,
+            interrupts,
+            turns: 0,
+            at: At::Rest,
+            files_open: 0,
+        })
+    }
+
+    /// What makes an interpreter from the image a session.
+    fn boot(&self) -> Result<Vec<String>, SessionError> {
+        let env = run_spec(&self.prepared, &self.request, &self.workspace).env;
+        Ok(script(&self.prepared)?.opening(&self.request, &env).1)
+    }
+
+    /// Gives the session a worker, which runs `boot` first.
+    pub(super) async fn launch(&mut self, boot: Vec<String>) -> Result<(), SessionError> {
+        match self.try_launch(&boot).await? {
+            Opened::Yes => return Ok(()),
+            Opened::Gone(why) => return Err(SessionError::Worker(why)),
+            Opened::CodeUnusable(why) => {
+                tracing::warn!(%why, "compiled code does not load and is made again");
+                self.prepared.kept().for_each(|code| self.runtime.cache().discard(code.key));
+            }
+        }
+        let again = self.runtime.prepare(&self.prepared.program, &SilentWatch).await;
+        self.prepared = again.map_err(SessionError::Prepare)?;
+        // An image made again is not byte for byte the one before: what lies over that cannot go on.
+        if let (Image::Prepared(path), false) = (&mut self.image, boot.is_empty()) {
+            *path = script(&self.prepared)?.opening(&self.request, &[]).0;
+        }
+        match self.try_launch(&boot).await? {
+            Opened::Yes => Ok(()),
+            Opened::CodeUnusable(why) | Opened::Gone(why) => Err(SessionError::Worker(why)),
+        }
+    }
+
+    async fn try_launch(&mut self, boot: &[String]) -> Result<Opened, SessionError> {
+        let spec = Spec::Open(Box::new(self.open_spec(boot)?));
+        let pool = self.runtime.pool().clone();
+        while let Some(line) = pool.take(self.request.tenant, &self.prepared.code.path) {
+            match self.give(line, &spec).await? {
+                // It may have died while it waited.
+                Opened::Gone(why) => tracing::debug!(%why, "a worker that waited is gone"),
+                opened => return Ok(opened),
+            }
+        }
+        let line = pool.start().map_err(|error| SessionError::Worker(error.to_string()))?;
+        self.give(line, &spec).await
+    }
+
+    async fn give(&mut self, mut line: Line, spec: &Spec) -> Result<Opened, SessionError> {
+        // As with a run: the worker takes the closing of its pipe for our death, and would remove the directory.
+        let held = (self.prepared.clone(), self.workspace.clone(), line.stdin.clone(), self.runtime.clone());
+        line.worker.hold(held);
+        if let Err(error) = line.order(spec).await {
+            return Ok(Opened::Gone(error.to_string()));
+        }
+        let opened = tokio::time::timeout(OPEN_TIME_MAX, answer(&mut line)).await;
+        let opened = opened.unwrap_or_else(|_| Err(format!("it is not ready after {} s", OPEN_TIME_MAX.as_secs())));
+        if let Ok(Answer::Kept { files_open }) = opened {
+            let code = load_spec(&self.prepared);
+            line.note_loaded(code.code.clone());
+            self.runtime.pool().started(code);
+            self.line = Some(line);
+            (self.at, self.files_open) = (At::Rest, files_open);
+            return Ok(Opened::Yes);
+        }
+        line.worker.kill();
+        line.worker.exited().await;
+        match opened {
+            Ok(Answer::CodeUnusable(why)) => Ok(Opened::CodeUnusable(why)),
+            Err(why) => Ok(Opened::Gone(why)),
+            other => Err(SessionError::Worker(explain(other))),
+        }
+    }
+
+    fn open_spec(&self, boot: &[String]) -> Result<OpenSpec, SessionError> {
+        let mut run = run_spec(&self.prepared, &self.request, &self.workspace);
+        run.image = Some(self.image.path());
+        let Some((top, _)) = self.layers.split_last() else {
+            return Err(SessionError::Worker("it has no state".to_owned()));
+        };
+        let layers = self.layers.iter().filter(|layer| layer.is_written()).map(|layer| layer.path.clone()).collect();
+        Ok(OpenSpec {
+            run,
+            layers,
+            boot: boot.to_vec(),
+            state: top.path.clone(),
+            interrupts: self.interrupts.path(),
+            signals: script(&self.prepared)?.plan.signals,
+            saved: saved_as(&self.prepared)?,
+        })
+    }
+}
+
+/// What a saved session of this environment says of itself, but for its memory.
+pub(super) fn saved_as(prepared: &Prepared) -> Result<SavedSession, SessionError> {
+    let module = script(prepared)?.plan.module_digest;
+    let Program::Script { environment, .. } = &prepared.program else { return Err(SessionError::NoScript) };
+    Ok(SavedSession {
+        format: SESSION_FORMAT,
+        environment: environment.clone(),
+        module,
+        host_contract: HOST_CONTRACT,
+        memory: crate::digest::Digest::of(b""),
+    })
+}

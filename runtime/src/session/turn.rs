@@ -1,0 +1,191 @@
+//! One turn of a session. Nothing is collected here; a slow reader slows the guest.
+
+use super::{At, Session, SessionError};
+use crate::limits::{LimitHit, LimitKind, TurnLimits};
+use crate::outcome::Outcome;
+use crate::protocol::{Answer, Spec, TurnSpec, Turned, decode, tag};
+use crate::run::{OutputStream, RunStdin, open_stdin};
+use bytes::Bytes;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+/// How long after its wall time a turn's worker may still be silent before it is killed.
+const BACKSTOP: Duration = Duration::from_millis(300);
+/// How long an interrupted turn may take to end by itself. A library's long calculation looks for no interrupt.
+const INTERRUPT_PATIENCE: Duration = Duration::from_secs(2);
+
+/// A turn that runs. If it is dropped before its end it is undone.
+pub struct Turn<'a> {
+    session: &'a mut Session,
+    /// What `input()` reads; dropping it is the end of input.
+    pub stdin: Option<RunStdin>,
+    over: watch::Sender<bool>,
+    number: u64,
+    started: Instant,
+    wall: Duration,
+    /// When the worker is killed, once the turn was interrupted.
+    patience: Option<Instant>,
+    ended: bool,
+}
+
+/// What happens in a turn, in order.
+#[derive(Debug)]
+pub enum TurnEvent {
+    /// The guest printed something.
+    Output {
+        /// Where.
+        stream: OutputStream,
+        /// What; never empty.
+        bytes: Bytes,
+    },
+    /// The turn is over; nothing follows.
+    Ended(TurnReport),
+}
+
+/// How a turn ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TurnReport {
+    /// [`Outcome::Exited`] with 0, or with 1 after an exception that was not caught, when the guest came back by itself;
+    /// [`Outcome::Cancelled`] when it did not heed an interrupt.
+    pub outcome: Outcome,
+    /// Whether it asked for the session's end.
+    pub quit: bool,
+    /// Whether the session is what it was before the turn; files that it held open are closed then.
+    pub undone: bool,
+    /// As in [`Report`](crate::Report).
+    pub fuel_used: u64,
+    /// As in [`Report`](crate::Report).
+    pub wall_ms: u64,
+    /// The most memory the session held since it has this worker, in bytes.
+    pub memory_peak_bytes: u64,
+}
+
+/// What the worker says next, or why it says no more.
+enum Word {
+    Frame(u8, Bytes),
+    End(Outcome),
+}
+
+impl Session {
+    /// Has the guest run this text; a session that rests is woken.
+    ///
+    /// # Errors
+    /// A [`SessionError`]; the turn has not begun then.
+    pub async fn turn(&mut self, source: &str, limits: TurnLimits) -> Result<Turn<'_>, SessionError> {
+        let wall = Duration::from_millis(limits.wall_ms);
+        let number = self.turns + 1;
+        let spec = Spec::Turn(TurnSpec { number, source: source.to_owned(), limits });
+        let line = self.ready().await?;
+        let over = watch::Sender::new(false);
+        if let Err(error) = line.order(&spec).await {
+            self.rest().await;
+            return Err(SessionError::Worker(error.to_string()));
+        }
+        let stdin = open_stdin(line, &over);
+        self.turns = number;
+        self.at = At::Turn;
+        self.interrupts.begin(number);
+        let started = Instant::now();
+        Ok(Turn { session: self, stdin: Some(stdin), over, number, started, wall, patience: None, ended: false })
+    }
+}
+
+impl Turn<'_> {
+    /// The next event; after [`TurnEvent::Ended`] it never returns. Dropping the future loses nothing.
+    pub async fn next(&mut self) -> TurnEvent {
+        while !self.ended {
+            let report = match self.word().await {
+                Word::Frame(tag::STDOUT, bytes) if !bytes.is_empty() => {
+                    return TurnEvent::Output { stream: OutputStream::Stdout, bytes };
+                }
+                Word::Frame(tag::STDERR, bytes) if !bytes.is_empty() => {
+                    return TurnEvent::Output { stream: OutputStream::Stderr, bytes };
+                }
+                Word::Frame(tag::ANSWER, payload) => match decode(&payload) {
+                    Ok(Answer::Turned(turned)) => self.turned(turned),
+                    Ok(Answer::Failed(why)) => self.undone(Outcome::Lost(why)),
+                    Ok(_) | Err(_) => self.undone(Outcome::Lost("the worker gave an answer that is none".to_owned())),
+                },
+                Word::Frame(..) => continue,
+                Word::End(outcome) => self.undone(outcome),
+            };
+            self.end();
+            if report.undone {
+                self.session.rest().await;
+            } else {
+                self.session.at = At::Keeping;
+            }
+            return TurnEvent::Ended(report);
+        }
+        std::future::pending().await
+    }
+
+    async fn word(&mut self) -> Word {
+        let Some(line) = &mut self.session.line else {
+            return Word::End(Outcome::Lost("the worker is gone".to_owned()));
+        };
+        let deadline = self.started + self.wall + BACKSTOP;
+        loop {
+            tokio::select! {
+                // What has arrived counts, however late it is asked for.
+                biased;
+                frame = line.frames.next() => return match frame {
+                    Ok(Some((tag, payload))) => Word::Frame(tag, payload),
+                    Ok(None) | Err(_) => Word::End(Outcome::Lost(line.worker.exited().await.explain())),
+                },
+                () = self.session.interrupts.asked(self.number), if self.patience.is_none() => {
+                    self.patience = Some(Instant::now() + INTERRUPT_PATIENCE);
+                }
+                () = tokio::time::sleep_until(self.patience.unwrap_or(deadline)), if self.patience.is_some() => {
+                    return Word::End(Outcome::Cancelled);
+                }
+                () = tokio::time::sleep_until(deadline) => {
+                    let allowed = u64::try_from(self.wall.as_millis()).unwrap_or(u64::MAX);
+                    let hit = LimitHit { kind: LimitKind::WallTime, used: self.elapsed_ms(), allowed };
+                    return Word::End(Outcome::Limit(hit));
+                }
+            }
+        }
+    }
+
+    fn turned(&self, turned: Turned) -> TurnReport {
+        let Turned { report, returned, quit } = turned;
+        TurnReport {
+            outcome: report.outcome,
+            quit,
+            undone: !returned,
+            fuel_used: report.fuel_used,
+            wall_ms: report.wall_ms,
+            memory_peak_bytes: report.memory_peak_bytes,
+        }
+    }
+
+    fn undone(&self, outcome: Outcome) -> TurnReport {
+        let wall_ms = self.elapsed_ms();
+        TurnReport { outcome, quit: false, undone: true, fuel_used: 0, wall_ms, memory_peak_bytes: 0 }
+    }
+
+    fn elapsed_ms(&self) -> u64 {
+        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// Nobody interrupts the turn any more or reads its stdin.
+    fn end(&mut self) {
+        self.ended = true;
+        self.session.interrupts.end();
+        self.stdin = None;
+        self.over.send_replace(true);
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        if !self.ended {
+            self.end();
+            if let Some(line) = &self.session.line {
+                line.worker.kill();
+            }
+        }
+    }
+}

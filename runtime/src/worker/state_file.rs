@@ -1,0 +1,157 @@
+//! What a session's memory has become, in a file of the parent's: after each turn the pages that were written to are added
+//! and mapped from there, so that the next turn's are told from them, and a session whose worker is lost can go on from
+//! its last turn. The file is a layer over the images the session started from; it is written only between turns.
+#![expect(unsafe_code, reason = "pages that were kept are mapped in the place of those that were written")]
+
+use super::image_memory::map_over;
+use crate::image::{ImageFile, ImageTail, PAGE, write_image, write_tail};
+use std::fs::File;
+use std::io;
+use std::ops::Range;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+/// The most rows of pages that are mapped one by one; the kernel allows a process 65,530 mappings.
+const ROWS_MAX: usize = 16 << 10;
+/// Pages between two rows that are kept along with them, so that there is one row instead.
+const GAP: usize = 4;
+/// Flags of an entry in `/proc/self/pagemap`: the page is here, or swapped out; it is a file's.
+const PRESENT: u64 = 1 << 63 | 1 << 62;
+const OF_FILE: u64 = 1 << 61;
+
+/// The layer that is being written.
+pub(super) struct StateFile {
+    file: File,
+    /// Which pages the file holds.
+    held: Vec<bool>,
+    /// Whether it stands for the whole memory.
+    whole: bool,
+    /// Whether nothing was kept yet.
+    empty: bool,
+}
+
+impl StateFile {
+    /// Goes on in a layer that is mapped already, or begins one in an empty file. A whole one needs nothing below it.
+    pub(super) fn open(path: &Path, whole: bool) -> io::Result<Self> {
+        let file = File::options().read(true).write(true).open(path)?;
+        let mut state = Self { file, held: Vec::new(), whole, empty: true };
+        if state.file.metadata()?.len() == 0 {
+            return Ok(state);
+        }
+        let tail = ImageFile::open(path)?.tail;
+        state.empty = false;
+        state.held = vec![false; usize::try_from(tail.memory_bytes).map_err(io::Error::other)? / PAGE];
+        match &tail.pages {
+            None => state.whole = true,
+            Some(rows) => {
+                for (first, count) in rows {
+                    let first = *first as usize;
+                    if let Some(held) = state.held.get_mut(first..first + *count as usize) {
+                        held.fill(true);
+                    }
+                }
+            }
+        }
+        Ok(state)
+    }
+
+    /// Keeps what has changed, with the rest of the guest's state.
+    pub(super) fn keep(&mut self, memory: &mut [u8], mut tail: ImageTail) -> io::Result<()> {
+        if self.whole && self.empty {
+            write_image(&self.file, &tail, [(0, &*memory)])?;
+            // SAFETY: the range is the guest's whole memory, the guest does not run, and the file holds its very bytes.
+            unsafe { map_over(memory.as_mut_ptr().cast(), &self.file, 0..memory.len())? };
+            self.empty = false;
+            return Ok(());
+        }
+        let pages = memory.len() / PAGE;
+        let kept = self.held.len();
+        self.held.resize(pages, false);
+        let mut written = written_pages(memory)?;
+        self.spare_rows(&mut written);
+        // What lies behind the memory goes, also where the memory has grown over it.
+        self.file.set_len((kept.min(pages) * PAGE) as u64)?;
+        self.file.set_len(memory.len() as u64)?;
+        for row in rows(&written) {
+            self.held[row.clone()].fill(true);
+            let bytes = row.start * PAGE..row.end * PAGE;
+            self.file.write_all_at(&memory[bytes.clone()], bytes.start as u64)?;
+            // SAFETY: as above, for a part of the memory.
+            unsafe { map_over(memory.as_mut_ptr().cast(), &self.file, bytes)? };
+        }
+        if !self.whole {
+            tail.pages = Some(rows(&self.held).map(|row| (page_number(row.start), page_number(row.len()))).collect());
+        }
+        self.empty = false;
+        write_tail(&self.file, &tail)
+    }
+
+    /// Adds pages to those to be kept until there are few rows.
+    fn spare_rows(&self, written: &mut [bool]) {
+        let mut gap = GAP;
+        close_gaps(written, gap);
+        loop {
+            let mut held = self.held.clone();
+            held.iter_mut().zip(&*written).for_each(|(held, written)| *held |= written);
+            if rows(&held).count() <= ROWS_MAX || gap > held.len() {
+                return;
+            }
+            gap *= 4;
+            close_gaps(&mut held, gap);
+            written.iter_mut().zip(held.iter().zip(&self.held)).for_each(|(written, (closed, held))| *written |= closed & !held);
+        }
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "a memory has 4 GiB at most, so a million pages")]
+fn page_number(page: usize) -> u32 {
+    page as u32
+}
+
+/// Fills the gaps of at most so many pages.
+fn close_gaps(pages: &mut [bool], most: usize) {
+    let mut end = None;
+    for at in 0..pages.len() {
+        if pages[at] {
+            if let Some(end) = end.filter(|end| at - end <= most) {
+                pages[end..at].fill(true);
+            }
+            end = Some(at + 1);
+        }
+    }
+}
+
+/// The rows of pages that are set.
+fn rows(pages: &[bool]) -> impl Iterator<Item = Range<usize>> + '_ {
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        let start = at + pages[at..].iter().position(|set| *set)?;
+        let len = pages[start..].iter().position(|set| !*set).unwrap_or(pages.len() - start);
+        at = start + len;
+        Some(start..at)
+    })
+}
+
+/// The pages that are the process's own: mapped from a file privately, they were written to since.
+fn written_pages(memory: &[u8]) -> io::Result<Vec<bool>> {
+    let count = memory.len() / PAGE;
+    let mut entries = vec![0; count * size_of::<u64>()];
+    let first = memory.as_ptr().addr() / PAGE * size_of::<u64>();
+    File::open("/proc/self/pagemap")?.read_exact_at(&mut entries, first as u64)?;
+    let (entries, _) = entries.as_chunks();
+    Ok(entries.iter().map(|entry| u64::from_ne_bytes(*entry)).map(|entry| entry & PRESENT != 0 && entry & OF_FILE == 0).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_are_what_is_set_and_small_gaps_are_closed() {
+        let mut pages = [true, false, false, true, true, false, false, false, true];
+        assert_eq!(rows(&pages).collect::<Vec<_>>(), [0..1, 3..5, 8..9]);
+        close_gaps(&mut pages, 2);
+        assert_eq!(rows(&pages).collect::<Vec<_>>(), [0..5, 8..9]);
+        assert_eq!(rows(&[]).count(), 0);
+    }
+}
