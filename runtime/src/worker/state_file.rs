@@ -42,7 +42,10 @@ impl StateFile {
         state.empty = false;
         state.held = vec![false; usize::try_from(tail.memory_bytes).map_err(io::Error::other)? / PAGE];
         match &tail.pages {
-            None => state.whole = true,
+            None => {
+                state.whole = true;
+                state.held.fill(true);
+            }
             Some(rows) => {
                 for (first, count) in rows {
                     let first = *first as usize;
@@ -61,6 +64,7 @@ impl StateFile {
             write_image(&self.file, &tail, [(0, &*memory)])?;
             // SAFETY: the range is the guest's whole memory, the guest does not run, and the file holds its very bytes.
             unsafe { map_over(memory.as_mut_ptr().cast(), &self.file, 0..memory.len())? };
+            self.held = vec![true; memory.len() / PAGE];
             self.empty = false;
             return Ok(());
         }

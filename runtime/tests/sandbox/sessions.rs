@@ -25,6 +25,7 @@ pub(crate) const TESTS: &[Test] = &[
     ("session_parked_goes_on_with_the_next_turn", park),
     ("session_in_a_file_that_does_not_fit_is_refused", refusals),
     ("session_with_open_files_is_not_saved", open_files),
+    ("session_zz_measure", measure),
 ];
 
 struct Bench {
@@ -169,7 +170,7 @@ fn limits() {
             ("x.append(2)\nwhile True: pass", LimitKind::WallTime, TurnLimits { wall_ms: 300, ..turn_limits() }),
             ("x.append(3)\nimport time; time.sleep(60)", LimitKind::WallTime, TurnLimits { wall_ms: 300, ..turn_limits() }),
             ("x.append(4)\nwhile True: print('y' * 1000)", LimitKind::Output, TurnLimits { output_bytes: 5000, ..turn_limits() }),
-            ("x.append(5)\ny = bytearray(2 << 30)", LimitKind::Memory, turn_limits()),
+            ("x.append(5)\ny = bytearray(1_500_000_000)", LimitKind::Memory, turn_limits()),
         ];
         for (source, kind, limits) in cases {
             let said = turn_with(&mut session, source, b"", limits).await;
@@ -235,7 +236,9 @@ fn unheeded() {
         let mut session = bench.session().await;
         let interrupter = session.interrupter();
         out(&mut session, "x = 1").await;
-        let mut turn = session.turn("x = 2\nprint('go')\nlen(str(7 ** 30000000))", turn_limits()).await.unwrap();
+        // As a long calculation of a library, which does not look.
+        let source = "x = 2\nimport signal; signal.signal(signal.SIGINT, signal.SIG_IGN)\nprint('go')\nwhile True: pass";
+        let mut turn = session.turn(source, turn_limits()).await.unwrap();
         let TurnEvent::Output { .. } = turn.next().await else { panic!("it says it began") };
         interrupter.interrupt();
         let said = collect(&mut turn).await;
@@ -279,7 +282,7 @@ fn fork() {
         out(&mut session, "x = 2\nframe.loc[0, 'a'] = 10\nopen('kept.txt', 'w').write('new') and None").await;
         assert_eq!(out(&mut twin, "x, int(frame.a.sum()), open('kept.txt').read()").await, "(1, 3, 'old')\n");
         out(&mut twin, "x = 3").await;
-        assert_eq!(out(&mut session, "x, int(frame.a.sum()), open('kept.txt').read()").await, "(2, 11, 'new')\n");
+        assert_eq!(out(&mut session, "x, int(frame.a.sum()), open('kept.txt').read()").await, "(2, 12, 'new')\n");
         let draw = "random.random(), float(np.random.rand())";
         assert_ne!(out(&mut session, draw).await, out(&mut twin, draw).await);
         session.close().await;
@@ -388,5 +391,77 @@ fn open_files() {
         out(&mut session, "f.close()").await;
         session.save(&file).await.unwrap();
         assert_eq!(out(&mut session, "x").await, "1\n");
+    });
+}
+
+fn measure() {
+    use std::time::Instant;
+    fn show(name: &str, mut times: Vec<Duration>) {
+        times.sort();
+        println!("{name}: median {:?} min {:?} max {:?} (n {})", times[times.len() / 2], times[0], times[times.len() - 1], times.len());
+    }
+    block_on(async {
+        for (image, setup) in [("interpreter", "x=1"), ("data", "import pandas as pd; d = pd.DataFrame({'a':[1,2]}); d.describe()"), ("interpreter", "import pandas as pd; d = pd.DataFrame({'a':[1,2]}); d.describe()")] {
+            println!("== {image}: {setup}");
+            let bench = Bench::open(image).await;
+            bench.runtime.make_ready();
+            let started = Instant::now();
+            let mut session = bench.session().await;
+            println!("open {:?}", started.elapsed());
+            let started = Instant::now();
+            turn(&mut session, setup).await;
+            println!("setup turn {:?}", started.elapsed());
+            let mut turns = Vec::new();
+            let mut paced = Vec::new();
+            for _ in 0..100 {
+                let started = Instant::now();
+                turn(&mut session, "1+1").await;
+                turns.push(started.elapsed());
+            }
+            for _ in 0..50 {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+                let started = Instant::now();
+                turn(&mut session, "1+1").await;
+                paced.push(started.elapsed());
+            }
+            show("turn 1+1 back to back", turns);
+            show("turn 1+1 every 20 ms", paced);
+            let mut forks = Vec::new();
+            let mut firsts = Vec::new();
+            for _ in 0..20 {
+                let started = Instant::now();
+                let mut twin = session.fork().await.unwrap();
+                forks.push(started.elapsed());
+                let started = Instant::now();
+                turn(&mut twin, "1+1").await;
+                firsts.push(started.elapsed());
+                twin.close().await;
+                tokio::time::sleep(Duration::from_millis(200)).await;
+            }
+            println!("forks in order {forks:?}");
+            show("fork", forks);
+            show("first turn of the twin", firsts);
+            let file = bench.home.path().join("a");
+            let mut saves = Vec::new();
+            let mut restores = Vec::new();
+            let mut undone = Vec::new();
+            for _ in 0..5 {
+                let started = Instant::now();
+                session.save(&file).await.unwrap();
+                saves.push(started.elapsed());
+                let started = Instant::now();
+                let twin = bench.restored(&file).await.unwrap();
+                restores.push(started.elapsed());
+                twin.close().await;
+                turn_with(&mut session, "1", b"", TurnLimits { fuel: 10, ..turn_limits() }).await;
+                let started = Instant::now();
+                turn(&mut session, "1").await;
+                undone.push(started.elapsed());
+            }
+            println!("file {} bytes long", std::fs::metadata(&file).unwrap().len());
+            show("save", saves);
+            show("restore", restores);
+            show("turn after an undone one", undone);
+        }
     });
 }
