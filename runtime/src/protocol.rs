@@ -73,6 +73,8 @@ pub(crate) struct OpenSpec {
     pub(crate) state: PathBuf,
     /// The pipe by which the parent interrupts a turn: it writes the turn's number (`u64`, little-endian).
     pub(crate) interrupts: PathBuf,
+    /// The number of the session's last turn; 0 before its first.
+    pub(crate) turns: u64,
     /// Where in its memory the interpreter looks for an interrupt.
     pub(crate) signals: SignalPlaces,
     /// What is written beside a saved state; its memory's digest is filled in.
@@ -93,8 +95,8 @@ pub(crate) struct TurnSpec {
 pub(crate) struct LayerSpec {
     /// An empty file of the parent's.
     pub(crate) state: PathBuf,
-    /// Whether it is to hold the whole memory, so that nothing need lie below it.
-    pub(crate) whole: bool,
+    /// Whether it is to hold what all layers below it hold, so that only the image need lie there.
+    pub(crate) merged: bool,
 }
 
 /// Write the whole state.

@@ -27,8 +27,8 @@ use std::time::Duration;
 
 /// How long a worker may take to keep or to write a session's state; a large one, to a slow disk, takes seconds.
 const KEEP_TIME_MAX: Duration = Duration::from_secs(60);
-/// The most layers of a session; with one more, all of them are made one, which takes a copy of its memory.
-const LAYERS_MAX: usize = 8;
+/// The most layers of a session; with one more, all of them are made one, which copies what they hold.
+const LAYERS_MAX: usize = 16;
 
 /// An interpreter that keeps its variables from turn to turn. Dropping it ends it and removes its directories.
 pub struct Session {
@@ -200,11 +200,11 @@ impl Session {
 
     /// Leaves the layers as they are, for another session to share, and goes on in a new one.
     async fn freeze(&mut self) -> Result<Vec<Layer>, SessionError> {
-        let whole = self.layers.len() >= LAYERS_MAX;
+        let merged = self.layers.len() >= LAYERS_MAX;
         let layer = Layer::new()?;
-        self.order(&Spec::Layer(LayerSpec { state: layer.path.clone(), whole })).await?;
+        self.order(&Spec::Layer(LayerSpec { state: layer.path.clone(), merged })).await?;
         let frozen = self.layers.clone();
-        if whole {
+        if merged {
             self.layers.clear();
         }
         self.layers.push(layer);

@@ -165,6 +165,7 @@ impl Session {
             boot: boot.to_vec(),
             state: top.path.clone(),
             interrupts: self.interrupts.path(),
+            turns: self.turns,
             signals: script(&self.prepared)?.plan.signals,
             saved: saved_as(&self.prepared)?,
         })

@@ -51,7 +51,8 @@ pub struct TurnReport {
     pub outcome: Outcome,
     /// Whether it asked for the session's end.
     pub quit: bool,
-    /// Whether the session is what it was before the turn; files that it held open are closed then.
+    /// Whether the session is what it was before the turn. Files that it held open are closed then, and what the turn
+    /// wrote into files stays.
     pub undone: bool,
     /// As in [`Report`](crate::Report).
     pub fuel_used: u64,
@@ -76,16 +77,19 @@ impl Session {
         let wall = Duration::from_millis(limits.wall_ms);
         let number = self.turns + 1;
         let spec = Spec::Turn(TurnSpec { number, source: source.to_owned(), limits });
+        let interrupts = self.interrupts.clone();
         let line = self.ready().await?;
         let over = watch::Sender::new(false);
+        // A turn may be interrupted before its order has come.
+        interrupts.begin(number);
         if let Err(error) = line.order(&spec).await {
+            interrupts.end();
             self.rest().await;
             return Err(SessionError::Worker(error.to_string()));
         }
         let stdin = open_stdin(line, &over);
         self.turns = number;
         self.at = At::Turn;
-        self.interrupts.begin(number);
         let started = Instant::now();
         Ok(Turn { session: self, stdin: Some(stdin), over, number, started, wall, patience: None, ended: false })
     }

@@ -18,8 +18,24 @@ const PAUSE: Duration = Duration::from_millis(5);
 
 /// What a session's turns hear of interrupts.
 pub(super) struct Interrupts {
-    turn: Mutex<Option<Words>>,
+    state: Mutex<State>,
     raised: Notify,
+}
+
+struct State {
+    /// The number of the last turn that has begun.
+    last: u64,
+    /// Those of the turn that runs.
+    words: Option<Words>,
+}
+
+/// What came of an interrupt.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Raised {
+    /// The turn has not begun: its order is on the way.
+    Early,
+    Set,
+    Over,
 }
 
 /// The words of the guest that runs a turn.
@@ -34,32 +50,42 @@ struct Words {
 unsafe impl Send for Words {}
 
 impl Interrupts {
-    /// Takes the numbers of turns to interrupt from a pipe, until its other end is closed.
-    pub(super) fn listen(pipe: &Path) -> io::Result<Arc<Self>> {
+    /// Takes the numbers of turns to interrupt from a pipe, until its other end is closed. The turns up to `last` are over.
+    pub(super) fn listen(pipe: &Path, last: u64) -> io::Result<Arc<Self>> {
         let mut pipe = File::open(pipe)?;
-        let interrupts = Arc::new(Self { turn: Mutex::default(), raised: Notify::new() });
+        let interrupts = Arc::new(Self { state: Mutex::new(State { last, words: None }), raised: Notify::new() });
         let listening = interrupts.clone();
         std::thread::Builder::new().name("interrupts".to_owned()).stack_size(256 << 10).spawn(move || {
             let mut number = [0; 8];
             while pipe.read_exact(&mut number).is_ok() {
                 let number = u64::from_le_bytes(number);
-                while listening.raise(number) {
+                loop {
+                    let raised = listening.raise(number);
+                    if raised == Raised::Over {
+                        break;
+                    }
                     std::thread::sleep(PAUSE);
+                    if raised == Raised::Set && !listening.is_unseen(number) {
+                        break;
+                    }
                 }
             }
         })?;
         Ok(interrupts)
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<Words>> {
-        self.turn.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// From now on, until the answer is dropped, this turn can be interrupted.
     pub(super) fn begin(self: &Arc<Self>, number: u64, memory: Memory, store: impl AsContextMut, places: SignalPlaces) -> Turn {
         let words = Words { number, memory: memory.data_ptr(&store), len: memory.data_size(&store), places };
         words.clear();
-        *self.lock() = Some(words);
+        let mut state = self.lock();
+        state.last = state.last.max(number);
+        state.words = Some(words);
+        drop(state);
         Turn { interrupts: self.clone() }
     }
 
@@ -67,23 +93,29 @@ impl Interrupts {
     pub(super) async fn raised(&self) {
         loop {
             let raised = self.raised.notified();
-            if self.lock().as_ref().is_some_and(|words| words.is_set()) {
+            if self.lock().words.as_ref().is_some_and(Words::is_set) {
                 return;
             }
             raised.await;
         }
     }
 
-    /// Interrupts a turn; whether it has yet to see it.
-    fn raise(&self, number: u64) -> bool {
-        let turn = self.lock();
-        let Some(words) = turn.as_ref().filter(|words| words.number == number) else { return false };
+    /// Interrupts a turn.
+    fn raise(&self, number: u64) -> Raised {
+        let state = self.lock();
+        if number > state.last {
+            return Raised::Early;
+        }
+        let Some(words) = state.words.as_ref().filter(|words| words.number == number) else { return Raised::Over };
         words.set();
-        drop(turn);
+        drop(state);
         self.raised.notify_waiters();
-        std::thread::sleep(PAUSE);
-        let turn = self.lock();
-        turn.as_ref().is_some_and(|words| words.number == number && words.is_set())
+        Raised::Set
+    }
+
+    /// Whether a turn runs that has yet to see its interrupt.
+    fn is_unseen(&self, number: u64) -> bool {
+        self.lock().words.as_ref().is_some_and(|words| words.number == number && words.is_set())
     }
 }
 
@@ -94,7 +126,7 @@ pub(super) struct Turn {
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        if let Some(words) = self.interrupts.lock().take() {
+        if let Some(words) = self.interrupts.lock().words.take() {
             words.clear();
         }
     }

@@ -11,7 +11,7 @@ use super::orphan::ParentGone;
 use super::state_file::StateFile;
 use super::stdio::{Inbox, Outbox, TurnInput};
 use crate::digest::Digest;
-use crate::image::{ImageFile, SavedSession, write_image};
+use crate::image::{ImageFile, ImageTail, SavedSession, write_image};
 use crate::limits::{LimitHit, LimitKind, TurnLimits};
 use crate::outcome::{Outcome, Report};
 use crate::protocol::{Answer, LayerSpec, OpenSpec, SaveSpec, TurnSpec, Turned};
@@ -46,15 +46,16 @@ impl Session {
     ) -> Result<Self, Answer> {
         let paths = spec.run.image.iter().chain(&spec.layers);
         let layers = paths.map(|path| interpreter::image_file(path)).collect::<Result<Vec<ImageFile>, _>>()?;
+        let tails: Vec<ImageTail> = layers.iter().map(|layer| layer.tail.clone()).collect();
         let meter = meter(&spec.run, parent_gone)?;
-        let interrupts = Interrupts::listen(&spec.interrupts).map_err(failed)?;
+        let interrupts = Interrupts::listen(&spec.interrupts, spec.turns).map_err(failed)?;
         let input = TurnInput::default();
         input.switch(inbox.clone());
         let wasi = guest::wasi(&spec.run, &meter, input.clone(), outbox)?.build_p1();
         let mut guest = interpreter::with_wasi(&spec.run, &meter, wasi);
         guest.interrupts = Some(interrupts.clone());
         let script = interpreter.instantiate(layers, guest).await.map_err(failed)?;
-        let state = StateFile::open(&spec.state, false).map_err(failed)?;
+        let state = StateFile::open(&spec.state, &tails).map_err(failed)?;
         let OpenSpec { signals, saved, .. } = spec;
         let mut session = Self { script, meter, input, interrupts, signals, state, saved };
         let limits = TurnLimits::from(&spec.run.limits);
@@ -110,7 +111,7 @@ impl Session {
 
     /// Goes on in a new layer; the one so far is not written to any more.
     pub(super) fn layer(&mut self, spec: &LayerSpec) -> Result<Answer, Answer> {
-        self.state = StateFile::open(&spec.state, spec.whole).map_err(failed)?;
+        self.state.next(&spec.state, spec.merged).map_err(failed)?;
         self.keep()
     }
 

@@ -4,7 +4,7 @@
 #![expect(unsafe_code, reason = "pages that were kept are mapped in the place of those that were written")]
 
 use super::image_memory::map_over;
-use crate::image::{ImageFile, ImageTail, PAGE, write_image, write_tail};
+use crate::image::{ImageTail, PAGE, write_tail};
 use std::fs::File;
 use std::io;
 use std::ops::Range;
@@ -24,69 +24,59 @@ pub(super) struct StateFile {
     file: File,
     /// Which pages the file holds.
     held: Vec<bool>,
-    /// Whether it stands for the whole memory.
-    whole: bool,
-    /// Whether nothing was kept yet.
-    empty: bool,
+    /// Which pages the layers below it hold.
+    below: Vec<bool>,
+    /// Pages that the file is to hold although nobody has written to them since.
+    wanted: Vec<bool>,
 }
 
 impl StateFile {
-    /// Goes on in a layer that is mapped already, or begins one in an empty file. A whole one needs nothing below it.
-    pub(super) fn open(path: &Path, whole: bool) -> io::Result<Self> {
-        let file = File::options().read(true).write(true).open(path)?;
-        let mut state = Self { file, held: Vec::new(), whole, empty: true };
-        if state.file.metadata()?.len() == 0 {
-            return Ok(state);
-        }
-        let tail = ImageFile::open(path)?.tail;
-        state.empty = false;
-        state.held = vec![false; usize::try_from(tail.memory_bytes).map_err(io::Error::other)? / PAGE];
-        match &tail.pages {
-            None => {
-                state.whole = true;
-                state.held.fill(true);
-            }
-            Some(rows) => {
-                for (first, count) in rows {
-                    let first = *first as usize;
-                    if let Some(held) = state.held.get_mut(first..first + *count as usize) {
-                        held.fill(true);
-                    }
-                }
-            }
-        }
+    /// Begins a layer in an empty file, or goes on in one that is already mapped, over these images and layers.
+    pub(super) fn open(path: &Path, mapped: &[ImageTail]) -> io::Result<Self> {
+        let file = open_file(path)?;
+        let mut state = Self { file, held: Vec::new(), below: Vec::new(), wanted: Vec::new() };
+        let is_begun = state.file.metadata()?.len() > 0;
+        let (top, below) = match mapped.split_last() {
+            Some((top, below)) if is_begun => (Some(top), below),
+            _ => (None, mapped),
+        };
+        below.iter().for_each(|tail| add_pages(&mut state.below, tail));
+        top.into_iter().for_each(|tail| add_pages(&mut state.held, tail));
         Ok(state)
+    }
+
+    /// Goes on in another file, an empty one, over the one so far. A merged one takes over what the layers hold.
+    pub(super) fn next(&mut self, path: &Path, merged: bool) -> io::Result<()> {
+        self.file = open_file(path)?;
+        let held = std::mem::take(&mut self.held);
+        self.below.resize(held.len().max(self.below.len()), false);
+        self.below.iter_mut().zip(held).for_each(|(below, held)| *below |= held);
+        if merged {
+            self.wanted = std::mem::take(&mut self.below);
+        }
+        Ok(())
     }
 
     /// Keeps what has changed, with the rest of the guest's state.
     pub(super) fn keep(&mut self, memory: &mut [u8], mut tail: ImageTail) -> io::Result<()> {
-        if self.whole && self.empty {
-            write_image(&self.file, &tail, [(0, &*memory)])?;
-            // SAFETY: the range is the guest's whole memory, the guest does not run, and the file holds its very bytes.
-            unsafe { map_over(memory.as_mut_ptr().cast(), &self.file, 0..memory.len())? };
-            self.held = vec![true; memory.len() / PAGE];
-            self.empty = false;
-            return Ok(());
-        }
         let pages = memory.len() / PAGE;
         let kept = self.held.len();
         self.held.resize(pages, false);
         let mut written = written_pages(memory)?;
+        written.iter_mut().zip(&self.wanted).for_each(|(written, wanted)| *written |= wanted);
         self.spare_rows(&mut written);
         // What lies behind the memory goes, also where the memory has grown over it.
-        self.file.set_len((kept.min(pages) * PAGE) as u64)?;
+        self.file.set_len((kept * PAGE) as u64)?;
         self.file.set_len(memory.len() as u64)?;
         for row in rows(&written) {
             self.held[row.clone()].fill(true);
             let bytes = row.start * PAGE..row.end * PAGE;
             self.file.write_all_at(&memory[bytes.clone()], bytes.start as u64)?;
-            // SAFETY: as above, for a part of the memory.
+            // SAFETY: the range is a part of the guest's memory, the guest does not run, and the file holds its very bytes.
             unsafe { map_over(memory.as_mut_ptr().cast(), &self.file, bytes)? };
         }
-        if !self.whole {
-            tail.pages = Some(rows(&self.held).map(|row| (page_number(row.start), page_number(row.len()))).collect());
-        }
-        self.empty = false;
+        self.wanted.clear();
+        tail.pages = Some(rows(&self.held).map(|row| (page_number(row.start), page_number(row.len()))).collect());
         write_tail(&self.file, &tail)
     }
 
@@ -104,6 +94,20 @@ impl StateFile {
             close_gaps(&mut held, gap);
             written.iter_mut().zip(held.iter().zip(&self.held)).for_each(|(written, (closed, held))| *written |= closed & !held);
         }
+    }
+}
+
+fn open_file(path: &Path) -> io::Result<File> {
+    File::options().read(true).write(true).open(path)
+}
+
+/// Adds what a layer holds; the image at the bottom is no layer.
+fn add_pages(pages: &mut Vec<bool>, tail: &ImageTail) {
+    let Some(rows) = &tail.pages else { return };
+    for (first, count) in rows {
+        let (first, count) = (*first as usize, *count as usize);
+        pages.resize(pages.len().max(first + count), false);
+        pages[first..first + count].fill(true);
     }
 }
 

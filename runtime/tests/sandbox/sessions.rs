@@ -16,6 +16,7 @@ pub(crate) const TESTS: &[Test] = &[
     ("session_turn_reads_its_own_stdin", stdin),
     ("session_turn_that_passes_a_limit_is_undone", limits),
     ("session_turn_is_interrupted_and_the_session_goes_on", interrupt),
+    ("session_can_be_interrupted_at_any_moment", any_moment),
     ("session_turn_that_heeds_no_interrupt_is_undone", unheeded),
     ("session_turn_that_is_dropped_is_undone", dropped),
     ("session_ends_when_its_turn_says_so", quit),
@@ -41,11 +42,15 @@ fn lasting_cache() -> PathBuf {
 
 impl Bench {
     async fn open(image: &str) -> Self {
+        Self::open_ready(image, potluck_runtime::Ready::none()).await
+    }
+
+    async fn open_ready(image: &str, ready: potluck_runtime::Ready) -> Self {
         let home = tempfile::tempdir().unwrap();
         let cache_dir = lasting_cache();
         std::fs::create_dir_all(&cache_dir).unwrap();
         let runtime =
-            Runtime::open(RuntimeConfig { cache_dir, cache_bytes_max: 8 << 30, ..config(home.path()) }).unwrap();
+            Runtime::open(RuntimeConfig { cache_dir, cache_bytes_max: 8 << 30, ready, ..config(home.path()) }).unwrap();
         if !runtime.environments().missing("python").unwrap().is_empty() {
             let wheel = std::env::var_os("POTLUCK_TEST_WHEEL").expect("this test needs POTLUCK_TEST_WHEEL");
             runtime.environments().add_wheel("python", Path::new(&wheel), &SilentWatch).await.unwrap();
@@ -157,6 +162,7 @@ fn stdin() {
         assert_eq!(turn_with(&mut session, "input(), a, b", b"three", turn_limits()).await.out, "('three', 'one', 'two')\n");
         let said = turn(&mut session, "input()").await;
         assert!(said.err.contains("EOFError"), "{}", said.err);
+        assert_eq!(turn_with(&mut session, "input()", b"four\n", turn_limits()).await.out, "'four'\n");
     });
 }
 
@@ -183,10 +189,10 @@ fn limits() {
         assert_eq!((said.report.outcome, said.report.undone), (Outcome::Exited(3), true));
         assert_eq!(out(&mut session, "x").await, "['before']\n");
         // Limits are each turn's own.
-        let fuel = 3_000_000_000;
+        let fuel = 1_000_000_000;
         for _ in 0..3 {
             let limits = TurnLimits { fuel, ..turn_limits() };
-            let said = turn_with(&mut session, "for i in range(5_000_000): pass", b"", limits).await;
+            let said = turn_with(&mut session, "for i in range(1_000_000): pass", b"", limits).await;
             assert_eq!(said.report.outcome, Outcome::Exited(0), "{}", said.err);
             assert!(said.report.fuel_used > fuel / 100);
         }
@@ -227,6 +233,27 @@ fn interrupt() {
         interrupter.interrupt();
         let said = collect(&mut turn).await;
         assert_eq!((said.report.outcome, said.out.as_str()), (Outcome::Exited(0), "caught\n"));
+    });
+}
+
+fn any_moment() {
+    block_on(async {
+        let bench = Bench::open("interpreter").await;
+        let mut session = bench.session().await;
+        let interrupter = session.interrupter();
+        for round in 0..300 {
+            let source = if round % 2 == 0 { "x = sum(range(1000))" } else { "while True: pass" };
+            let mut turn = session.turn(source, turn_limits()).await.unwrap();
+            let pause = tokio::time::sleep(Duration::from_micros(round / 2 * 20));
+            pause.await;
+            interrupter.interrupt();
+            let said = collect(&mut turn).await;
+            drop(turn);
+            assert!(matches!(said.report.outcome, Outcome::Exited(0 | 1)), "{round}: {:?} {}", said.report, said.err);
+            assert!(!said.report.undone && !said.report.quit);
+            assert_eq!(said.report.outcome == Outcome::Exited(1), said.err.contains("KeyboardInterrupt"), "{round} {}", said.err);
+            assert_eq!(out(&mut session, "'here'").await, "'here'\n", "{round}");
+        }
     });
 }
 
@@ -295,7 +322,7 @@ fn forks() {
         let bench = Bench::open("interpreter").await;
         let mut session = bench.session().await;
         let mut twins = Vec::new();
-        for turn in 0..12 {
+        for turn in 0..20 {
             out(&mut session, &format!("x = {turn}\nold = globals().get('old', []) + [x]")).await;
             twins.push(session.fork().await.unwrap_or_else(|error| panic!("{turn}: {error:?}")));
         }
@@ -403,7 +430,7 @@ fn measure() {
     block_on(async {
         for (image, setup) in [("interpreter", "x=1"), ("data", "import pandas as pd; d = pd.DataFrame({'a':[1,2]}); d.describe()"), ("interpreter", "import pandas as pd; d = pd.DataFrame({'a':[1,2]}); d.describe()")] {
             println!("== {image}: {setup}");
-            let bench = Bench::open(image).await;
+            let bench = Bench::open_ready(image, potluck_runtime::Ready { spares_max: 2, kept_max: 2, idle: Duration::from_secs(10) }).await;
             bench.runtime.make_ready();
             let started = Instant::now();
             let mut session = bench.session().await;
