@@ -278,7 +278,9 @@ impl Runtime {
             Answer::Made(made) => Ok(made),
             Answer::Refused(refusal) => Err(job.refusal(refusal, &said)),
             Answer::Failed(why) | Answer::CodeUnusable(why) => Err(fail(why)),
-            Answer::Report { .. } | Answer::Loaded | Answer::Turned(_) | Answer::Kept { .. } => Err(fail("the worker gave an answer that is none".to_owned())),
+            Answer::Report { .. } | Answer::Loaded | Answer::Turned(_) | Answer::Kept { .. } => {
+                Err(fail("the worker gave an answer that is none".to_owned()))
+            }
         }
     }
 

@@ -62,7 +62,9 @@ impl PreparedScript {
         match self.warm(request) {
             Some(image) => (image.path.clone(), vec![opening]),
             None => {
-                let ScriptBoot::Turn { source } = self.plan.making(&[], "") else { return (self.base.path.clone(), Vec::new()) };
+                let ScriptBoot::Turn { source } = self.plan.making(&[], "") else {
+                    return (self.base.path.clone(), Vec::new());
+                };
                 (self.base.path.clone(), vec![source, opening])
             }
         }

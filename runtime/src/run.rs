@@ -177,12 +177,8 @@ impl RunEvents {
         match protocol::decode(payload) {
             Ok(Answer::Report { report, clean }) => Ending { report, clean },
             Ok(Answer::Failed(why) | Answer::CodeUnusable(why)) => self.lost(why),
-            Ok(
-                Answer::Loaded | Answer::Made(_) | Answer::Refused(_) | Answer::Turned(_) | Answer::Kept { .. },
-            )
-            | Err(_) => {
-                self.lost("the worker gave an answer that is none".to_owned())
-            }
+            Ok(Answer::Loaded | Answer::Made(_) | Answer::Refused(_) | Answer::Turned(_) | Answer::Kept { .. })
+            | Err(_) => self.lost("the worker gave an answer that is none".to_owned()),
         }
     }
 

@@ -248,9 +248,7 @@ impl Runtime {
                     | Answer::Made(_)
                     | Answer::Refused(_)
                     | Answer::Turned(_)
-                    | Answer::Kept { .. } => {
-                        Err(StartError::Worker("it gave an answer that is none".to_owned()))
-                    }
+                    | Answer::Kept { .. } => Err(StartError::Worker("it gave an answer that is none".to_owned())),
                 }
             }
             Some(_) => Err(StartError::Worker("it spoke before it was ready".to_owned())),

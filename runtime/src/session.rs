@@ -90,7 +90,9 @@ struct Layer {
 impl Layer {
     fn new() -> Result<Self, SessionError> {
         let (file, path) = memory_file().ok_or_else(|| {
-            SessionError::Worker("this system has no files in memory (memfd_create), in which sessions are kept".to_owned())
+            SessionError::Worker(
+                "this system has no files in memory (memfd_create), in which sessions are kept".to_owned(),
+            )
         })?;
         Ok(Self { file: Arc::new(file), path })
     }
@@ -114,7 +116,9 @@ pub enum SessionError {
     #[error("a session needs a language environment, and a WebAssembly program has none")]
     NoScript,
     /// It holds files open, which are no part of its memory.
-    #[error("the session holds {0} open files, which cannot be kept; close them first (in Python, with close() or del)")]
+    #[error(
+        "the session holds {0} open files, which cannot be kept; close them first (in Python, with close() or del)"
+    )]
     FilesOpen(u64),
     /// The worker fails.
     #[error("the session's worker failed: {0}; what the session was after its last turn is kept")]

@@ -18,8 +18,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use wasmtime::component::ResourceTable;
 use wasmtime::{InstancePre, Store, Trap, WasmBacktrace};
-use wasmtime_wasi::p2::bindings::CommandPre;
 use wasmtime_wasi::cli::StdinStream;
+use wasmtime_wasi::p2::bindings::CommandPre;
 use wasmtime_wasi::{FsPerms, I32Exit, WasiCtxBuilder};
 
 /// The most frames of a trap's backtrace that are told.

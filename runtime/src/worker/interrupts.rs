@@ -79,7 +79,13 @@ impl Interrupts {
     }
 
     /// From now on, until the answer is dropped, this turn can be interrupted.
-    pub(super) fn begin(self: &Arc<Self>, number: u64, memory: Memory, store: impl AsContextMut, places: SignalPlaces) -> Turn {
+    pub(super) fn begin(
+        self: &Arc<Self>,
+        number: u64,
+        memory: Memory,
+        store: impl AsContextMut,
+        places: SignalPlaces,
+    ) -> Turn {
         let words = Words { number, memory: memory.data_ptr(&store), len: memory.data_size(&store), places };
         words.clear();
         let mut state = self.lock();

@@ -46,7 +46,14 @@ impl ModuleGuest {
         let limits = Limits { output_bytes: 0, disk_bytes: 0, open_files: 0, memory_bytes: 0, ..Limits::default() };
         let meter = Arc::new(Meter::new(&limits, DiskGauge::new(Vec::new(), 0)?, ParentGone::default()));
         let wasi = WasiCtxBuilder::new().build_p1();
-        Ok(Self { wasi, memory: MemoryGauge::new(0, meter.clone()), meter, fuel: 0, replaced: [false; 3], interrupts: None })
+        Ok(Self {
+            wasi,
+            memory: MemoryGauge::new(0, meter.clone()),
+            meter,
+            fuel: 0,
+            replaced: [false; 3],
+            interrupts: None,
+        })
     }
 
     fn is_stdio(&self, fd: i32) -> bool {

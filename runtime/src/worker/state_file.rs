@@ -15,6 +15,8 @@ use std::path::Path;
 const ROWS_MAX: usize = 16 << 10;
 /// Pages between two rows that are kept along with them, so that there is one row instead.
 const GAP: usize = 4;
+/// So often all pages are mapped, also those that the last turns have written to.
+const COOLING: u32 = 64;
 /// Flags of an entry in `/proc/self/pagemap`: the page is here, or swapped out; it is a file's.
 const PRESENT: u64 = 1 << 63 | 1 << 62;
 const OF_FILE: u64 = 1 << 61;
@@ -28,13 +30,17 @@ pub(super) struct StateFile {
     below: Vec<bool>,
     /// Pages that the file is to hold although nobody has written to them since.
     wanted: Vec<bool>,
+    /// Which pages were written to before the last keep.
+    last: Vec<bool>,
+    keeps: u32,
 }
 
 impl StateFile {
     /// Begins a layer in an empty file, or goes on in one that is already mapped, over these images and layers.
     pub(super) fn open(path: &Path, mapped: &[ImageTail]) -> io::Result<Self> {
         let file = open_file(path)?;
-        let mut state = Self { file, held: Vec::new(), below: Vec::new(), wanted: Vec::new() };
+        let mut state =
+            Self { file, held: Vec::new(), below: Vec::new(), wanted: Vec::new(), last: Vec::new(), keeps: 0 };
         let is_begun = state.file.metadata()?.len() > 0;
         let (top, below) = match mapped.split_last() {
             Some((top, below)) if is_begun => (Some(top), below),
@@ -62,7 +68,7 @@ impl StateFile {
         let pages = memory.len() / PAGE;
         let kept = self.held.len();
         self.held.resize(pages, false);
-        let mut written = written_pages(memory)?;
+        let mut written = written_pages(memory);
         written.iter_mut().zip(&self.wanted).for_each(|(written, wanted)| *written |= wanted);
         self.spare_rows(&mut written);
         // What lies behind the memory goes, also where the memory has grown over it.
@@ -72,12 +78,26 @@ impl StateFile {
             self.held[row.clone()].fill(true);
             let bytes = row.start * PAGE..row.end * PAGE;
             self.file.write_all_at(&memory[bytes.clone()], bytes.start as u64)?;
-            // SAFETY: the range is a part of the guest's memory, the guest does not run, and the file holds its very bytes.
-            unsafe { map_over(memory.as_mut_ptr().cast(), &self.file, bytes)? };
         }
+        self.map(memory, &written)?;
         self.wanted.clear();
+        self.last = written;
         tail.pages = Some(rows(&self.held).map(|row| (page_number(row.start), page_number(row.len()))).collect());
         write_tail(&self.file, &tail)
+    }
+
+    /// Maps what was just kept, so that it counts as not written to. What every turn writes to is copied each time
+    /// instead, which costs less than a mapping and a fault.
+    fn map(&mut self, memory: &mut [u8], written: &[bool]) -> io::Result<()> {
+        self.keeps = self.keeps.wrapping_add(1);
+        let cools = self.keeps.is_multiple_of(COOLING);
+        let is_hot = |page: usize| !cools && self.last.get(page).copied().unwrap_or(false);
+        let mapped: Vec<bool> = written.iter().enumerate().map(|(page, written)| *written && !is_hot(page)).collect();
+        for row in rows(&mapped) {
+            // SAFETY: the range is a part of the guest's memory, the guest does not run, and the file holds its very bytes.
+            unsafe { map_over(memory.as_mut_ptr().cast(), &self.file, row.start * PAGE..row.end * PAGE)? };
+        }
+        Ok(())
     }
 
     /// Adds pages to those to be kept until there are few rows.
@@ -92,7 +112,10 @@ impl StateFile {
             }
             gap *= 4;
             close_gaps(&mut held, gap);
-            written.iter_mut().zip(held.iter().zip(&self.held)).for_each(|(written, (closed, held))| *written |= closed & !held);
+            written
+                .iter_mut()
+                .zip(held.iter().zip(&self.held))
+                .for_each(|(written, (closed, held))| *written |= closed & !held);
         }
     }
 }
@@ -141,13 +164,19 @@ fn rows(pages: &[bool]) -> impl Iterator<Item = Range<usize>> + '_ {
 }
 
 /// The pages that are the process's own: mapped from a file privately, they were written to since.
-fn written_pages(memory: &[u8]) -> io::Result<Vec<bool>> {
+fn written_pages(memory: &[u8]) -> Vec<bool> {
     let count = memory.len() / PAGE;
     let mut entries = vec![0; count * size_of::<u64>()];
     let first = memory.as_ptr().addr() / PAGE * size_of::<u64>();
-    File::open("/proc/self/pagemap")?.read_exact_at(&mut entries, first as u64)?;
+    if let Err(error) = File::open("/proc/self/pagemap").and_then(|file| file.read_exact_at(&mut entries, first as u64))
+    {
+        // Then each turn costs a copy of the whole memory.
+        tracing::debug!(%error, "cannot tell which pages were written to");
+        return vec![true; count];
+    }
     let (entries, _) = entries.as_chunks();
-    Ok(entries.iter().map(|entry| u64::from_ne_bytes(*entry)).map(|entry| entry & PRESENT != 0 && entry & OF_FILE == 0).collect())
+    let entries = entries.iter().map(|entry| u64::from_ne_bytes(*entry));
+    entries.map(|entry| entry & PRESENT != 0 && entry & OF_FILE == 0).collect()
 }
 
 #[cfg(test)]
