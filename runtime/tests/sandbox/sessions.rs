@@ -26,7 +26,6 @@ pub(crate) const TESTS: &[Test] = &[
     ("session_parked_goes_on_with_the_next_turn", park),
     ("session_in_a_file_that_does_not_fit_is_refused", refusals),
     ("session_with_open_files_is_not_saved", open_files),
-    ("session_zz_measure", measure),
 ];
 
 struct Bench {
@@ -42,15 +41,11 @@ fn lasting_cache() -> PathBuf {
 
 impl Bench {
     async fn open(image: &str) -> Self {
-        Self::open_ready(image, potluck_runtime::Ready::none()).await
-    }
-
-    async fn open_ready(image: &str, ready: potluck_runtime::Ready) -> Self {
         let home = tempfile::tempdir().unwrap();
         let cache_dir = lasting_cache();
         std::fs::create_dir_all(&cache_dir).unwrap();
         let runtime =
-            Runtime::open(RuntimeConfig { cache_dir, cache_bytes_max: 8 << 30, ready, ..config(home.path()) }).unwrap();
+            Runtime::open(RuntimeConfig { cache_dir, cache_bytes_max: 8 << 30, ..config(home.path()) }).unwrap();
         if !runtime.environments().missing("python").unwrap().is_empty() {
             let wheel = std::env::var_os("POTLUCK_TEST_WHEEL").expect("this test needs POTLUCK_TEST_WHEEL");
             runtime.environments().add_wheel("python", Path::new(&wheel), &SilentWatch).await.unwrap();
@@ -439,91 +434,5 @@ fn open_files() {
         out(&mut session, "f.close()").await;
         session.save(&file).await.unwrap();
         assert_eq!(out(&mut session, "x").await, "1\n");
-    });
-}
-
-fn measure() {
-    use std::time::Instant;
-    fn show(name: &str, mut times: Vec<Duration>) {
-        times.sort();
-        println!(
-            "{name}: median {:?} min {:?} max {:?} (n {})",
-            times[times.len() / 2],
-            times[0],
-            times[times.len() - 1],
-            times.len()
-        );
-    }
-    block_on(async {
-        for (image, setup) in [
-            ("interpreter", "x=1"),
-            ("data", "import pandas as pd; d = pd.DataFrame({'a':[1,2]}); d.describe()"),
-            ("interpreter", "import pandas as pd; d = pd.DataFrame({'a':[1,2]}); d.describe()"),
-        ] {
-            println!("== {image}: {setup}");
-            let bench = Bench::open_ready(
-                image,
-                potluck_runtime::Ready { spares_max: 2, kept_max: 2, idle: Duration::from_secs(10) },
-            )
-            .await;
-            bench.runtime.make_ready();
-            let started = Instant::now();
-            let mut session = bench.session().await;
-            println!("open {:?}", started.elapsed());
-            let started = Instant::now();
-            turn(&mut session, setup).await;
-            println!("setup turn {:?}", started.elapsed());
-            let mut turns = Vec::new();
-            let mut paced = Vec::new();
-            for _ in 0..100 {
-                let started = Instant::now();
-                turn(&mut session, "1+1").await;
-                turns.push(started.elapsed());
-            }
-            for _ in 0..50 {
-                tokio::time::sleep(Duration::from_millis(20)).await;
-                let started = Instant::now();
-                turn(&mut session, "1+1").await;
-                paced.push(started.elapsed());
-            }
-            show("turn 1+1 back to back", turns);
-            show("turn 1+1 every 20 ms", paced);
-            let mut forks = Vec::new();
-            let mut firsts = Vec::new();
-            for _ in 0..20 {
-                let started = Instant::now();
-                let mut twin = session.fork().await.unwrap();
-                forks.push(started.elapsed());
-                let started = Instant::now();
-                turn(&mut twin, "1+1").await;
-                firsts.push(started.elapsed());
-                twin.close().await;
-                tokio::time::sleep(Duration::from_millis(200)).await;
-            }
-            println!("forks in order {forks:?}");
-            show("fork", forks);
-            show("first turn of the twin", firsts);
-            let file = bench.home.path().join("a");
-            let mut saves = Vec::new();
-            let mut restores = Vec::new();
-            let mut undone = Vec::new();
-            for _ in 0..5 {
-                let started = Instant::now();
-                session.save(&file).await.unwrap();
-                saves.push(started.elapsed());
-                let started = Instant::now();
-                let twin = bench.restored(&file).await.unwrap();
-                restores.push(started.elapsed());
-                twin.close().await;
-                turn_with(&mut session, "1", b"", TurnLimits { fuel: 10, ..turn_limits() }).await;
-                let started = Instant::now();
-                turn(&mut session, "1").await;
-                undone.push(started.elapsed());
-            }
-            println!("file {} bytes long", std::fs::metadata(&file).unwrap().len());
-            show("save", saves);
-            show("restore", restores);
-            show("turn after an undone one", undone);
-        }
     });
 }
