@@ -154,7 +154,7 @@ impl Session {
     }
 
     /// A worker that waits for an order.
-    async fn ready(&mut self) -> Result<&mut Line, SessionError> {
+    async fn ready(&mut self) -> Result<(), SessionError> {
         match self.at {
             At::Rest => {}
             At::Keeping => self.kept().await?,
@@ -163,7 +163,7 @@ impl Session {
         if self.line.is_none() {
             self.launch(Vec::new()).await?;
         }
-        self.line.as_mut().ok_or_else(|| SessionError::Worker("it is gone".to_owned()))
+        Ok(())
     }
 
     /// Waits until the worker has kept the state. Without that the session goes back to the turn before.
@@ -187,10 +187,24 @@ impl Session {
 
     /// Has the worker do something that is no turn.
     async fn order(&mut self, spec: &Spec) -> Result<(), SessionError> {
-        let ordered = self.ready().await?.order(spec).await;
-        ordered.map_err(|error| SessionError::Worker(error.to_string()))?;
+        self.tell(spec).await?;
         self.at = At::Keeping;
         self.kept().await
+    }
+
+    /// Gives a worker an order. Whoever does not wait for that leaves a worker that is of no more use.
+    async fn tell(&mut self, spec: &Spec) -> Result<&mut Line, SessionError> {
+        self.ready().await?;
+        self.at = At::Turn;
+        let told = match &mut self.line {
+            Some(line) => line.order(spec).await,
+            None => Err(io::Error::from(io::ErrorKind::NotConnected)),
+        };
+        if let Err(error) = told {
+            self.rest().await;
+            return Err(SessionError::Worker(error.to_string()));
+        }
+        self.line.as_mut().ok_or_else(gone)
     }
 
     /// Refuses what files that are open would make half.
@@ -206,12 +220,15 @@ impl Session {
     async fn freeze(&mut self) -> Result<Vec<Layer>, SessionError> {
         let merged = self.layers.len() >= LAYERS_MAX;
         let layer = Layer::new()?;
-        self.order(&Spec::Layer(LayerSpec { state: layer.path.clone(), merged })).await?;
         let frozen = self.layers.clone();
-        if merged {
-            self.layers.clear();
-        }
+        let spec = Spec::Layer(LayerSpec { state: layer.path.clone(), merged });
+        // An empty layer changes nothing, should nobody wait for the worker.
+        self.ready().await?;
         self.layers.push(layer);
+        self.order(&spec).await?;
+        if merged {
+            self.layers.drain(..frozen.len());
+        }
         Ok(frozen)
     }
 
@@ -239,6 +256,10 @@ impl Drop for Session {
             line.worker.kill();
         }
     }
+}
+
+fn gone() -> SessionError {
+    SessionError::Worker("it is gone".to_owned())
 }
 
 /// The worker's next word, streams of a turn that nobody reads left out.

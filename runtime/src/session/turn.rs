@@ -77,19 +77,19 @@ impl Session {
         let wall = Duration::from_millis(limits.wall_ms);
         let number = self.turns + 1;
         let spec = Spec::Turn(TurnSpec { number, source: source.to_owned(), limits });
-        let interrupts = self.interrupts.clone();
-        let line = self.ready().await?;
-        let over = watch::Sender::new(false);
+        self.ready().await?;
         // A turn may be interrupted before its order has come.
+        let interrupts = self.interrupts.clone();
         interrupts.begin(number);
-        if let Err(error) = line.order(&spec).await {
-            interrupts.end();
-            self.rest().await;
-            return Err(SessionError::Worker(error.to_string()));
-        }
-        let stdin = open_stdin(line, &over);
+        let over = watch::Sender::new(false);
+        let stdin = match self.tell(&spec).await {
+            Ok(line) => open_stdin(line, &over),
+            Err(error) => {
+                interrupts.end();
+                return Err(error);
+            }
+        };
         self.turns = number;
-        self.at = At::Turn;
         let started = Instant::now();
         Ok(Turn { session: self, stdin: Some(stdin), over, number, started, wall, patience: None, ended: false })
     }

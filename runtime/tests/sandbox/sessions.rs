@@ -310,6 +310,9 @@ fn quit() {
         assert_eq!((said.report.outcome, said.report.quit), (Outcome::Exited(4), false));
         let said = turn(&mut session, "quit(3)").await;
         assert_eq!((said.report.outcome, said.report.quit), (Outcome::Exited(3), true));
+        session.close().await;
+        let left = std::fs::read_dir(bench.home.path().join("scratch")).unwrap().flatten();
+        assert_eq!(left.filter(|entry| entry.path().is_dir()).count(), 0, "its directories go with it");
     });
 }
 
