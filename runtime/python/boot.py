@@ -3,7 +3,7 @@
 The host starts the interpreter with `-c` and one expression that runs this file with `__name__` set to
 `_potluck`; `sys.argv` is then `["-c", entry, name, *args]`: the script's absolute path, the name the user typed,
 and the user's arguments. To make an image, `__name__` is `_potluck_warm`, and `SETUP` and `IMPORTS` are set; the memory
-kept afterwards holds `_resume`, and a run from it starts there. Always true: nothing of this file is visible in the script's `__main__`, in `sys.path` or
+kept afterwards has `_first_turn` wait for what a run from it is told. Always true: nothing of this file is visible in the script's `__main__`, in `sys.path` or
 in the traceback of an uncaught exception.
 
 This file is compiled at every start, so it holds only what every script needs. What some need (refusals, patches,
@@ -11,8 +11,11 @@ reports of exceptions) is in late.py, and is read when it is first needed.
 """
 
 import _thread
+import atexit
 import os
 import sys
+
+del sys.modules["atexit"]  # a script that looks finds only what it has imported
 
 HOME = "/usr/local/lib/"
 
@@ -69,16 +72,30 @@ def _os_attribute(name):
     raise _late("os_attribute_error")(name)
 
 
+def _is_ours(module):
+    """Whether a module is the interpreter's and not the job's."""
+    path = getattr(module, "__file__", None)
+    return not (isinstance(path, str) and path[:1] == "/") or path.startswith(HOME)
+
+
+def _settle():
+    """Notes the modules that are here before a script: looking at each of them once more at its end takes longer than
+    a small script does."""
+    _settled.clear()
+    _settled.update((name, module) for name, module in sys.modules.items() if _is_ours(module) and name != "__main__")
+
+
+_settled = {}
+
+
 def _finish(main):
     """What an interpreter does at its end and a script can see: exit functions, then the script's own objects are
     destroyed (which closes its files), then the streams are flushed. The rest of the memory dies with the worker."""
-    import atexit
     import gc
 
     atexit._run_exitfuncs()
-    for module in [*sys.modules.values(), main]:
-        path = getattr(module, "__file__", None)
-        if isinstance(path, str) and path[:1] == "/" and not path.startswith(HOME):
+    for key, module in [*sys.modules.items(), ("__main__", main)]:
+        if _settled.get(key) is not module and not _is_ours(module):
             names = getattr(module, "__dict__", {})
             for name in sorted([name for name in names if type(name) is str], key=lambda name: name[:1] != "_"):
                 if name[:2] != "__":
@@ -102,14 +119,31 @@ def install():
     # A line printed is a line seen, also through a pipe.
     sys.stdout.reconfigure(line_buffering=True)
     sys.stderr.reconfigure(line_buffering=True)
+    _settle()
 
 
-def _resume(argv, environ):
-    """Goes on from an image as if the interpreter had started with these."""
-    os.environ.clear()
-    os.environ.update(environ)
-    sys.modules["_reactor"]._refresh(False)
-    main(*argv)
+def _wait():
+    """Has the memory, from now on an image, wait for its first turn."""
+    _settle()
+    reactor = sys.modules["_reactor"]
+    run_turn, warm_environ = reactor._run_turn, dict(os.environ)
+
+    def _first_turn(text, name):
+        """Goes on from an image as if the interpreter had started with these arguments and this environment. They are
+        told as words, because compiling a text that holds them takes longer than a small script does."""
+        reactor._run_turn = run_turn
+        if text[:1] != "\0":
+            return run_turn(text, name)
+        _, count, *words = text.split("\0")
+        argv, environ = words[: int(count)], words[int(count) :]
+        environ = dict(zip(environ[::2], environ[1::2]))
+        if environ != warm_environ:
+            os.environ.clear()
+            os.environ.update(environ)
+        reactor._refresh(False)
+        main(*argv)
+
+    reactor._run_turn = _first_turn
 
 
 def main(entry, name, *args):
@@ -136,7 +170,6 @@ def main(entry, name, *args):
 
 install()
 if __name__ == "_potluck_warm":
-    _late("warm")(SETUP, IMPORTS)
-    sys.modules["_reactor"]._potluck = _resume
+    _late("warm")(SETUP, IMPORTS, _wait)
 else:
     main(*sys.argv[1:])

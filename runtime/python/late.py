@@ -127,7 +127,7 @@ def flush(stream):
         pass  # A closed or replaced stream has nothing of ours to lose.
 
 
-def warm(setup, imports):
+def warm(setup, imports, wait):
     """Imports and runs what an image is made of. Nothing of it is left in the modules' own words: a run that looks
     cannot tell that its imports were done before, except that they are quick."""
     import _sitebuiltins
@@ -152,6 +152,7 @@ def warm(setup, imports):
     linecache.clearcache()
     flush(sys.stdout)
     flush(sys.stderr)
+    wait()
     # What every run shares is never looked through again, which would also make each page of it the run's own.
     gc.collect()
     gc.freeze()

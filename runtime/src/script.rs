@@ -53,7 +53,13 @@ impl ScriptPlan {
         // What precedes the entry's path is for a fresh interpreter.
         let argv: Vec<&String> = self.argv.iter().skip(ENTRY_INDEX).chain(args).collect();
         let env: BTreeMap<&String, &String> = env.iter().map(|(key, value)| (key, value)).collect();
-        ScriptBoot::Turn { source: format!("__import__('_reactor')._potluck({}, {})", literal(&argv), literal(&env)) }
+        // `boot.py` waits for this. Zero bytes part the words, as no argument and no variable of a job holds one.
+        let mut source = format!("\0{}", argv.len());
+        for word in argv.into_iter().chain(env.into_iter().flat_map(|(key, value)| [key, value])) {
+            source.push('\0');
+            source.push_str(word);
+        }
+        ScriptBoot::Turn { source }
     }
 
     /// How an interpreter from an image is made ready for a session's turns in this environment.
@@ -110,13 +116,10 @@ mod tests {
             session_file: "/session.py".to_owned(),
             signals: SignalPlaces { interrupted: 0, any: 0, thread: 0, breaker: 0, bit: 0 },
         };
-        let ScriptBoot::Turn { source } = plan.resume(&["a'b\"\\\n\u{1}é😀".to_owned()], &[("K".into(), "v".into())])
-        else {
+        let (args, env) = (["a'b\"\\\n\u{1}é😀", ""].map(str::to_owned), [("K".into(), "v".into())]);
+        let ScriptBoot::Turn { source } = plan.resume(&args, &env) else {
             panic!("it is a turn");
         };
-        assert_eq!(
-            source,
-            "__import__('_reactor')._potluck([\"/x.py\",\"x.py\",\"a'b\\\"\\\\\\n\\u0001é😀\"], {\"K\":\"v\"})"
-        );
+        assert_eq!(source, "\x004\0/x.py\0x.py\0a'b\"\\\n\u{1}é😀\0\0K\0v");
     }
 }

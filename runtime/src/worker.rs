@@ -1,10 +1,12 @@
 //! The worker: a process that does what its parent tells it, one thing at a time: it loads code, runs guests, or makes
 //! something to be kept (native code, an image), after which it ends. It reads its orders from stdin and answers on stdout; before it answers, everything of
-//! the order is dropped, and only loaded code stays. When stdin closes the parent is gone, and the worker removes the
+//! the order is dropped, and only loaded code stays, and the memory of a script, which is what its image is again before
+//! another guest gets it. When stdin closes the parent is gone, and the worker removes the
 //! directory it was given and ends at once, whatever the guest is doing.
 
 mod compile;
 mod disk;
+mod file_id;
 mod fuel;
 mod guest;
 mod image_memory;
@@ -18,9 +20,11 @@ mod memory;
 mod meter;
 mod orders;
 mod orphan;
+mod pages;
 mod preview1;
 mod preview2;
 mod session;
+mod spare_memory;
 mod state_file;
 mod stdio;
 
@@ -99,7 +103,10 @@ async fn serve(mut orders: Orders, orphan: &Orphan, outbox: &Outbox) -> io::Resu
                 let parent_gone = orphan.leave(Left::Directory(spec.scratch.clone()));
                 let answer = guest::run(&spec, &mut loaded, parent_gone, inbox.clone(), outbox).await;
                 inbox.close();
-                answer
+                outbox.answer(&answer)?;
+                outbox.written().await;
+                loaded.tidy();
+                continue;
             }
             Spec::Open(spec) => {
                 let parent_gone = orphan.leave(Left::Directory(spec.run.scratch.clone()));

@@ -3,7 +3,7 @@
 
 use super::fuel;
 use super::guest::{self, Ended, failed, unusable};
-use super::image_memory::ImageMemories;
+use super::image_memory::{Beginning, ImageMemories};
 use super::load;
 use super::make::{self, Destination};
 use super::memory::MemoryGauge;
@@ -50,15 +50,29 @@ impl Interpreter {
     }
 
     /// A guest at the state of these images, each over the one before, which has been given nothing yet.
-    pub(super) async fn instantiate(&self, layers: Vec<ImageFile>, mut guest: ModuleGuest) -> wasmtime::Result<Script> {
+    pub(super) async fn instantiate(&self, layers: Vec<ImageFile>, guest: ModuleGuest) -> wasmtime::Result<Script> {
         let Some(top) = layers.last().map(|image| image.tail.clone()) else {
             wasmtime::bail!("an interpreter needs an image to start from");
         };
+        self.start(top, Beginning::Layers(layers), guest).await
+    }
+
+    /// A guest at the state of this image, as often as scripts start from it; its memory serves one after the other.
+    async fn instantiate_again(&self, image: ImageFile, guest: ModuleGuest) -> wasmtime::Result<Script> {
+        self.start(image.tail.clone(), Beginning::Again(image), guest).await
+    }
+
+    /// Makes the memory of a script that is over ready for the next one.
+    pub(super) fn tidy(&self) {
+        self.memories.tidy();
+    }
+
+    async fn start(&self, top: ImageTail, beginning: Beginning, mut guest: ModuleGuest) -> wasmtime::Result<Script> {
         guest.memory.hold(top.memory_bytes.saturating_sub(self.memory_bytes))?;
         let mut store = Store::new(&self.engine, guest);
         store.limiter(|guest| &mut guest.memory);
         let globals = top.globals;
-        self.memories.start_from(usize::try_from(self.memory_bytes)?, layers.into());
+        self.memories.start_from(usize::try_from(self.memory_bytes)?, beginning);
         let instance = self.code.instantiate_async(&mut store).await?;
         for (name, value) in globals {
             let Some(global) = instance.get_global(&mut store, &name) else {
@@ -127,7 +141,7 @@ async fn follow(
     let started = Instant::now();
     let mut script = None;
     let work = async {
-        let script = script.insert(interpreter.instantiate(vec![image], guest).await?);
+        let script = script.insert(interpreter.instantiate_again(image, guest).await?);
         script.enter(&spec.boot).await
     };
     let result = tokio::time::timeout(spec.limits.wall(), work).await.ok();

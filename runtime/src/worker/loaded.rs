@@ -1,6 +1,7 @@
 //! The code a worker has loaded: linked, so that a run only makes a store and an instance. What is kept holds nothing of
 //! any run. A file is known by its inode and times and not by its name, under which other bytes may come to lie.
 
+use super::file_id::FileId;
 use super::guest::{failed, unusable};
 use super::interpreter::Interpreter;
 use super::load;
@@ -78,6 +79,15 @@ impl Loaded {
         match self.program(&spec)? {
             Program::Interpreter(interpreter) => Ok(interpreter),
             Program::Module(_) | Program::Component(_) => Err(failed("a session needs an interpreter")),
+        }
+    }
+
+    /// Makes the memories of scripts that are over ready for the next ones, which otherwise do it themselves.
+    pub(super) fn tidy(&self) {
+        for (_, program) in &self.programs {
+            if let Program::Interpreter(interpreter) = program {
+                interpreter.tidy();
+            }
         }
     }
 

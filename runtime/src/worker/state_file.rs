@@ -4,10 +4,10 @@
 #![expect(unsafe_code, reason = "pages that were kept are mapped in the place of those that were written")]
 
 use super::image_memory::map_over;
+use super::pages::{close_gaps, rows, written_pages};
 use crate::image::{ImageTail, PAGE, write_tail};
 use std::fs::File;
 use std::io;
-use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
@@ -17,9 +17,6 @@ const ROWS_MAX: usize = 16 << 10;
 const GAP: usize = 4;
 /// So often all pages are mapped, also those that the last turns have written to.
 const COOLING: u32 = 64;
-/// Flags of an entry in `/proc/self/pagemap`: the page is here, or swapped out; it is a file's.
-const PRESENT: u64 = 1 << 63 | 1 << 62;
-const OF_FILE: u64 = 1 << 61;
 
 /// The layer that is being written.
 pub(super) struct StateFile {
@@ -68,7 +65,11 @@ impl StateFile {
         let pages = memory.len() / PAGE;
         let kept = self.held.len();
         self.held.resize(pages, false);
-        let mut written = written_pages(memory);
+        let mut written = written_pages(memory).unwrap_or_else(|error| {
+            // Then each turn costs a copy of the whole memory.
+            tracing::debug!(%error, "cannot tell which pages were written to");
+            vec![true; pages]
+        });
         written.iter_mut().zip(&self.wanted).for_each(|(written, wanted)| *written |= wanted);
         self.spare_rows(&mut written);
         // What lies behind the memory goes, also where the memory has grown over it.
@@ -137,58 +138,4 @@ fn add_pages(pages: &mut Vec<bool>, tail: &ImageTail) {
 #[expect(clippy::cast_possible_truncation, reason = "a memory has 4 GiB at most, so a million pages")]
 fn page_number(page: usize) -> u32 {
     page as u32
-}
-
-/// Fills the gaps of at most so many pages.
-fn close_gaps(pages: &mut [bool], most: usize) {
-    let mut end = None;
-    for at in 0..pages.len() {
-        if pages[at] {
-            if let Some(end) = end.filter(|end| at - end <= most) {
-                pages[end..at].fill(true);
-            }
-            end = Some(at + 1);
-        }
-    }
-}
-
-/// The rows of pages that are set.
-fn rows(pages: &[bool]) -> impl Iterator<Item = Range<usize>> + '_ {
-    let mut at = 0;
-    std::iter::from_fn(move || {
-        let start = at + pages[at..].iter().position(|set| *set)?;
-        let len = pages[start..].iter().position(|set| !*set).unwrap_or(pages.len() - start);
-        at = start + len;
-        Some(start..at)
-    })
-}
-
-/// The pages that are the process's own: mapped from a file privately, they were written to since.
-fn written_pages(memory: &[u8]) -> Vec<bool> {
-    let count = memory.len() / PAGE;
-    let mut entries = vec![0; count * size_of::<u64>()];
-    let first = memory.as_ptr().addr() / PAGE * size_of::<u64>();
-    if let Err(error) = File::open("/proc/self/pagemap").and_then(|file| file.read_exact_at(&mut entries, first as u64))
-    {
-        // Then each turn costs a copy of the whole memory.
-        tracing::debug!(%error, "cannot tell which pages were written to");
-        return vec![true; count];
-    }
-    let (entries, _) = entries.as_chunks();
-    let entries = entries.iter().map(|entry| u64::from_ne_bytes(*entry));
-    entries.map(|entry| entry & PRESENT != 0 && entry & OF_FILE == 0).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn rows_are_what_is_set_and_small_gaps_are_closed() {
-        let mut pages = [true, false, false, true, true, false, false, false, true];
-        assert_eq!(rows(&pages).collect::<Vec<_>>(), [0..1, 3..5, 8..9]);
-        close_gaps(&mut pages, 2);
-        assert_eq!(rows(&pages).collect::<Vec<_>>(), [0..5, 8..9]);
-        assert_eq!(rows(&[]).count(), 0);
-    }
 }
