@@ -11,8 +11,9 @@ pub const ENGINE_VERSION: &str = "48.0.8";
 const GUEST_STACK_BYTES: usize = 4 << 20;
 /// Stack of guest and host frames together; mapped, touched only as far as used.
 const ASYNC_STACK_BYTES: usize = 8 << 20;
-/// Changes whenever what our linkers provide changes, as cached code counts as checked against them.
-pub(crate) const HOST_CONTRACT: u32 = 2;
+/// Changes whenever what our linkers provide changes, or how an interpreter is rewritten: cached code counts as checked
+/// against the one and made by the other.
+pub(crate) const HOST_CONTRACT: u32 = 3;
 
 /// An engine for compiling or running. Interpreters have their memories from `memories` when they run.
 pub(crate) fn engine(purpose: Purpose, memories: Option<Arc<dyn MemoryCreator>>) -> wasmtime::Result<Engine> {

@@ -7,6 +7,7 @@
 mod cache;
 mod digest;
 mod engine;
+mod file_state;
 mod image;
 mod job;
 mod limits;
@@ -44,6 +45,8 @@ pub use python::{
 pub use run::{Canceller, OutputStream, Run, RunEvent, RunEvents, RunStdin};
 pub use runtime::{OpenError, Runtime, RuntimeConfig, StartError, WorkerCommand};
 pub use script::{ScriptBoot, ScriptPlan, SignalPlaces};
-pub use session::{Interrupter, Session, SessionError, Turn, TurnEvent, TurnReport};
+pub use session::{
+    Continuation, Interrupter, Session, SessionError, SessionFile, SessionFiles, Turn, TurnEvent, TurnReport,
+};
 pub use watch::{SilentWatch, Stage, Watch};
 pub use worker::worker_main;

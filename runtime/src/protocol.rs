@@ -38,6 +38,9 @@ pub(crate) mod tag {
     pub(crate) const STDERR: u8 = 18;
     /// From the worker, the last frame about a spec: a [`super::Answer`].
     pub(crate) const ANSWER: u8 = 19;
+    /// From the worker: the turn has read all of its stdin that came, which were so many bytes (`u64`, little-endian), and
+    /// waits for more. Nothing of the kind is said again before more has come.
+    pub(crate) const INPUT_WANTED: u8 = 20;
 }
 
 /// What a worker is told to do. It takes one order after another; compiling is always its last.
@@ -220,6 +223,8 @@ pub(crate) enum Answer {
     Kept {
         /// Files and directories the guest holds open, besides those it was given.
         files_open: u64,
+        /// How much memory the guest has.
+        memory_bytes: u64,
     },
     Made(Made),
     Refused(Refusal),
@@ -237,6 +242,8 @@ pub(crate) struct Turned {
     pub(crate) returned: bool,
     /// Whether it asked for the session's end.
     pub(crate) quit: bool,
+    /// How much memory the guest has.
+    pub(crate) memory_bytes: u64,
 }
 
 /// Native code or an image was made.

@@ -1,7 +1,6 @@
 //! The interpreter's module as it is compiled: without what its memory holds at the start, which comes from an image.
 //!
-//! What comes out, always: every data segment is still counted, so that every instruction names the segment it named, but
-//! empty; every mutable global is exported; names and other custom sections are gone. With its functions imported, the
+//! What comes out, always: one empty data segment stands for all there were; every mutable global is exported; names and other custom sections are gone. With its functions imported, the
 //! whole state of an instance is then its one memory and these globals, and a module that could keep state elsewhere is
 //! refused. What runs is charged to a meter that is part of the module (see `meter`), with two globals of its own that are
 //! no state. The same bytes in give the same bytes out. This is pure: it opens no file and compiles nothing.

@@ -12,7 +12,8 @@ use crate::worker_process::{Line, Worker};
 use crate::workspace::Workspace;
 use bytes::Bytes;
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 use tokio::process::ChildStdin;
@@ -39,6 +40,8 @@ pub struct Run {
 /// The guest's standard input; dropping it is the end of input.
 pub struct RunStdin {
     chunks: mpsc::Sender<Bytes>,
+    /// How many bytes were handed over, counted before the guest can have them.
+    sent: Arc<AtomicU64>,
 }
 
 impl RunStdin {
@@ -49,9 +52,16 @@ impl RunStdin {
     pub async fn write(&mut self, mut bytes: Bytes) -> io::Result<()> {
         while !bytes.is_empty() {
             let chunk = bytes.split_to(bytes.len().min(CHUNK_LEN_MAX));
-            self.chunks.send(chunk).await.map_err(|_| io::Error::from(io::ErrorKind::BrokenPipe))?;
+            let place = self.chunks.reserve().await.map_err(|_| io::Error::from(io::ErrorKind::BrokenPipe))?;
+            self.sent.fetch_add(chunk.len() as u64, Ordering::Relaxed);
+            place.send(chunk);
         }
         Ok(())
+    }
+
+    /// How many bytes were handed over so far; nothing to be asked once this is dropped.
+    pub(crate) fn sent(&self) -> Weak<AtomicU64> {
+        Arc::downgrade(&self.sent)
     }
 
     /// Ends the guest's input.
@@ -295,7 +305,7 @@ pub(crate) fn attach(line: Line, workspace: Arc<Workspace>, wall: Duration, back
 pub(crate) fn open_stdin(line: &Line, over: &watch::Sender<bool>) -> RunStdin {
     let (chunks, receiver) = mpsc::channel(STDIN_CHUNKS_MAX);
     tokio::spawn(pump(line.stdin.clone(), receiver, over.subscribe()));
-    RunStdin { chunks }
+    RunStdin { chunks, sent: Arc::default() }
 }
 
 /// Carries stdin to the worker until it ends or the run does; never leaves a frame half written.

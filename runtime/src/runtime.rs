@@ -11,7 +11,7 @@ use crate::python::Environments;
 use crate::run::{self, Back, Run};
 use crate::watch::SilentWatch;
 use crate::worker_process::Line;
-use crate::workspace::{Scratch, Workspace};
+use crate::workspace::{Scratch, Workspace, are_small};
 use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -166,11 +166,8 @@ impl Runtime {
     pub(crate) async fn lay_out(&self, request: RunRequest) -> Result<(Workspace, RunRequest), StartError> {
         let shelved = self.inner.scratch.shelved(request.tenant, request.limits.disk_bytes);
         let is_bare = request.inputs.is_empty() && request.directories.is_empty();
-        let shelved = match shelved {
-            Some(workspace) if is_bare => return Ok((workspace, request)),
-            shelved => shelved,
-        };
         let this = self.clone();
+        let is_quick = shelved.is_some() && request.directories.is_empty() && are_small(&request.inputs);
         let work = move || {
             let fresh = || this.inner.scratch.workspace(request.tenant, request.limits.disk_bytes);
             let mut workspace = shelved.map_or_else(fresh, Ok).map_err(layout)?;
@@ -179,7 +176,7 @@ impl Runtime {
             }
             Ok((workspace, request))
         };
-        tokio::task::spawn_blocking(work).await.map_err(layout)?
+        if is_quick { work() } else { tokio::task::spawn_blocking(work).await.map_err(layout)? }
     }
 
     /// Directories with a copy of what lies in these.

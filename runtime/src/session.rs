@@ -2,23 +2,29 @@
 //! memory: the images it started from and layers over them, in files that this process holds. So it outlives its worker,
 //! and when a turn ends otherwise than by itself the worker is ended and the session is again what it was before that turn.
 
+mod files;
 mod fork;
 mod interrupt;
 mod open;
+mod parked;
 mod saved;
 mod turn;
 
+pub use files::{SessionFile, SessionFiles};
 pub use interrupt::Interrupter;
+pub use saved::Continuation;
 pub use turn::{Turn, TurnEvent, TurnReport};
 
 use crate::cache::path_in_process;
 use crate::job::RunRequest;
+use crate::outputs::OutputError;
 use crate::prepare::{PrepareError, Prepared, memory_file};
 use crate::protocol::{Answer, LayerSpec, Spec, decode, tag};
 use crate::runtime::{Runtime, StartError};
 use crate::worker_process::Line;
 use crate::workspace::Workspace;
 use interrupt::Interrupts;
+use parked::Parked;
 use std::fs::File;
 use std::io;
 use std::path::PathBuf;
@@ -48,6 +54,8 @@ pub struct Session {
     at: At,
     /// Files the guest holds open.
     files_open: u64,
+    /// How much memory the guest has, or has once it is awake again.
+    memory_bytes: u64,
 }
 
 /// Where a session with a worker stands.
@@ -68,13 +76,17 @@ enum Image {
     Prepared(PathBuf),
     /// A saved state.
     Saved(Arc<File>),
+    /// A saved state that is checked before a worker is given it. Over it lies no layer.
+    Parked(Parked),
 }
 
 impl Image {
-    fn path(&self) -> PathBuf {
+    /// Where a worker finds it.
+    fn path(&self) -> Option<PathBuf> {
         match self {
-            Self::Prepared(path) => path.clone(),
-            Self::Saved(file) => path_in_process(file),
+            Self::Prepared(path) => Some(path.clone()),
+            Self::Saved(file) => Some(path_in_process(file)),
+            Self::Parked(_) => None,
         }
     }
 }
@@ -132,6 +144,9 @@ pub enum SessionError {
         #[source]
         source: io::Error,
     },
+    /// The files of its working directory cannot be listed.
+    #[error("cannot list the files of the session's working directory")]
+    Files(#[source] OutputError),
     /// The file holds no session that can go on here.
     #[error("cannot go on with the session in {path:?}: {why}")]
     Refused {
@@ -145,10 +160,11 @@ pub enum SessionError {
 impl Session {
     /// Ends the worker; the session rests as it was after its last whole turn.
     async fn rest(&mut self) {
-        if let Some(mut line) = self.line.take() {
+        if let Some(line) = &mut self.line {
             line.worker.kill();
             line.worker.exited().await;
         }
+        self.line = None;
         self.at = At::Rest;
         self.files_open = 0;
     }
@@ -173,8 +189,8 @@ impl Session {
             None => return Ok(()),
         };
         match kept.unwrap_or_else(|_| Err("it takes too long to keep the session's state".to_owned())) {
-            Ok(Answer::Kept { files_open }) => {
-                self.files_open = files_open;
+            Ok(Answer::Kept { files_open, memory_bytes }) => {
+                (self.files_open, self.memory_bytes) = (files_open, memory_bytes);
                 self.at = At::Rest;
                 Ok(())
             }
@@ -238,10 +254,22 @@ impl Session {
         self.interrupts.interrupter()
     }
 
+    /// How many turns there were, also those that were undone.
+    #[must_use]
+    pub fn turns(&self) -> u64 {
+        self.turns
+    }
+
+    /// How much memory the guest has after its last turn, in bytes; one that rests has it when it is woken.
+    #[must_use]
+    pub fn memory_bytes(&self) -> u64 {
+        self.memory_bytes
+    }
+
     /// Whether a worker holds the session; without one it takes no processor time, and its memory can be swapped out.
     #[must_use]
     pub fn is_awake(&self) -> bool {
-        self.line.is_some()
+        self.line.is_some() && self.at != At::Turn
     }
 
     /// Ends the session.

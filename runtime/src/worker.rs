@@ -6,7 +6,6 @@
 
 mod compile;
 mod disk;
-mod file_id;
 mod fuel;
 mod guest;
 mod image_memory;

@@ -13,6 +13,10 @@ mod kept;
 mod kit;
 #[path = "sandbox/outcomes.rs"]
 mod outcomes;
+#[path = "sandbox/session_kit.rs"]
+mod session_kit;
+#[path = "sandbox/session_states.rs"]
+mod session_states;
 #[path = "sandbox/sessions.rs"]
 mod sessions;
 #[path = "sandbox/streams.rs"]
@@ -53,8 +57,16 @@ fn main() -> ExitCode {
     run(chosen)
 }
 
-const TABLES: &[&[kit::Test]] =
-    &[outcomes::TESTS, endings::TESTS, streams::TESTS, kept::TESTS, components::TESTS, waiting::TESTS, sessions::TESTS];
+const TABLES: &[&[kit::Test]] = &[
+    outcomes::TESTS,
+    endings::TESTS,
+    streams::TESTS,
+    kept::TESTS,
+    components::TESTS,
+    waiting::TESTS,
+    sessions::TESTS,
+    session_states::TESTS,
+];
 
 fn run<'a>(chosen: impl Iterator<Item = &'a kit::Test>) -> ExitCode {
     let mut failed = Vec::new();

@@ -3,6 +3,7 @@ use crate::job::InputFile;
 use crate::workspace::Scratch;
 use std::fs::{self, File, Permissions};
 use std::os::unix::fs::{FileExt, PermissionsExt, symlink};
+use std::path::Path;
 
 const DISK_BYTES: u64 = 1 << 20;
 

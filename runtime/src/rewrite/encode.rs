@@ -10,7 +10,7 @@ use wasm_encoder::{
     GlobalType, ImportSection, Instruction, Module, SectionId, TypeSection, ValType,
 };
 use wasmparser::{
-    CodeSectionReader, CustomSectionReader, Data, DataKind, ExportSectionReader, FunctionBody, GlobalSectionReader,
+    CodeSectionReader, CustomSectionReader, DataSectionReader, ExportSectionReader, FunctionBody, GlobalSectionReader,
     ImportSectionReader, Operator, Parser, Payload, TypeSectionReader,
 };
 
@@ -229,11 +229,24 @@ impl Reencode for Encoder<'_> {
         utils::instruction(self, operator)
     }
 
-    fn parse_data(&mut self, data: &mut DataSection, datum: Data<'_>) -> Result<(), Error<RewriteError>> {
-        match datum.kind {
-            DataKind::Active { memory_index, .. } => data.active(memory_index, &ConstExpr::i32_const(0), []),
-            DataKind::Passive => data.passive([]),
-        };
+    fn data_index(&mut self, _segment: u32) -> Result<u32, Error<RewriteError>> {
+        Ok(0)
+    }
+
+    fn data_count(&mut self, count: u32) -> Result<u32, Error<RewriteError>> {
+        Ok(count.min(1))
+    }
+
+    /// One empty segment stands for all: by the time an instruction can name one, an active one is as empty as what is left
+    /// of the passive ones. Each that is counted would cost every instance a call.
+    fn parse_data_section(
+        &mut self,
+        data: &mut DataSection,
+        section: DataSectionReader<'_>,
+    ) -> Result<(), Error<RewriteError>> {
+        if section.count() > 0 {
+            data.passive([]);
+        }
         Ok(())
     }
 }

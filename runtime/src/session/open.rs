@@ -81,6 +81,7 @@ impl Session {
             turns: 0,
             at: At::Rest,
             files_open: 0,
+            memory_bytes: 0,
         })
     }
 
@@ -92,6 +93,7 @@ impl Session {
 
     /// Gives the session a worker, which runs `boot` first.
     pub(super) async fn launch(&mut self, boot: Vec<String>) -> Result<(), SessionError> {
+        self.unpark().await?;
         match self.try_launch(&boot).await? {
             Opened::Yes => return Ok(()),
             Opened::Gone(why) => return Err(SessionError::Worker(why)),
@@ -135,12 +137,12 @@ impl Session {
         }
         let opened = tokio::time::timeout(OPEN_TIME_MAX, answer(&mut line)).await;
         let opened = opened.unwrap_or_else(|_| Err(format!("it is not ready after {} s", OPEN_TIME_MAX.as_secs())));
-        if let Ok(Answer::Kept { files_open }) = opened {
+        if let Ok(Answer::Kept { files_open, memory_bytes }) = opened {
             let code = load_spec(&self.prepared);
             line.note_loaded(code.code.clone());
             self.runtime.pool().started(code);
             self.line = Some(line);
-            (self.at, self.files_open) = (At::Rest, files_open);
+            (self.at, self.files_open, self.memory_bytes) = (At::Rest, files_open, memory_bytes);
             return Ok(Opened::Yes);
         }
         line.worker.kill();
@@ -154,10 +156,10 @@ impl Session {
 
     fn open_spec(&self, boot: &[String]) -> Result<OpenSpec, SessionError> {
         let mut run = run_spec(&self.prepared, &self.request, &self.workspace);
-        run.image = Some(self.image.path());
-        let Some((top, _)) = self.layers.split_last() else {
+        let (Some(image), Some(top)) = (self.image.path(), self.layers.last()) else {
             return Err(SessionError::Worker("it has no state".to_owned()));
         };
+        run.image = Some(image);
         let layers = self.layers.iter().filter(|layer| layer.is_written()).map(|layer| layer.path.clone()).collect();
         Ok(OpenSpec {
             run,

@@ -3,7 +3,6 @@
 
 use super::open::{SESSION_FORMAT, saved_as};
 use super::{Image, Layer, Session, SessionError};
-use crate::cache::path_in_process;
 use crate::digest::Digest;
 use crate::image::{ImageFile, SavedSession};
 use crate::job::RunRequest;
@@ -11,7 +10,6 @@ use crate::prepare::Prepared;
 use crate::protocol::{SaveSpec, Spec};
 use crate::runtime::Runtime;
 use std::ffi::OsString;
-use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -23,25 +21,11 @@ impl Session {
     /// [`SessionError::FilesOpen`] while the guest holds files open; else why the file cannot be written.
     pub async fn save(&mut self, path: &Path) -> Result<(), SessionError> {
         self.without_files().await?;
-        let fail = |source| SessionError::File { path: path.to_owned(), source };
-        let whole = std::path::absolute(path).map_err(fail)?;
-        let aside = Aside::beside(&whole).map_err(fail)?;
+        let fail = unusable(path);
+        let whole = std::path::absolute(path).map_err(&fail)?;
+        let aside = Aside::beside(&whole).map_err(&fail)?;
         self.order(&Spec::Save(SaveSpec { output: aside.0.clone() })).await?;
         std::fs::rename(&aside.0, &whole).map_err(fail)
-    }
-
-    /// Saves the session and ends its worker. The next turn goes on from the file, which must stay as it is until then.
-    ///
-    /// # Errors
-    /// As for [`save`](Self::save); the session stays awake then.
-    pub async fn park(&mut self, path: &Path) -> Result<(), SessionError> {
-        self.save(path).await?;
-        let file = File::open(path).map_err(|source| SessionError::File { path: path.to_owned(), source })?;
-        let layer = Layer::new()?;
-        self.rest().await;
-        self.image = Image::Saved(Arc::new(file));
-        self.layers = vec![layer];
-        Ok(())
     }
 }
 
@@ -70,8 +54,17 @@ impl Drop for Aside {
     }
 }
 
+/// What a saved session goes on as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Continuation {
+    /// Itself: nothing of it changes, the state of its random generators among it.
+    Same,
+    /// One of perhaps several that go on from one state: its random generators are seeded anew.
+    Twin,
+}
+
 impl Runtime {
-    /// Goes on with a saved session, in an empty working directory with the request's files. Its random generators are seeded anew.
+    /// Goes on with a saved session, in an empty working directory with the request's files.
     ///
     /// # Errors
     /// [`SessionError::Refused`] for a file that is damaged or of another interpreter or version; else why it cannot be
@@ -81,42 +74,53 @@ impl Runtime {
         path: &Path,
         prepared: &Prepared,
         request: RunRequest,
+        continuation: Continuation,
     ) -> Result<Session, SessionError> {
-        let expected = saved_as(prepared)?;
-        let place = path.to_owned();
-        let opened = tokio::task::spawn_blocking(move || open_saved(&place, &expected)).await;
-        let opened = opened.map_err(io::Error::other);
-        let file = opened.map_err(|source| SessionError::File { path: path.to_owned(), source })??;
-        let image = Image::Saved(Arc::new(file));
+        let image = Image::Saved(Arc::new(open_saved(path, path, prepared).await?.file));
         let (workspace, request) = self.place(prepared, request).await.map_err(SessionError::Start)?;
         let mut session = Session::new(self, prepared, request, workspace, image, vec![Layer::new()?])?;
-        session.launch(vec![super::fork::REFRESH.to_owned()]).await?;
+        let boot = match continuation {
+            Continuation::Same => Vec::new(),
+            Continuation::Twin => vec![super::fork::REFRESH.to_owned()],
+        };
+        session.launch(boot).await?;
         Ok(session)
     }
 }
 
-fn open_saved(path: &Path, expected: &SavedSession) -> Result<File, SessionError> {
-    let fail = |source| SessionError::File { path: path.to_owned(), source };
-    let refuse = |why: String| SessionError::Refused { path: path.to_owned(), why };
-    let file = File::open(path).map_err(fail)?;
-    // The name may come to stand for another file.
-    let image = match ImageFile::open(&path_in_process(&file)) {
+/// Opens a saved state, by a path that may differ from what it is called by in errors. It is whole and goes on under what
+/// was prepared.
+pub(super) async fn open_saved(at: &Path, name: &Path, prepared: &Prepared) -> Result<ImageFile, SessionError> {
+    let (expected, at, named) = (saved_as(prepared)?, at.to_owned(), name.to_owned());
+    let opened = tokio::task::spawn_blocking(move || open_checked(&at, &named, &expected)).await;
+    opened.unwrap_or_else(|error| Err(unusable(name)(io::Error::other(error))))
+}
+
+/// A file of a saved state cannot be used.
+pub(super) fn unusable(path: &Path) -> impl Fn(io::Error) -> SessionError {
+    move |source| SessionError::File { path: path.to_owned(), source }
+}
+
+fn open_checked(at: &Path, name: &Path, expected: &SavedSession) -> Result<ImageFile, SessionError> {
+    let fail = unusable(name);
+    let refuse = |why: String| SessionError::Refused { path: name.to_owned(), why };
+    let image = match ImageFile::open(at) {
         Ok(image) => image,
         Err(error) if error.kind() == io::ErrorKind::InvalidData => return Err(refuse(error.to_string())),
         Err(error) => return Err(fail(error)),
     };
-    let Some(saved) = image.tail.session else {
+    let Some(saved) = &image.tail.session else {
         return Err(refuse("it is a memory image and no session".to_owned()));
     };
     if image.tail.pages.is_some() {
         return Err(refuse("it holds only a part of a session".to_owned()));
     }
-    check(&saved, expected).map_err(refuse)?;
-    let (memory, _) = Digest::of_reader(image.file.take(image.tail.memory_bytes)).map_err(fail)?;
+    check(saved, expected).map_err(refuse)?;
+    let (memory, _) = Digest::of_reader((&image.file).take(image.tail.memory_bytes)).map_err(fail)?;
     if memory != saved.memory {
         return Err(refuse("it is damaged: its memory is not what was saved".to_owned()));
     }
-    Ok(file)
+    Ok(image)
 }
 
 /// Whether a session goes on here; else what does not fit.

@@ -6,6 +6,8 @@ use crate::outcome::Outcome;
 use crate::protocol::{Answer, Spec, TurnSpec, Turned, decode, tag};
 use crate::run::{OutputStream, RunStdin, open_stdin};
 use bytes::Bytes;
+use std::sync::Weak;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -20,13 +22,18 @@ pub struct Turn<'a> {
     session: &'a mut Session,
     /// What `input()` reads; dropping it is the end of input.
     pub stdin: Option<RunStdin>,
+    /// How much went into `stdin`, as long as it is open.
+    sent: Weak<AtomicU64>,
     over: watch::Sender<bool>,
     number: u64,
     started: Instant,
     wall: Duration,
     /// When the worker is killed, once the turn was interrupted.
     patience: Option<Instant>,
-    ended: bool,
+    /// How it ended, once it has.
+    report: Option<TurnReport>,
+    /// Whether that was told.
+    told: bool,
 }
 
 /// What happens in a turn, in order.
@@ -39,6 +46,10 @@ pub enum TurnEvent {
         /// What; never empty.
         bytes: Bytes,
     },
+    /// The guest waits for input, has read all that was written to [`Turn::stdin`], and may get more. That is said once:
+    /// it holds until more is written, stdin is closed, or the turn is over, also if the guest comes to wait otherwise
+    /// meanwhile. Who only looks whether there is input waits as well, for however short a time.
+    InputWanted,
     /// The turn is over; nothing follows.
     Ended(TurnReport),
 }
@@ -69,7 +80,7 @@ enum Word {
 }
 
 impl Session {
-    /// Has the guest run this text; a session that rests is woken.
+    /// Has the guest run this text. That can be done at any time: a session that rests is woken.
     ///
     /// # Errors
     /// A [`SessionError`]; the turn has not begun then.
@@ -91,14 +102,26 @@ impl Session {
         };
         self.turns = number;
         let started = Instant::now();
-        Ok(Turn { session: self, stdin: Some(stdin), over, number, started, wall, patience: None, ended: false })
+        let sent = stdin.sent();
+        Ok(Turn {
+            session: self,
+            stdin: Some(stdin),
+            sent,
+            over,
+            number,
+            started,
+            wall,
+            patience: None,
+            report: None,
+            told: false,
+        })
     }
 }
 
 impl Turn<'_> {
     /// The next event; after [`TurnEvent::Ended`] it never returns. Dropping the future loses nothing.
     pub async fn next(&mut self) -> TurnEvent {
-        while !self.ended {
+        while self.report.is_none() {
             let report = match self.word().await {
                 Word::Frame(tag::STDOUT, bytes) if !bytes.is_empty() => {
                     return TurnEvent::Output { stream: OutputStream::Stdout, bytes };
@@ -111,18 +134,32 @@ impl Turn<'_> {
                     Ok(Answer::Failed(why)) => self.undone(Outcome::Lost(why)),
                     Ok(_) | Err(_) => self.undone(Outcome::Lost("the worker gave an answer that is none".to_owned())),
                 },
+                Word::Frame(tag::INPUT_WANTED, received) if self.has_read_all(&received) => {
+                    return TurnEvent::InputWanted;
+                }
                 Word::Frame(..) => continue,
                 Word::End(outcome) => self.undone(outcome),
             };
+            self.report = Some(report);
             self.end();
-            if report.undone {
-                self.session.rest().await;
-            } else {
-                self.session.at = At::Keeping;
-            }
-            return TurnEvent::Ended(report);
         }
-        std::future::pending().await
+        self.last().await
+    }
+
+    /// The end, told once. Whoever drops the future may ask again.
+    async fn last(&mut self) -> TurnEvent {
+        match &self.report {
+            Some(report) if !self.told => {
+                if report.undone {
+                    self.session.rest().await;
+                } else {
+                    self.session.at = At::Keeping;
+                }
+                self.told = true;
+                TurnEvent::Ended(report.clone())
+            }
+            _ => std::future::pending().await,
+        }
     }
 
     async fn word(&mut self) -> Word {
@@ -153,8 +190,17 @@ impl Turn<'_> {
         }
     }
 
-    fn turned(&self, turned: Turned) -> TurnReport {
-        let Turned { report, returned, quit } = turned;
+    /// Whether nothing is on its way to a guest that has received so much.
+    fn has_read_all(&self, received: &[u8]) -> bool {
+        let sent = self.sent.upgrade().map(|sent| sent.load(Ordering::Relaxed).to_le_bytes());
+        sent.is_some_and(|sent| sent == received)
+    }
+
+    fn turned(&mut self, turned: Turned) -> TurnReport {
+        let Turned { report, returned, quit, memory_bytes } = turned;
+        if returned {
+            self.session.memory_bytes = memory_bytes;
+        }
         TurnReport {
             outcome: report.outcome,
             quit,
@@ -176,7 +222,6 @@ impl Turn<'_> {
 
     /// Nobody interrupts the turn any more or reads its stdin.
     fn end(&mut self) {
-        self.ended = true;
         self.session.interrupts.end();
         self.stdin = None;
         self.over.send_replace(true);
@@ -185,7 +230,7 @@ impl Turn<'_> {
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
-        if !self.ended {
+        if self.report.is_none() {
             self.end();
             if let Some(line) = &self.session.line {
                 line.worker.kill();

@@ -2,8 +2,8 @@
 //! image's until the guest writes to it, and then its own.
 #![expect(unsafe_code, reason = "wasmtime takes the memory of an instance as a raw range that we map and unmap")]
 
-use super::file_id::FileId;
 use super::spare_memory::{Spare, SparePlace};
+use crate::file_state::FileState;
 use crate::image::{ImageFile, PAGE};
 use rustix::mm::{MapFlags, MprotectFlags, ProtFlags, mmap, mmap_anonymous, mprotect, munmap};
 use std::ffi::c_void;
@@ -80,7 +80,7 @@ unsafe impl MemoryCreator for ImageMemories {
 impl ImageMemories {
     /// The memory of the guest before, if that started from this image, or a new one.
     fn again(&self, image: ImageFile, room: Room) -> io::Result<ImageMemory> {
-        let id = FileId::of(&image.file.metadata()?);
+        let id = FileState::by_modification(&image.file.metadata()?);
         let (reservation, len, guests) = match self.spare.take(id) {
             Some(spare) => (spare.reservation, spare.len, spare.guests),
             None => {
@@ -153,7 +153,7 @@ struct ImageMemory {
 struct Back {
     place: Arc<SparePlace>,
     image: ImageFile,
-    id: FileId,
+    id: FileState,
     guests: u32,
 }
 

@@ -1,17 +1,15 @@
 //! The code a worker has loaded: linked, so that a run only makes a store and an instance. What is kept holds nothing of
 //! any run. A file is known by its inode and times and not by its name, under which other bytes may come to lie.
 
-use super::file_id::FileId;
 use super::guest::{failed, unusable};
 use super::interpreter::Interpreter;
 use super::load;
 use super::preview1::{self, ModuleGuest};
 use super::preview2::{self, ComponentGuest};
 use crate::engine;
+use crate::file_state::FileState;
 use crate::protocol::{Answer, CodeKind, LoadSpec, Purpose};
 use std::collections::VecDeque;
-use std::fs::Metadata;
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
 use wasmtime::{Engine, InstancePre};
@@ -25,7 +23,7 @@ const LOADED_MAX: usize = 4;
 #[derive(Default)]
 pub(super) struct Loaded {
     engine: Option<Engine>,
-    programs: VecDeque<(FileId, Program)>,
+    programs: VecDeque<(FileState, Program)>,
 }
 
 /// One program, linked with what it may import.
@@ -36,32 +34,12 @@ pub(super) enum Program {
     Interpreter(Arc<Interpreter>),
 }
 
-/// What tells a file from all others, and from itself with other content.
-#[derive(PartialEq, Eq)]
-struct FileId {
-    device: u64,
-    inode: u64,
-    len: u64,
-    modified: (i64, i64),
-}
-
-impl FileId {
-    fn of(metadata: &Metadata) -> Self {
-        Self {
-            device: metadata.dev(),
-            inode: metadata.ino(),
-            len: metadata.len(),
-            modified: (metadata.mtime(), metadata.mtime_nsec()),
-        }
-    }
-}
-
 impl Loaded {
     /// The program, loaded now if it is not yet.
     pub(super) fn program(&mut self, spec: &LoadSpec) -> Result<Program, Answer> {
         let metadata = std::fs::metadata(&spec.code).map_err(|error| unusable(error.into()))?;
-        let id = FileId::of(&metadata);
-        let known = self.programs.iter().position(|(known, _)| *known == id);
+        let state = FileState::by_modification(&metadata);
+        let known = self.programs.iter().position(|(known, _)| *known == state);
         let program = match known.and_then(|at| self.programs.remove(at)) {
             Some((_, program)) => program,
             None => self.load(spec)?,
@@ -69,7 +47,7 @@ impl Loaded {
         if self.programs.len() == LOADED_MAX {
             self.programs.pop_front();
         }
-        self.programs.push_back((id, program.clone()));
+        self.programs.push_back((state, program.clone()));
         Ok(program)
     }
 

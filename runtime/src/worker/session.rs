@@ -49,8 +49,7 @@ impl Session {
         let tails: Vec<ImageTail> = layers.iter().map(|layer| layer.tail.clone()).collect();
         let meter = meter(&spec.run, parent_gone)?;
         let interrupts = Interrupts::listen(&spec.interrupts, spec.turns).map_err(failed)?;
-        let input = TurnInput::default();
-        input.switch(inbox.clone());
+        let input = TurnInput::new(inbox.clone(), outbox);
         let wasi = guest::wasi(&spec.run, &meter, input.clone(), outbox)?.build_p1();
         let mut guest = interpreter::with_wasi(&spec.run, &meter, wasi);
         guest.interrupts = Some(interrupts.clone());
@@ -85,7 +84,7 @@ impl Session {
         let wall_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
         let Script { store, instance } = &mut self.script;
         let fuel_used = fuel::settle(store, *instance, result.as_ref(), &self.meter).map_err(failed)?;
-        let memory_peak_bytes = self.script.store.data().memory.peak();
+        let memory_peak_bytes = store.data().memory.peak();
         let (mut returned, mut quit) = (false, false);
         let outcome = match (self.meter.hit(), result) {
             (Some(hit), _) => Outcome::Limit(hit),
@@ -98,15 +97,18 @@ impl Session {
             }
             (None, Some(Err(error))) => guest::outcome(&error, spec.limits.fuel),
         };
-        Ok(Turned { report: Report { outcome, fuel_used, wall_ms, memory_peak_bytes }, returned, quit })
+        let memory_bytes = memory.data_size(&*store) as u64;
+        let report = Report { outcome, fuel_used, wall_ms, memory_peak_bytes };
+        Ok(Turned { report, returned, quit, memory_bytes })
     }
 
     /// Keeps the state the last turn has left.
     pub(super) fn keep(&mut self) -> Result<Answer, Answer> {
         let tail = self.script.tail().map_err(failed)?;
+        let memory_bytes = tail.memory_bytes;
         let memory = self.script.memory_mut().map_err(failed)?;
         self.state.keep(memory, tail).map_err(|error| failed(format!("cannot keep the session's state: {error}")))?;
-        Ok(Answer::Kept { files_open: self.meter.files_open() })
+        Ok(self.kept(memory_bytes))
     }
 
     /// Goes on in a new layer; the one so far is not written to any more.
@@ -118,6 +120,7 @@ impl Session {
     /// Writes the whole state to a file.
     pub(super) fn save(&mut self, spec: &SaveSpec) -> Result<Answer, Answer> {
         let mut tail = self.script.tail().map_err(failed)?;
+        let memory_bytes = tail.memory_bytes;
         let memory = self.script.memory().map_err(failed)?;
         tail.session = Some(SavedSession { memory: Digest::of(memory), ..self.saved.clone() });
         let write = || {
@@ -126,6 +129,10 @@ impl Session {
             file.sync_all()
         };
         write().map_err(|error| failed(format!("cannot write {}: {error}", spec.output.display())))?;
-        Ok(Answer::Kept { files_open: self.meter.files_open() })
+        Ok(self.kept(memory_bytes))
+    }
+
+    fn kept(&self, memory_bytes: u64) -> Answer {
+        Answer::Kept { files_open: self.meter.files_open(), memory_bytes }
     }
 }

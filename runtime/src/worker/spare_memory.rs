@@ -3,9 +3,9 @@
 //! fault for each page that every run writes to, and most of a small script's time was that.
 #![expect(unsafe_code, reason = "nobody but us knows of the memory between two guests")]
 
-use super::file_id::FileId;
 use super::image_memory::Reservation;
 use super::pages::{rows, written_pages};
+use crate::file_state::FileState;
 use crate::image::{ImageFile, PAGE};
 use rustix::mm::{MapFlags, ProtFlags, mmap_anonymous};
 use std::io;
@@ -33,7 +33,7 @@ pub(super) struct Spare {
     /// Accessible bytes.
     pub(super) len: usize,
     pub(super) image: ImageFile,
-    pub(super) id: FileId,
+    pub(super) id: FileState,
     /// How many guests have had it.
     pub(super) guests: u32,
     /// Whether it is as its image.
@@ -51,7 +51,7 @@ impl SparePlace {
     }
 
     /// A memory that is as this image.
-    pub(super) fn take(&self, id: FileId) -> Option<Spare> {
+    pub(super) fn take(&self, id: FileState) -> Option<Spare> {
         self.tidy();
         self.lock().take_if(|spare| spare.tidy && spare.id == id)
     }

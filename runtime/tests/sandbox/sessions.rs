@@ -1,124 +1,24 @@
-//! Sessions of the pinned interpreter: what lasts from turn to turn, what a turn cannot break, and where a state may go on.
-//! Python and what is compiled of it come from the cache all Python tests share; see `python.rs` beside this directory.
+//! A session from turn to turn: what lasts, and what a turn cannot break.
 
-use crate::kit::{Test, block_on, config, request};
+use crate::kit::{Test, block_on};
+use crate::session_kit::{Bench, collect, out, turn, turn_limits, turn_with};
 use bytes::Bytes;
-use potluck_runtime::{
-    BuiltIn, GuestPath, ImageChoice, LimitKind, Limits, Outcome, OutputStream, Prepared, Program, RunRequest, Runtime,
-    RuntimeConfig, Session, SessionError, SilentWatch, TurnEvent, TurnLimits, TurnReport,
-};
-use std::path::{Path, PathBuf};
+use potluck_runtime::{LimitKind, Outcome, Session, TurnEvent, TurnLimits};
 use std::time::Duration;
 
 pub(crate) const TESTS: &[Test] = &[
     ("session_keeps_variables_and_shows_the_last_expression", variables),
     ("session_survives_a_traceback", traceback),
     ("session_turn_reads_its_own_stdin", stdin),
+    ("session_says_how_many_turns_it_had_and_what_memory_it_has", facts),
+    ("session_turn_says_when_it_waits_for_input", input_wanted),
     ("session_turn_that_passes_a_limit_is_undone", limits),
     ("session_turn_is_interrupted_and_the_session_goes_on", interrupt),
     ("session_can_be_interrupted_at_any_moment", any_moment),
     ("session_turn_that_heeds_no_interrupt_is_undone", unheeded),
     ("session_turn_that_is_dropped_is_undone", dropped),
     ("session_ends_when_its_turn_says_so", quit),
-    ("session_fork_is_independent_both_ways", fork),
-    ("session_can_be_forked_more_often_than_it_has_layers", forks),
-    ("session_goes_on_from_a_file", save),
-    ("session_parked_goes_on_with_the_next_turn", park),
-    ("session_in_a_file_that_does_not_fit_is_refused", refusals),
-    ("session_with_open_files_is_not_saved", open_files),
 ];
-
-struct Bench {
-    runtime: Runtime,
-    prepared: Prepared,
-    home: tempfile::TempDir,
-}
-
-fn lasting_cache() -> PathBuf {
-    let beside = Path::new(env!("CARGO_TARGET_TMPDIR")).join("../test-data/shared-cache");
-    std::env::var_os("POTLUCK_TEST_HOME").map_or(beside, PathBuf::from)
-}
-
-impl Bench {
-    async fn open(image: &str) -> Self {
-        let home = tempfile::tempdir().unwrap();
-        let cache_dir = lasting_cache();
-        std::fs::create_dir_all(&cache_dir).unwrap();
-        let runtime =
-            Runtime::open(RuntimeConfig { cache_dir, cache_bytes_max: 8 << 30, ..config(home.path()) }).unwrap();
-        if !runtime.environments().missing("python").unwrap().is_empty() {
-            let wheel = std::env::var_os("POTLUCK_TEST_WHEEL").expect("this test needs POTLUCK_TEST_WHEEL");
-            runtime.environments().add_wheel("python", Path::new(&wheel), &SilentWatch).await.unwrap();
-        }
-        let image = match BuiltIn::named(image) {
-            Some(image) => ImageChoice::Recipe(image.recipe()),
-            None => ImageChoice::None,
-        };
-        let entry = GuestPath::parse("main.py").unwrap();
-        let program = Program::Script { environment: "python".to_owned(), entry, image };
-        let prepared = runtime.prepare(&program, &SilentWatch).await.unwrap_or_else(|error| panic!("{error}"));
-        Self { runtime, prepared, home }
-    }
-
-    fn request(&self) -> RunRequest {
-        request(self.prepared.program().clone())
-    }
-
-    async fn session(&self) -> Session {
-        self.runtime.open_session(&self.prepared, self.request()).await.unwrap_or_else(|error| panic!("{error:?}"))
-    }
-
-    async fn restored(&self, path: &Path) -> Result<Session, SessionError> {
-        self.runtime.restore_session(path, &self.prepared, self.request()).await
-    }
-}
-
-struct Said {
-    report: TurnReport,
-    out: String,
-    err: String,
-}
-
-fn turn_limits() -> TurnLimits {
-    TurnLimits { wall_ms: 60_000, ..TurnLimits::from(&Limits::default()) }
-}
-
-/// Runs a turn to its end without input.
-async fn turn(session: &mut Session, source: &str) -> Said {
-    turn_with(session, source, b"", turn_limits()).await
-}
-
-async fn turn_with(session: &mut Session, source: &str, stdin: &'static [u8], limits: TurnLimits) -> Said {
-    let mut turn = session.turn(source, limits).await.unwrap_or_else(|error| panic!("{error:?}"));
-    let mut pipe = turn.stdin.take().unwrap();
-    pipe.write(Bytes::from_static(stdin)).await.unwrap();
-    pipe.close().await;
-    collect(&mut turn).await
-}
-
-async fn collect(turn: &mut potluck_runtime::Turn<'_>) -> Said {
-    let (mut out, mut err) = (Vec::new(), Vec::new());
-    let work = async {
-        loop {
-            match turn.next().await {
-                TurnEvent::Output { stream: OutputStream::Stdout, bytes } => out.extend_from_slice(&bytes),
-                TurnEvent::Output { stream: OutputStream::Stderr, bytes } => err.extend_from_slice(&bytes),
-                TurnEvent::Ended(report) => return report,
-            }
-        }
-    };
-    let report = tokio::time::timeout(Duration::from_secs(120), work).await.expect("the turn ends");
-    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-    Said { report, out: text(out), err: text(err) }
-}
-
-/// What a turn prints that ends well.
-async fn out(session: &mut Session, source: &str) -> String {
-    let said = turn(session, source).await;
-    assert_eq!((said.report.outcome, said.err.as_str()), (Outcome::Exited(0), ""), "{source}: {}", said.out);
-    assert!(!said.report.undone);
-    said.out
-}
 
 fn variables() {
     block_on(async {
@@ -164,6 +64,90 @@ fn stdin() {
         let said = turn(&mut session, "input()").await;
         assert!(said.err.contains("EOFError"), "{}", said.err);
         assert_eq!(turn_with(&mut session, "input()", b"four\n", turn_limits()).await.out, "'four'\n");
+    });
+}
+
+/// What happens in a turn whose stdin holds `first` at once, and one of `answers` more each time it waits for input; then
+/// its stdin is closed.
+async fn conversation(
+    session: &mut Session,
+    source: &str,
+    first: &'static str,
+    answers: &[&'static str],
+) -> Vec<String> {
+    let mut turn = session.turn(source, turn_limits()).await.unwrap();
+    let mut stdin = turn.stdin.take();
+    stdin.as_mut().unwrap().write(Bytes::from_static(first.as_bytes())).await.unwrap();
+    let mut answers = answers.iter();
+    let mut events: Vec<String> = Vec::new();
+    let mut is_output = false;
+    loop {
+        let event = tokio::time::timeout(Duration::from_secs(120), turn.next()).await.expect("something happens");
+        let was_output = std::mem::replace(&mut is_output, matches!(event, TurnEvent::Output { .. }));
+        match event {
+            TurnEvent::Output { bytes, .. } if was_output => {
+                events.last_mut().unwrap().push_str(std::str::from_utf8(&bytes).unwrap());
+            }
+            TurnEvent::Output { bytes, .. } => events.push(String::from_utf8(bytes.to_vec()).unwrap()),
+            TurnEvent::InputWanted => {
+                events.push("wanted".to_owned());
+                match answers.next() {
+                    Some(answer) => stdin.as_mut().unwrap().write(Bytes::from_static(answer.as_bytes())).await.unwrap(),
+                    None => drop(stdin.take()),
+                }
+            }
+            TurnEvent::Ended(_) => return events,
+        }
+    }
+}
+
+fn input_wanted() {
+    block_on(async {
+        let bench = Bench::open("interpreter").await;
+        let mut session = bench.session().await;
+        let both = "print(input('1? '), input('2? '))";
+        let asked = conversation(&mut session, both, "", &["x\n", "y\n"]).await;
+        assert_eq!(asked, ["1? ", "wanted", "2? ", "wanted", "x y\n"]);
+        assert_eq!(conversation(&mut session, both, "", &["x\ny\n"]).await, ["1? ", "wanted", "2? x y\n"]);
+        // A part of a line is no answer.
+        assert_eq!(conversation(&mut session, "input()", "", &["x", "y\n"]).await, ["wanted", "wanted", "'xy'\n"]);
+        let until_end = "import sys\nprint(input('? '))\nsys.stdin.read()";
+        assert_eq!(conversation(&mut session, until_end, "x\n", &[]).await, ["? x\n", "wanted", "''\n"]);
+        // Who looks time and again says it once.
+        let looks = "import select\nfor _ in range(3): print(len(select.select([0], [], [], 0.01)[0]))";
+        let looked: Vec<String> = conversation(&mut session, looks, "x\n", &[]).await;
+        assert_eq!(looked, ["1\n1\n1\n"]);
+        let looked = conversation(&mut session, looks, "", &["x\n"]).await;
+        assert_eq!(looked.iter().filter(|event| *event == "wanted").count(), 1, "{looked:?}");
+        // What was sent is on its way, and so is the end.
+        for _ in 0..50 {
+            assert_eq!(conversation(&mut session, both, "x\ny\n", &[]).await, ["1? 2? x y\n"]);
+            let mut turn = session.turn("try: input()\nexcept EOFError: print('end')", turn_limits()).await.unwrap();
+            turn.stdin = None;
+            let TurnEvent::Output { .. } = turn.next().await else { panic!("it prints first") };
+            let TurnEvent::Ended(_) = turn.next().await else { panic!("it ends then") };
+        }
+    });
+}
+
+fn facts() {
+    block_on(async {
+        let bench = Bench::open("interpreter").await;
+        let mut session = bench.session().await;
+        let fresh = session.memory_bytes();
+        assert!(session.turns() == 0 && fresh > 1 << 20 && session.is_awake());
+        out(&mut session, "x = bytearray(50_000_000)").await;
+        let grown = session.memory_bytes();
+        assert!((50_000_000..fresh + 60_000_000).contains(&grown), "{fresh} {grown}");
+        let mut undone = session.turn("y = bytearray(90_000_000)\nprint('go')\ninput()", turn_limits()).await.unwrap();
+        let TurnEvent::Output { .. } = undone.next().await else { panic!("it says it began") };
+        drop(undone);
+        assert!(!session.is_awake());
+        assert_eq!((session.turns(), session.memory_bytes()), (2, grown), "nothing of that turn is left");
+        session.park(&bench.home.path().join("parked.session")).await.unwrap();
+        assert_eq!(session.memory_bytes(), grown, "it has that when it is woken");
+        let twin = session.fork().await.unwrap();
+        assert_eq!((twin.turns(), twin.memory_bytes()), (0, session.memory_bytes()));
     });
 }
 
@@ -313,129 +297,5 @@ fn quit() {
         session.close().await;
         let left = std::fs::read_dir(bench.home.path().join("scratch")).unwrap().flatten();
         assert_eq!(left.filter(|entry| entry.path().is_dir()).count(), 0, "its directories go with it");
-    });
-}
-
-fn fork() {
-    block_on(async {
-        let bench = Bench::open("data").await;
-        let mut session = bench.session().await;
-        out(&mut session, "import pandas as pd, random, numpy as np\nframe = pd.DataFrame({'a': [1, 2]})\nx = 1").await;
-        out(&mut session, "with open('kept.txt', 'w') as file: file.write('old') and None").await;
-        let mut twin = session.fork().await.unwrap_or_else(|error| panic!("{error:?}"));
-        assert_eq!(out(&mut twin, "int(frame.a.sum()), x, open('kept.txt').read()").await, "(3, 1, 'old')\n");
-        out(&mut session, "x = 2\nframe.loc[0, 'a'] = 10\nopen('kept.txt', 'w').write('new') and None").await;
-        assert_eq!(out(&mut twin, "x, int(frame.a.sum()), open('kept.txt').read()").await, "(1, 3, 'old')\n");
-        out(&mut twin, "x = 3").await;
-        assert_eq!(out(&mut session, "x, int(frame.a.sum()), open('kept.txt').read()").await, "(2, 12, 'new')\n");
-        let draw = "random.random(), float(np.random.rand())";
-        assert_ne!(out(&mut session, draw).await, out(&mut twin, draw).await);
-        session.close().await;
-        assert_eq!(out(&mut twin, "x").await, "3\n");
-    });
-}
-
-fn forks() {
-    block_on(async {
-        let bench = Bench::open("interpreter").await;
-        let mut session = bench.session().await;
-        let mut twins = Vec::new();
-        for turn in 0..20 {
-            out(&mut session, &format!("x = {turn}\nold = globals().get('old', []) + [x]")).await;
-            twins.push(session.fork().await.unwrap_or_else(|error| panic!("{turn}: {error:?}")));
-        }
-        for (turn, twin) in twins.iter_mut().enumerate() {
-            assert_eq!(out(twin, "x, old == list(range(x + 1))").await, format!("({turn}, True)\n"));
-        }
-    });
-}
-
-fn save() {
-    block_on(async {
-        let bench = Bench::open("interpreter").await;
-        let mut session = bench.session().await;
-        let file = bench.home.path().join("state.session");
-        out(&mut session, "x = [1] * 3000000\nimport random").await;
-        session.save(&file).await.unwrap();
-        out(&mut session, "x = 2").await;
-        session.close().await;
-        // Another node's runtime, with directories of its own.
-        let other = Bench::open("interpreter").await;
-        let (mut one, mut two) = (other.restored(&file).await.unwrap(), other.restored(&file).await.unwrap());
-        assert_eq!(out(&mut one, "sum(x)").await, "3000000\n");
-        assert_ne!(out(&mut one, "random.random()").await, out(&mut two, "random.random()").await);
-        std::fs::remove_file(&file).unwrap();
-        out(&mut one, "x = 5").await;
-        let said =
-            turn_with(&mut one, "x = 6\nwhile True: pass", b"", TurnLimits { wall_ms: 200, ..turn_limits() }).await;
-        assert!(said.report.undone);
-        assert_eq!(out(&mut one, "x").await, "5\n");
-    });
-}
-
-fn park() {
-    block_on(async {
-        let bench = Bench::open("interpreter").await;
-        let mut session = bench.session().await;
-        let file = bench.home.path().join("parked.session");
-        out(&mut session, "x = 'kept'; open('file.txt', 'w').write('too') and None").await;
-        session.park(&file).await.unwrap();
-        assert!(!session.is_awake());
-        assert_eq!(out(&mut session, "x, open('file.txt').read()").await, "('kept', 'too')\n");
-        assert!(session.is_awake());
-    });
-}
-
-fn refusals() {
-    block_on(async {
-        let bench = Bench::open("interpreter").await;
-        let mut session = bench.session().await;
-        let file = bench.home.path().join("state.session");
-        session.save(&file).await.unwrap();
-        session.close().await;
-        let good = std::fs::read(&file).unwrap();
-        let spoiled = bench.home.path().join("spoiled.session");
-        let refused = async |bytes: &[u8]| {
-            std::fs::write(&spoiled, bytes).unwrap();
-            match bench.restored(&spoiled).await {
-                Err(SessionError::Refused { why, .. }) => why,
-                Err(error) => panic!("{error:?}"),
-                Ok(_) => panic!("it is not refused"),
-            }
-        };
-        for cut in [1, 100, good.len() / 2, good.len()] {
-            refused(&good[..good.len() - cut]).await;
-        }
-        let mut harmed = good.clone();
-        harmed[1 << 20] ^= 1;
-        assert!(refused(&harmed).await.contains("damaged"));
-        // The record lies behind the memory: its numbers and its interpreter.
-        let tail = good.windows(6).rposition(|part| part == b"python").unwrap();
-        let mut other = good.clone();
-        other[tail - 2] = 9;
-        assert!(refused(&other).await.contains("version 9"), "{:?}", &good[tail - 8..]);
-        let mut other = good.clone();
-        other[tail..tail + 6].copy_from_slice(b"cobol!");
-        assert!(refused(&other).await.contains("cobol!"));
-        let mut other = good.clone();
-        other[tail + 20] ^= 1;
-        assert!(refused(&other).await.contains("another interpreter"));
-        refused(b"").await;
-    });
-}
-
-fn open_files() {
-    block_on(async {
-        let bench = Bench::open("interpreter").await;
-        let mut session = bench.session().await;
-        let file = bench.home.path().join("state.session");
-        out(&mut session, "f = open('a.txt', 'w'); x = 1").await;
-        for refused in [session.save(&file).await, session.fork().await.map(drop), session.park(&file).await] {
-            assert!(matches!(refused, Err(SessionError::FilesOpen(1))), "{refused:?}");
-        }
-        assert!(!file.exists());
-        out(&mut session, "f.close()").await;
-        session.save(&file).await.unwrap();
-        assert_eq!(out(&mut session, "x").await, "1\n");
     });
 }
