@@ -25,10 +25,24 @@ mod receiving;
 
 mod network;
 
+pub mod opening;
+
+pub mod sessions;
+
+pub mod found;
+
+mod saved;
+
+mod session_failure;
+
 pub use failure::{FailureKind, SubmitError};
+pub use found::{SessionFound, SessionsFound};
 pub use group::{Joined, PeerFound};
 pub use job::{Job, JobCanceller, JobEvent, JobEvents, JobStdin, StdinClosed};
 pub use network::ClientError;
+pub use opening::{Opening, OpeningEvent, SessionOpening};
+pub use session_failure::SessionFailure;
+pub use sessions::{SessionHandle, SessionTurn, Transfer, TurnEvent};
 pub use submission::{StdinMode, Submission};
 pub use target::{Target, WhichPeer};
 
@@ -37,7 +51,7 @@ use crate::defaults::WORKERS_READY;
 use crate::identity::{Identity, NodeId};
 use crate::paths::Paths;
 use crate::service::embedded::{Embedded, HERE, LocalSources};
-use crate::service::{Jobs, JobsConfig, Policy};
+use crate::service::{Jobs, JobsConfig, Parking, Policy};
 use crate::state::placement::{Candidate, Capacity, Needs, Place, Placement, has_room, place};
 use crate::wire::{Frame, JobId, NodeInfo, Tag};
 use door::{Carrier, Connection, Door};
@@ -149,7 +163,16 @@ impl Client {
         // What is wrong with the job is said before anyone is looked for.
         let mounts_by = if target == Target::Local { MountsBy::Path } else { MountsBy::Content };
         let packed = read(submission, id, mounts_by).await?;
-        match self.route(target, needs).await? {
+        self.submit_packed(target, packed, outputs_dir).await
+    }
+
+    async fn submit_packed(
+        &self,
+        target: Target,
+        packed: Packed,
+        outputs_dir: Option<std::path::PathBuf>,
+    ) -> Result<Job, SubmitError> {
+        match self.route(target, Needs { memory_bytes: packed.job.limits.memory_bytes }).await? {
             Route::Here => self.submit_here(packed, outputs_dir).await,
             Route::There(reached) => self.submit_there(reached, packed, outputs_dir).await,
         }
@@ -235,7 +258,7 @@ impl Client {
         if let Some(embedded) = self.inner.embedded.get() {
             return Ok(embedded.clone());
         }
-        let embedded = Embedded::open(self.jobs_config(HERE, false)?);
+        let embedded = Embedded::open(self.jobs_config(HERE, false, None)?);
         let embedded = embedded.map_err(|source| ClientError::local("cannot set up the service", source))?;
         Ok(self.inner.embedded.get_or_init(|| embedded).clone())
     }
@@ -248,11 +271,17 @@ impl Client {
     pub fn job_service(&self) -> Result<Jobs, ClientError> {
         let node = self.identity()?.id();
         self.runtime_with(WORKERS_READY)?.make_ready();
-        let jobs = Jobs::open(self.jobs_config(node, self.config().images)?);
+        let parking = Parking { dir: self.paths().sessions_dir(), idle: self.config().session_idle };
+        let jobs = Jobs::open(self.jobs_config(node, self.config().images, Some(parking))?);
         jobs.map_err(|source| ClientError::local("cannot set up the service", source))
     }
 
-    fn jobs_config(&self, node: NodeId, makes_images: bool) -> Result<JobsConfig, ClientError> {
+    fn jobs_config(
+        &self,
+        node: NodeId,
+        makes_images: bool,
+        parking: Option<Parking>,
+    ) -> Result<JobsConfig, ClientError> {
         let config = self.config();
         Ok(JobsConfig {
             node,
@@ -260,10 +289,11 @@ impl Client {
             policy: Policy::from(config),
             runtime: self.runtime()?,
             blobs_dir: self.paths().cache_dir.join("blobs"),
-            mounts_dir: self.paths().data_dir.join("mounts"),
+            mounts_dir: self.paths().mounts_dir(),
             blob_bytes_max: config.cache_bytes_max / 2,
             peers: Arc::new(network::ClientPeers::new(self)),
             makes_images,
+            parking,
         })
     }
 

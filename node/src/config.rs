@@ -6,6 +6,7 @@ use crate::paths::Paths;
 use serde::{Deserialize, Serialize};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// The settings as they stand in `config.toml`; absent means the default.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,6 +39,9 @@ pub struct Settings {
     /// Whether memory images that scripts would start from are made by themselves. Default: true.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub images: Option<bool>,
+    /// Seconds after its last turn at which a session is put to disk. Default: 600.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub session_idle: Option<u64>,
 }
 
 /// What a node does, decided.
@@ -59,6 +63,8 @@ pub struct Config {
     pub cache_bytes_max: u64,
     /// Whether memory images that scripts would start from are made by themselves.
     pub images: bool,
+    /// How long after its last turn a session is put to disk.
+    pub session_idle: Duration,
 }
 
 /// Which port to listen on.
@@ -121,6 +127,7 @@ impl Settings {
         "job_memory_bytes_max",
         "cache_bytes_max",
         "images",
+        "session_idle",
     ];
 
     /// The settings of `path`; none when there is no such file.
@@ -200,6 +207,7 @@ impl Settings {
             job_memory_bytes_max: self.job_memory_bytes_max,
             cache_bytes_max: self.cache_bytes_max.unwrap_or(defaults::CACHE_BYTES_MAX),
             images: self.images.unwrap_or(true),
+            session_idle: self.session_idle.map_or(defaults::SESSION_IDLE, Duration::from_secs),
         })
     }
 
@@ -211,6 +219,7 @@ impl Settings {
         match key {
             "name" => self.name.as_deref().map_or(Ok(()), |name| check_name(name).map_err(str::to_owned)),
             "discovery_port" if self.discovery_port == Some(0) => Err("every machine must know the port".into()),
+            "session_idle" if self.session_idle == Some(0) => Err("give a number of seconds, at least 1".into()),
             "jobs_max" if self.jobs_max == Some(0) => Err("use `lend = false` to run no jobs of peers".into()),
             _ => Ok(()),
         }
@@ -318,6 +327,7 @@ mod tests {
             job_memory_bytes_max: Some(4),
             cache_bytes_max: Some(5),
             images: Some(false),
+            session_idle: Some(6),
         };
         for key in Settings::KEYS {
             assert!(settings.value(key).unwrap().is_some(), "{key}");

@@ -15,6 +15,14 @@ pub const JOBS_MAX: u32 = 4;
 pub const WORKERS_READY: Ready = Ready { spares_max: 2, kept_max: 8, idle: Duration::from_secs(10) };
 /// Bytes of compiled code, images and blobs kept on disk, unless configured.
 pub const CACHE_BYTES_MAX: u64 = 8 << 30;
+/// Sessions a node keeps at once, of all who have some. One that is awake holds its memory; one that is parked a file.
+pub const SESSIONS_MAX: usize = 256;
+/// Sessions a node keeps of one peer.
+pub const SESSIONS_PER_PEER_MAX: usize = 8;
+/// How long after its last turn a session is put to disk, unless configured.
+pub const SESSION_IDLE: Duration = Duration::from_secs(10 * 60);
+/// How long after its last turn a session is removed.
+pub const SESSION_KEPT: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 /// How long an invitation is good for, unless asked otherwise.
 pub const INVITATION_TTL: Duration = Duration::from_secs(60 * 60);
 

@@ -43,7 +43,7 @@ impl Caller {
 #[async_trait::async_trait]
 pub trait JobService: Send + Sync + 'static {
     /// Answers one request. `first` is the stream's first frame: a `SUBMIT` (followed by `OWNER_SOURCES` from a caller
-    /// without a link), a `CANCEL` or a `FETCH_ARTIFACT`. Whatever
+    /// without a link), a `CANCEL`, a `FETCH_ARTIFACT`, or one about sessions. Whatever
     /// goes wrong is told to the caller as a `FAULT`; when the stream or its link ends, what was started for it is ended
     /// at once.
     async fn serve(&self, caller: Caller, first: Frame, stream: FrameStream);
@@ -57,6 +57,9 @@ pub trait JobService: Send + Sync + 'static {
     /// The engine and its version.
     fn engine_version(&self) -> String;
 
-    /// Ends every job and returns when nothing of them is left.
+    /// A peer is not trusted any more: what is kept for it is removed. What runs for it ends with its link.
+    async fn forget(&self, peer: NodeId);
+
+    /// Ends every job, puts away what is kept, and returns when nothing of them is left.
     async fn shutdown(&self);
 }

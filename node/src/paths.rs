@@ -47,6 +47,18 @@ impl Paths {
         self.config_dir.join("config.toml")
     }
 
+    /// Where lies what is on its way and dies with the process that carries it: folders of jobs, sessions that move.
+    #[must_use]
+    pub fn mounts_dir(&self) -> PathBuf {
+        self.data_dir.join("mounts")
+    }
+
+    /// Sessions that are not in memory.
+    #[must_use]
+    pub fn sessions_dir(&self) -> PathBuf {
+        self.data_dir.join("sessions")
+    }
+
     /// Makes the directories, each readable by this user alone.
     ///
     /// # Errors

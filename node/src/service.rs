@@ -1,11 +1,13 @@
-//! The side that runs jobs: what a node does with a `SUBMIT`, a `CANCEL` or a `FETCH_ARTIFACT`, whoever sent it and over
-//! whatever.
+//! The side that runs jobs and keeps sessions: what a node does with a `SUBMIT`, a `CANCEL`, a `FETCH_ARTIFACT` or a
+//! `SESSION_` request, whoever sent it and over whatever.
 //!
 //! 1. Nothing of a job outlives its stream or its link: when one ends, the run is killed and its files are removed.
 //! 2. Every refusal is a fault with a sentence that names the rule.
 //! 3. Bytes wait where they are when nobody takes them: no queue here grows with a job's input or output.
 
 mod admission;
+
+mod clashes;
 
 mod gate;
 
@@ -31,6 +33,8 @@ mod outputs;
 
 mod artifact;
 
+mod sessions;
+
 pub mod embedded;
 
 use crate::defaults::CHUNK_LEN_MAX;
@@ -39,19 +43,23 @@ use crate::identity::NodeId;
 use crate::store::blobs::BlobStore;
 use crate::wire::{Cancel, Fault, FaultCode, Frame, FrameError, FrameStream, FrameWriter, Tag};
 pub(crate) use admission::check_mount_point;
-pub use admission::{Case, Clash, check_paths};
 use cancelling::Cancellations;
+pub use clashes::{Case, Clash, check_paths};
 use environment::PeerStreams;
 use gate::Gate;
 use images::ImageMaker;
 use inbound::Inbound;
 use inputs::LocalSources;
+pub(crate) use mounts::prepare_dir as prepare_mounts;
 use potluck_runtime::Runtime;
+pub use sessions::Parking;
+use sessions::Sessions;
 use std::fs::File;
 use std::io::Read;
 use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
 /// What the owner of this machine allows peers. The owner's own jobs are bound by their limits alone.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,15 +92,17 @@ pub struct JobsConfig {
     pub peers: Arc<dyn PeerStreams>,
     /// Whether images that jobs miss are made in the background.
     pub makes_images: bool,
+    /// Where idle sessions go; without it they end with this process.
+    pub parking: Option<Parking>,
 }
 
 /// The service could not be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum JobsError {
-    /// The directory of carried folders cannot be used.
+    /// A directory cannot be used.
     #[error("cannot set up {path}")]
-    Mounts {
-        /// The directory.
+    Directory {
+        /// Which.
         path: PathBuf,
         /// Why.
         source: std::io::Error,
@@ -118,6 +128,7 @@ struct Inner {
     cancellations: Cancellations,
     environments: environment::Getter,
     images: ImageMaker,
+    sessions: Sessions,
     leaving: watch::Sender<bool>,
 }
 
@@ -152,9 +163,12 @@ impl Jobs {
     pub fn open(config: JobsConfig) -> Result<Self, JobsError> {
         let blobs = BlobStore::new(config.blobs_dir, config.blob_bytes_max);
         let mounts_dir = config.mounts_dir;
-        let unusable = |source| JobsError::Mounts { path: mounts_dir.clone(), source };
+        let unusable = |source| JobsError::Directory { path: mounts_dir.clone(), source };
         mounts::prepare_dir(&mounts_dir).map_err(unusable)?;
         let case = Case::of(&mounts_dir).map_err(unusable)?;
+        let sessions_dir = config.parking.as_ref().map_or(PathBuf::new(), |parking| parking.dir.clone());
+        let sessions = Sessions::open(config.parking);
+        let sessions = sessions.map_err(|source| JobsError::Directory { path: sessions_dir, source })?;
         let inner = Inner {
             node: config.node,
             name: config.name,
@@ -167,9 +181,12 @@ impl Jobs {
             blobs,
             mounts_dir,
             case,
+            sessions,
             leaving: watch::Sender::new(false),
         };
-        Ok(Self { inner: Arc::new(inner) })
+        let inner = Arc::new(inner);
+        sessions::watch_all(&inner);
+        Ok(Self { inner })
     }
 
     /// What runs the jobs.
@@ -214,6 +231,12 @@ impl Jobs {
             Tag::SUBMIT => walk::walk(&self.inner, caller, first, inbound, writer, local).await,
             Tag::CANCEL => self.cancel(caller, first, writer).await,
             Tag::FETCH_ARTIFACT => artifact::serve(&self.inner.runtime, first, writer).await,
+            Tag::SESSION_TURN => sessions::turn(&self.inner, caller, first, inbound, writer).await,
+            Tag::SESSION_INTERRUPT => sessions::interrupt(&self.inner, caller, first, writer).await,
+            Tag::SESSION_LIST => sessions::list(&self.inner, caller, writer).await,
+            Tag::SESSION_SAVE => sessions::save(&self.inner, caller, first, inbound, writer).await,
+            Tag::SESSION_FORK => sessions::fork(&self.inner, caller, first, writer).await,
+            Tag::SESSION_STOP => sessions::stop(&self.inner, caller, first, writer).await,
             tag => Err(Fault::new(FaultCode::UNSUPPORTED, format!("{tag} is no request this node knows")).into()),
         }
     }
@@ -263,9 +286,14 @@ impl JobService for Jobs {
         self.inner.runtime.engine_version()
     }
 
+    async fn forget(&self, peer: NodeId) {
+        self.inner.sessions.forget(peer).await;
+    }
+
     async fn shutdown(&self) {
         self.inner.leaving.send_replace(true);
         self.inner.gate.empty().await;
+        sessions::put_away(&self.inner).await;
         self.inner.runtime.stand_down();
     }
 }
@@ -302,7 +330,11 @@ pub(crate) async fn give_artifact(runtime: &Runtime, first: &Frame, writer: &mut
 
 /// Runs `work`, which blocks, where blocking harms nobody.
 pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    match tokio::task::spawn_blocking(work).await {
+    finished(tokio::task::spawn_blocking(work)).await
+}
+
+async fn finished<T>(work: JoinHandle<T>) -> T {
+    match work.await {
         Ok(value) => value,
         Err(error) => std::panic::resume_unwind(error.into_panic()),
     }
@@ -320,7 +352,8 @@ pub(crate) enum SendFileError {
     Write(FrameError),
 }
 
-/// Sends `size` bytes of a file as `DATA` frames, and calls `progress` with each piece's length.
+/// Sends `size` bytes of a file as `DATA` frames, and calls `progress` with each piece's length. While one piece is sent the
+/// next is read.
 pub(crate) async fn send_file(
     writer: &mut FrameWriter,
     file: File,
@@ -328,26 +361,31 @@ pub(crate) async fn send_file(
     mut progress: impl FnMut(u64) + Send,
 ) -> Result<(), SendFileError> {
     let mut left = size;
-    let mut file = file;
-    while left > 0 {
-        let wanted = left.min(READ_LEN as u64);
-        let (read, returned) = blocking(move || {
-            let mut bytes = Vec::new();
-            let result = (&mut file).take(wanted).read_to_end(&mut bytes);
-            (result.map(|_| bytes), file)
-        })
-        .await;
-        file = returned;
+    let mut next = (left > 0).then(|| read_ahead(file, left));
+    while let Some(reading) = next {
+        let (read, file) = reading.await;
         let bytes = read.map_err(SendFileError::Read)?;
         if bytes.is_empty() {
             return Err(SendFileError::Read(std::io::ErrorKind::UnexpectedEof.into()));
         }
         let len = bytes.len() as u64;
-        left -= len;
+        left = left.saturating_sub(len);
+        next = (left > 0).then(|| read_ahead(file, left));
         writer.send_bytes(Tag::DATA, bytes.into()).await.map_err(SendFileError::Write)?;
         progress(len);
     }
     Ok(())
+}
+
+/// Begins to read the next piece of a file of which so much is left.
+fn read_ahead(mut file: File, left: u64) -> impl Future<Output = (std::io::Result<Vec<u8>>, File)> {
+    let wanted = usize::try_from(left).unwrap_or(READ_LEN).min(READ_LEN);
+    let reading = tokio::task::spawn_blocking(move || {
+        let mut bytes = Vec::with_capacity(wanted);
+        let result = (&mut file).take(wanted as u64).read_to_end(&mut bytes);
+        (result.map(|_| bytes), file)
+    });
+    finished(reading)
 }
 
 #[cfg(test)]

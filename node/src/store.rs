@@ -3,3 +3,5 @@
 pub mod record;
 
 pub mod blobs;
+
+pub mod sessions;

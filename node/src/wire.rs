@@ -3,18 +3,27 @@
 
 pub mod tag;
 
+pub mod bounds;
+
 pub mod frame;
 
 pub mod codec;
 
 pub mod message;
 
+pub mod session;
+
+pub mod group;
+
 pub mod fault;
 
+pub use bounds::payload_len_max;
 pub use codec::{DecodeError, decode, encode};
 pub use fault::{Fault, FaultCode};
-pub use frame::{Frame, FrameError, FrameReader, FrameStream, FrameWriter, payload_len_max};
+pub use frame::{Frame, FrameError, FrameReader, FrameStream, FrameWriter};
+pub use group::*;
 pub use message::*;
+pub use session::*;
 pub use tag::Tag;
 
 #[cfg(test)]

@@ -55,17 +55,8 @@ pub(super) async fn submit(paths: &Paths, packed: &Packed) -> Option<FrameStream
     }
 }
 
-/// Asks the daemon to stop a job. Whether that worked is seen on the job's own stream.
-pub(super) async fn cancel(paths: &Paths, request: Frame) {
-    if let Ok(mut stream) = open(paths, [request]).await
-        && greeting(&mut stream).await.is_ok()
-    {
-        let _ = stream.reader.next().await;
-    }
-}
-
 /// A connection on which our greeting and these frames are said.
-async fn open(paths: &Paths, frames: impl IntoIterator<Item = Frame>) -> Result<FrameStream, FrameError> {
+pub(super) async fn open(paths: &Paths, frames: impl IntoIterator<Item = Frame>) -> Result<FrameStream, FrameError> {
     let connected = socket::connect(&paths.data_dir).await.map_err(FrameError::Io)?;
     let (reader, writer) = connected.into_split();
     let mut stream = FrameStream::new(reader, writer);

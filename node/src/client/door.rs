@@ -3,12 +3,13 @@
 
 use super::{Client, daemon};
 use crate::defaults::REQUEST_TIMEOUT;
-use crate::net::link::{CloseCode, Link};
+use crate::net::link::{CloseCode, Closed, Link};
 use crate::paths::Paths;
 use crate::service::embedded::{Embedded, LocalSources, Serving};
 use crate::service::give_artifact;
-use crate::wire::{Cancel, Fault, FaultCode, Frame, FrameStream, JobId, Tag};
+use crate::wire::{Cancel, Fault, FaultCode, Frame, FrameError, FrameStream, FrameWriter, JobId, Tag};
 use std::any::Any;
+use std::io;
 use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
@@ -33,20 +34,61 @@ pub(super) enum Door {
 impl Door {
     /// Asks for a job to be stopped. Whether that worked is seen on the job's own stream.
     pub(super) async fn cancel(&self, job: JobId) {
-        let request = Frame::message(Tag::CANCEL, &Cancel { job });
-        match self {
+        if let Ok(mut talk) = self.ask(Frame::message(Tag::CANCEL, &Cancel { job })).await {
+            let _ = talk.next().await;
+        }
+    }
+
+    /// Makes a request. The other side learns of it with its first frame, which is sent here.
+    pub(super) async fn ask(&self, request: Frame) -> Result<Talk, FrameError> {
+        Ok(match self {
             Self::Here(embedded) => {
-                let (mut stream, _serving) = embedded.serve(request, LocalSources::default());
-                let _ = stream.reader.next().await;
+                let (stream, serving) = embedded.serve(request, LocalSources::default());
+                Talk { stream, _serving: Some(serving) }
             }
-            Self::Daemon(paths) => daemon::cancel(paths, request).await,
+            Self::Daemon(paths) => Talk { stream: daemon::open(paths, [request]).await?, _serving: None },
             Self::There(link) => {
-                let Ok(mut stream) = link.open_stream().await else { return };
-                if stream.writer.send(request).await.is_ok() && stream.writer.finish().await.is_ok() {
-                    let _ = stream.reader.next().await;
-                }
+                let broken = |closed: Closed| FrameError::Io(io::Error::other(closed));
+                let mut stream = link.open_stream().await.map_err(broken)?;
+                stream.writer.send(request).await?;
+                Talk { stream, _serving: None }
+            }
+        })
+    }
+}
+
+/// One request under way; dropped, it is ended.
+pub(super) struct Talk {
+    stream: FrameStream,
+    _serving: Option<Serving>,
+}
+
+impl Talk {
+    /// The next frame of the answer, or `None` at its end. A `FAULT` is an error. Safe to cancel.
+    pub(super) async fn next(&mut self) -> Result<Option<Frame>, FrameError> {
+        loop {
+            match self.stream.reader.expect_any().await {
+                // A daemon greets with its first word.
+                Ok(frame) if frame.tag == Tag::OWNER_HELLO => {}
+                Ok(frame) => return Ok(Some(frame)),
+                Err(FrameError::Truncated) => return Ok(None),
+                Err(error) => return Err(error),
             }
         }
+    }
+
+    /// The answer, if it is one message of this tag.
+    pub(super) async fn answer(&mut self, wanted: Tag) -> Result<Frame, FrameError> {
+        match self.next().await? {
+            Some(frame) if frame.tag == wanted => Ok(frame),
+            Some(frame) => Err(FrameError::Unexpected { got: frame.tag, wanted }),
+            None => Err(FrameError::Truncated),
+        }
+    }
+
+    /// Says more.
+    pub(super) fn writer(&mut self) -> &mut FrameWriter {
+        &mut self.stream.writer
     }
 }
 
@@ -94,12 +136,12 @@ impl Carrier {
 pub(super) struct Connection {
     link: Link,
     giving: JoinHandle<()>,
-    _endpoint: Box<dyn Any + Send>,
+    _endpoint: Box<dyn Any + Send + Sync>,
 }
 
 impl Connection {
     /// Takes a link, and answers what the other side asks on it for as long as this lives.
-    pub(super) fn new(client: Client, link: Link, endpoint: Box<dyn Any + Send>) -> Self {
+    pub(super) fn new(client: Client, link: Link, endpoint: Box<dyn Any + Send + Sync>) -> Self {
         let giving = tokio::spawn(give(client, link.clone()));
         Self { link, giving, _endpoint: endpoint }
     }

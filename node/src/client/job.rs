@@ -8,7 +8,9 @@ pub use super::sending::{JobCanceller, JobStdin, StdinClosed};
 use super::sending::{Sender, SenderHandles, Sent};
 use crate::identity::NodeId;
 use crate::net::link::{CloseCode, Closed};
-use crate::wire::{Accepted, Ended, Frame, FrameError, FrameReader, FrameStream, JobId, Need, OutputFile, Stage, Tag};
+use crate::wire::{
+    Accepted, Ended, Frame, FrameError, FrameReader, FrameStream, JobId, Need, OutputFile, SessionInfo, Stage, Tag,
+};
 use bytes::Bytes;
 use potluck_runtime::{Digest, GuestPath, OutputStream};
 use std::path::PathBuf;
@@ -74,6 +76,12 @@ pub enum JobEvent {
     },
     /// The job has ended; the last event.
     Ended(Ended),
+}
+
+/// What is told of a job: what happens to it, or that it was a session, which is open.
+pub(super) enum Told {
+    Event(JobEvent),
+    Session(SessionInfo),
 }
 
 /// The events of a job.
@@ -142,10 +150,19 @@ impl Job {
 impl JobEvents {
     /// The next event; exactly one [`JobEvent::Ended`] or one error is the last, then `None`. Safe to cancel.
     pub async fn next(&mut self) -> Option<Result<JobEvent, SubmitError>> {
+        match self.told().await? {
+            Ok(Told::Event(event)) => Some(Ok(event)),
+            Ok(Told::Session(_)) => Some(Err(self.unexpected(Tag::SESSION_IS, Tag::ENDED))),
+            Err(error) => Some(Err(error)),
+        }
+    }
+
+    /// As [`next`](Self::next), of a job that may be a session.
+    pub(super) async fn told(&mut self) -> Option<Result<Told, SubmitError>> {
         while !self.over {
             let event = match self.step().await {
                 Step::Frame(frame) => self.take(frame).await,
-                Step::Sent(sent) => Ok(Some(JobEvent::Sending { done: sent.done, total: sent.total })),
+                Step::Sent(Sent { done, total }) => Ok(Some(Told::Event(JobEvent::Sending { done, total }))),
                 Step::SendFailed(error) => Err(error),
                 Step::Cancelled => {
                     self.give_up = Some(Instant::now() + CANCEL_TIMEOUT);
@@ -155,9 +172,9 @@ impl JobEvents {
             };
             match event {
                 Ok(None) => {}
-                Ok(Some(event)) => {
-                    self.over = matches!(event, JobEvent::Ended(_));
-                    return Some(Ok(event));
+                Ok(Some(told)) => {
+                    self.over = matches!(told, Told::Event(JobEvent::Ended(_)) | Told::Session(_));
+                    return Some(Ok(told));
                 }
                 Err(error) => {
                     self.over = true;
@@ -182,7 +199,7 @@ impl JobEvents {
         }
     }
 
-    async fn take(&mut self, frame: Result<Option<Frame>, FrameError>) -> Result<Option<JobEvent>, SubmitError> {
+    async fn take(&mut self, frame: Result<Option<Frame>, FrameError>) -> Result<Option<Told>, SubmitError> {
         let frame = match frame {
             Ok(Some(frame)) => frame,
             Ok(None) => return Err(self.lost("the connection ended").await),
@@ -194,49 +211,62 @@ impl JobEvents {
             self.arriving = None;
         }
         if frame.tag != Tag::DATA && self.arriving.is_some() {
-            return Err(self.unexpected(&frame, Tag::DATA));
+            return Err(self.unexpected(frame.tag, Tag::DATA));
         }
+        if frame.tag == Tag::SESSION_IS {
+            self.stop_sending();
+            return Ok(Some(Told::Session(self.decode(&frame)?)));
+        }
+        Ok(self.event(&frame)?.map(Told::Event))
+    }
+
+    fn event(&mut self, frame: &Frame) -> Result<Option<JobEvent>, SubmitError> {
         match frame.tag {
             Tag::ACCEPTED => {
-                let accepted: Accepted = self.decode(&frame)?;
+                let accepted: Accepted = self.decode(frame)?;
                 self.accepted.send_replace(true);
                 let node = matches!(self.door, Door::There(_)).then_some(accepted.node);
                 Ok(Some(JobEvent::Accepted { node, name: accepted.name }))
             }
             Tag::NEED => {
-                let need: Need = self.decode(&frame)?;
+                let need: Need = self.decode(frame)?;
                 if let Some(needed) = self.needed.take() {
                     // A sender that has ended says so itself.
                     let _ = needed.send(need.digests);
                 }
                 Ok(None)
             }
-            Tag::STAGE => Ok(Some(JobEvent::Stage(self.decode(&frame)?))),
+            Tag::STAGE => Ok(Some(JobEvent::Stage(self.decode(frame)?))),
             Tag::STARTED => Ok(Some(JobEvent::Started)),
-            Tag::STDOUT => Ok(Some(JobEvent::Output { stream: OutputStream::Stdout, bytes: frame.payload })),
-            Tag::STDERR => Ok(Some(JobEvent::Output { stream: OutputStream::Stderr, bytes: frame.payload })),
-            Tag::OUTPUT_FILE => self.begin_file(&frame),
-            Tag::DATA => self.file_bytes(&frame),
+            Tag::STDOUT => Ok(Some(JobEvent::Output { stream: OutputStream::Stdout, bytes: frame.payload.clone() })),
+            Tag::STDERR => Ok(Some(JobEvent::Output { stream: OutputStream::Stderr, bytes: frame.payload.clone() })),
+            Tag::OUTPUT_FILE => self.begin_file(frame),
+            Tag::DATA => self.file_bytes(frame),
             Tag::ENDED => {
-                let ended = self.decode(&frame)?;
+                let ended = self.decode(frame)?;
                 self.stop_sending();
                 Ok(Some(JobEvent::Ended(ended)))
             }
-            Tag::FAULT => Err(SubmitError::from_frame(&self.peer, FrameError::Fault(self.decode(&frame)?))),
-            _ => Err(self.unexpected(&frame, Tag::ENDED)),
+            Tag::FAULT => Err(SubmitError::from_frame(&self.peer, FrameError::Fault(self.decode(frame)?))),
+            tag => Err(self.unexpected(tag, Tag::ENDED)),
         }
+    }
+
+    /// The way to the node, and what must live as long as it is used; for a session that was opened.
+    pub(super) fn into_way(mut self) -> (Door, Option<Carrier>, String) {
+        (self.door.clone(), self.carrier.take(), std::mem::take(&mut self.peer))
     }
 
     fn begin_file(&mut self, frame: &Frame) -> Result<Option<JobEvent>, SubmitError> {
         let head: OutputFile = self.decode(frame)?;
         // A node sends files only when they were asked for.
-        let Some(outputs) = &mut self.outputs else { return Err(self.unexpected(frame, Tag::ENDED)) };
+        let Some(outputs) = &mut self.outputs else { return Err(self.unexpected(frame.tag, Tag::ENDED)) };
         self.arriving = Some(outputs.begin(head)?);
         self.finish_file_when_whole()
     }
 
     fn file_bytes(&mut self, frame: &Frame) -> Result<Option<JobEvent>, SubmitError> {
-        let Some(arriving) = &mut self.arriving else { return Err(self.unexpected(frame, Tag::OUTPUT_FILE)) };
+        let Some(arriving) = &mut self.arriving else { return Err(self.unexpected(frame.tag, Tag::OUTPUT_FILE)) };
         arriving.write(&frame.payload)?;
         self.finish_file_when_whole()
     }
@@ -286,8 +316,8 @@ impl JobEvents {
         decoded.map_err(|error| SubmitError::from_frame(&self.peer, error))
     }
 
-    fn unexpected(&self, frame: &Frame, wanted: Tag) -> SubmitError {
-        SubmitError::from_frame(&self.peer, FrameError::Unexpected { got: frame.tag, wanted })
+    fn unexpected(&self, got: Tag, wanted: Tag) -> SubmitError {
+        SubmitError::from_frame(&self.peer, FrameError::Unexpected { got, wanted })
     }
 }
 

@@ -79,7 +79,7 @@ pub(super) struct Reached {
     pub(super) link: Link,
     pub(super) name: String,
     /// What must live as long as the link.
-    pub(super) carrier: Box<dyn Any + Send>,
+    pub(super) carrier: Box<dyn Any + Send + Sync>,
 }
 
 /// The book as it is now.

@@ -2,9 +2,10 @@
 //! is said here, before anything is sent.
 
 use super::failure::SubmitError;
+use super::opening::{GoesOn, SessionOpening};
 use super::submission::{StdinMode, Submission};
 use crate::service::{Case, check_paths};
-use crate::wire::{JobFile, JobId, JobMount, JobProgram, SubmitJob};
+use crate::wire::{JobFile, JobId, JobMount, JobProgram, SavedMemory, SubmitJob};
 use potluck_runtime::{Digest, GuestPath, ImageChoice, script_imports};
 use std::collections::{BTreeSet, HashMap};
 use std::fs::{self, File, OpenOptions};
@@ -69,12 +70,7 @@ pub(super) fn pack(submission: &Submission, id: JobId, mounts_by: MountsBy) -> R
     for path in &submission.files {
         packer.input(path, &mut tree)?;
     }
-    // Whether names may differ in case alone is for the machine to say where they will lie.
-    check_paths(tree.files.iter().map(|file| &file.path), &tree.directories, Case::Kept).map_err(|clash| {
-        SubmitError::BadInput(format!(
-            "the job's files cannot lie together: {clash} (files are placed by their last name)"
-        ))
-    })?;
+    tree.check()?;
     if let JobProgram::Script { environment, entry, image } = &mut program
         && environment == PYTHON
     {
@@ -104,10 +100,67 @@ pub(super) fn pack(submission: &Submission, id: JobId, mounts_by: MountsBy) -> R
     Ok(Packed { job, sources: packer.sources })
 }
 
+/// Reads what a session is opened with.
+pub(super) fn pack_session(
+    opening: &SessionOpening,
+    id: JobId,
+    goes_on: Option<&GoesOn>,
+) -> Result<Packed, SubmitError> {
+    let mut packer = Packer { sources: HashMap::new(), count: 0 };
+    let mut tree = Tree::default();
+    let mut saved = None;
+    if let Some(GoesOn { saved: session, moved }) = goes_on {
+        let (digest, size) = packer.blob(&session.memory())?;
+        let (image, turns) = (session.about.image.clone(), session.about.turns);
+        saved = Some(SavedMemory { digest, size, moved: *moved, image, turns });
+        for (path, place) in session.files() {
+            tree.files.push(packer.file(&place, path.as_str())?);
+        }
+        tree.directories.clone_from(&session.about.directories);
+    }
+    for path in &opening.files {
+        packer.input(path, &mut tree)?;
+    }
+    tree.check()?;
+    let about = goes_on.map(|goes_on| &goes_on.saved.about);
+    let program = JobProgram::Session {
+        environment: about.map_or_else(|| PYTHON.to_owned(), |about| about.environment.clone()),
+        image: opening.image.clone().unwrap_or_default(),
+        saved,
+        name: opening.name.clone().or_else(|| about.and_then(|about| about.name.clone())),
+    };
+    let limits = opening.limits.clone().or_else(|| about.map(|about| about.limits.clone())).unwrap_or_default();
+    let job = SubmitJob {
+        job: id,
+        program,
+        args: Vec::new(),
+        env: opening.env.clone(),
+        files: tree.files,
+        directories: tree.directories,
+        mounts: Vec::new(),
+        limits,
+        stdin: false,
+        outputs: false,
+        requires: Vec::new(),
+    };
+    Ok(Packed { job, sources: packer.sources })
+}
+
 #[derive(Default)]
 struct Tree {
     files: Vec<JobFile>,
     directories: Vec<GuestPath>,
+}
+
+impl Tree {
+    fn check(&self) -> Result<(), SubmitError> {
+        // Whether names may differ in case alone is for the machine to say where they will lie.
+        check_paths(self.files.iter().map(|file| &file.path), &self.directories, Case::Kept).map_err(|clash| {
+            SubmitError::BadInput(format!(
+                "the job's files cannot lie together: {clash} (files are placed by their last name)"
+            ))
+        })
+    }
 }
 
 struct Packer {
@@ -209,9 +262,20 @@ impl Packer {
         let failed = |source| input(path, source);
         let file = open_regular(path).map_err(failed)?;
         let executable = file.metadata().map_err(failed)?.permissions().mode() & 0o100 != 0;
+        let (digest, size) = self.blob_of(file, path)?;
+        Ok(JobFile { path: guest, digest, size, executable })
+    }
+
+    fn blob(&mut self, path: &Path) -> Result<(Digest, u64), SubmitError> {
+        let file = open_regular(path).map_err(|source| input(path, source))?;
+        self.blob_of(file, path)
+    }
+
+    fn blob_of(&mut self, file: File, path: &Path) -> Result<(Digest, u64), SubmitError> {
+        let failed = |source| input(path, source);
         let (digest, size) = Digest::of_reader(file).map_err(failed)?;
         self.sources.insert(digest, Source { path: std::path::absolute(path).map_err(failed)?, size });
-        Ok(JobFile { path: guest, digest, size, executable })
+        Ok((digest, size))
     }
 
     fn mount(&mut self, host: &Path, guest: &str, by: MountsBy) -> Result<JobMount, SubmitError> {

@@ -58,11 +58,11 @@ async fn serve(core: Arc<Core>, stream: UnixStream) {
         let _ = stream.writer.send_fault(&fault).await;
         return;
     }
-    let is_job = first.tag == Tag::SUBMIT;
+    let runs = matches!(first.tag, Tag::SUBMIT | Tag::SESSION_TURN);
     let serving = serve_request(core, caller, None, first, stream);
     match hang_up {
-        // A job ends with the command that gave it, although the command's input may not have been read.
-        Ok(hang_up) if is_job => tokio::select! {
+        // A job or turn ends with the command that gave it, although the command's input may not have been read.
+        Ok(hang_up) if runs => tokio::select! {
             () = serving => {}
             () = hang_up.wait() => {}
         },

@@ -46,7 +46,7 @@ pub(super) async fn serve_request(
     mut stream: FrameStream,
 ) {
     tracing::trace!(peer = caller.id.short(), request = %first.tag, "request");
-    if matches!(first.tag, Tag::SUBMIT | Tag::CANCEL | Tag::FETCH_ARTIFACT) {
+    if matches!(first.tag, Tag::SUBMIT | Tag::CANCEL | Tag::FETCH_ARTIFACT) || first.tag.is_about_sessions() {
         return core.service.serve(caller, first, stream).await;
     }
     let answer = answer(&core, &caller, link, &first).await;
@@ -103,6 +103,7 @@ async fn answer(
         (Tag::OWNER_REMOVE_PEER, _) => {
             let request: RemovePeer = decoded(request)?;
             let (known, _) = core.change_book(move |book| book.remove(&request.peer)).await?;
+            core.service.forget(request.peer).await;
             if known { Ok(done) } else { Err(Fault::new(FaultCode::NOT_FOUND, "no such peer is trusted here")) }
         }
         (other, _) => {

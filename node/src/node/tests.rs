@@ -39,6 +39,8 @@ impl JobService for EchoService {
         "echo 1".into()
     }
 
+    async fn forget(&self, _peer: NodeId) {}
+
     async fn shutdown(&self) {}
 }
 

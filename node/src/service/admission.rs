@@ -2,15 +2,10 @@
 //! rule comes out. Digests and paths were parsed with the message; here they are looked at together.
 
 use super::Policy;
+use super::clashes::{Case, check_paths};
 use crate::dispatch::Role;
 use crate::wire::{Fault, FaultCode, JobFile, JobMount, JobProgram, SubmitJob};
-use potluck_runtime::{GuestPath, ImageChoice};
-use std::borrow::Cow;
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
-use std::fmt;
-use std::io;
-use std::path::Path;
+use potluck_runtime::{GuestPath, ImageChoice, Limits};
 
 /// Files and directories of a job, mounts included: each is an inode here.
 const FILES_MAX: usize = 65_536;
@@ -33,17 +28,40 @@ pub(super) fn admit(job: &SubmitJob, role: Role, policy: &Policy, name: &str, ca
         let text = format!("the job needs {feature:?}, which {name} does not know; a newer Potluck there may");
         return Err(Fault::new(FaultCode::UNSUPPORTED, text));
     }
-    if role == Role::Peer {
-        admit_peer(job, policy, name)?;
-    }
+    admit_limits(&job.limits, role, policy, name)?;
     admit_words(job)?;
     admit_files(job, case)?;
     admit_mounts(&job.mounts, role, case)?;
-    let JobProgram::Script { entry, image, .. } = &job.program else { return Ok(()) };
-    if !job.files.iter().any(|file| file.path == *entry) {
-        return Err(bad_input(format!("the script {entry} is not among the job's files")));
+    match &job.program {
+        JobProgram::Wasm { .. } => Ok(()),
+        JobProgram::Script { entry, .. } if !job.files.iter().any(|file| file.path == *entry) => {
+            Err(bad_input(format!("the script {entry} is not among the job's files")))
+        }
+        JobProgram::Script { image, .. } => admit_image(image),
+        // The folders are not there any more when it goes on elsewhere.
+        JobProgram::Session { .. } if !job.mounts.is_empty() => {
+            Err(bad_input("a session has no read-only folders; put files into its working directory".to_owned()))
+        }
+        JobProgram::Session { image, name, saved, .. } => {
+            admit_session_name(name.as_deref())?;
+            admit_session_name(saved.as_ref().map(|saved| saved.image.as_str()))?;
+            admit_image(image)
+        }
     }
-    admit_image(image)
+}
+
+/// Refuses what no session can be called.
+pub(super) fn admit_session_name(name: Option<&str>) -> Result<(), Fault> {
+    let Some(name) = name else { return Ok(()) };
+    crate::config::check_name(name).map_err(|why| bad_input(format!("a session cannot be called {name:?}: {why}")))
+}
+
+/// Refuses limits that the lender does not grant; asked before each job and each turn.
+pub(super) fn admit_limits(limits: &Limits, role: Role, policy: &Policy, name: &str) -> Result<(), Fault> {
+    match role {
+        Role::Owner => Ok(()),
+        Role::Peer => admit_peer(limits, policy, name),
+    }
 }
 
 fn admit_image(image: &ImageChoice) -> Result<(), Fault> {
@@ -57,19 +75,19 @@ fn admit_image(image: &ImageChoice) -> Result<(), Fault> {
 }
 
 /// The lender's rules. Nothing is made smaller in silence: a job that asks for more is refused.
-fn admit_peer(job: &SubmitJob, policy: &Policy, name: &str) -> Result<(), Fault> {
+fn admit_peer(limits: &Limits, policy: &Policy, name: &str) -> Result<(), Fault> {
     let refuse = |text| Err(Fault::new(FaultCode::NOT_ALLOWED, text));
     if !policy.lend {
         return refuse(format!(
             "{name} does not run jobs of others; its owner can change that with `potluck config set lend true`"
         ));
     }
-    if let Some(max) = policy.job_memory_bytes_max.filter(|max| job.limits.memory_bytes > *max) {
+    if let Some(max) = policy.job_memory_bytes_max.filter(|max| limits.memory_bytes > *max) {
         return refuse(format!(
             "{name} lends a job at most {} MiB of memory and this one asks for {} MiB; run it with `--memory {}M`, or \
              ask the owner for a higher `job_memory_bytes_max`",
             max >> 20,
-            job.limits.memory_bytes >> 20,
+            limits.memory_bytes >> 20,
             max >> 20,
         ));
     }
@@ -103,7 +121,11 @@ fn admit_files(job: &SubmitJob, case: Case) -> Result<(), Fault> {
         return Err(bad_input(format!("a job may have {FILES_MAX} files and directories and this one has {count}")));
     }
     let all = job.files.iter().chain(job.mounts.iter().flat_map(|mount| &mount.files));
-    let program = if let JobProgram::Wasm { size, .. } = job.program { size } else { 0 };
+    let program = match &job.program {
+        JobProgram::Wasm { size, .. } => *size,
+        JobProgram::Session { saved: Some(saved), .. } => saved.size,
+        JobProgram::Script { .. } | JobProgram::Session { saved: None, .. } => 0,
+    };
     let bytes = all.fold(program, |sum, file| sum.saturating_add(file.size));
     if bytes > INPUT_BYTES_MAX {
         return Err(bad_input(format!(
@@ -156,109 +178,6 @@ pub(crate) fn check_mount_point(guest: &str) -> Result<(), String> {
     }
 }
 
-/// Whether a directory tells upper from lower case.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Case {
-    /// `Makefile` and `makefile` are two files.
-    Kept,
-    /// They are one.
-    Folded,
-}
-
-impl Case {
-    /// How it is in `dir`, found out by trying.
-    pub(super) fn of(dir: &Path) -> io::Result<Self> {
-        let probe = tempfile::Builder::new().prefix("case-").rand_bytes(8).suffix("-probe").tempfile_in(dir)?;
-        let Some(name) = probe.path().file_name().and_then(|name| name.to_str()) else { return Ok(Self::Kept) };
-        let other = dir.join(name.replace("-probe", "-PROBE"));
-        Ok(if other.exists() { Self::Folded } else { Self::Kept })
-    }
-}
-
-/// Two things of a job that cannot both be in one directory.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Clash {
-    /// The same path twice.
-    Twice(GuestPath),
-    /// Paths that differ in case alone, on a machine that cannot tell them apart.
-    Case(String, String),
-    /// A file where a directory must be.
-    FileAndDirectory(String),
-}
-
-impl fmt::Display for Clash {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Twice(path) => write!(f, "{path} is there twice"),
-            Self::Case(one, other) => {
-                write!(
-                    f,
-                    "{one} and {other} differ in upper and lower case alone, which that machine cannot tell apart"
-                )
-            }
-            Self::FileAndDirectory(path) => write!(f, "{path} would be a file and a directory"),
-        }
-    }
-}
-
-/// Whether these files and empty directories can lie together in one directory.
-///
-/// # Errors
-/// The first [`Clash`].
-pub fn check_paths<'a>(
-    files: impl Iterator<Item = &'a GuestPath>,
-    directories: &'a [GuestPath],
-    case: Case,
-) -> Result<(), Clash> {
-    let mut seen = Seen { case, paths: HashMap::new() };
-    let entries = files.map(|path| (path, true)).chain(directories.iter().map(|path| (path, false)));
-    for (path, is_file) in entries {
-        for (end, _) in path.as_str().match_indices('/') {
-            seen.note(&path.as_str()[..end], false)?;
-        }
-        if seen.note(path.as_str(), is_file)? == Noted::Before && is_file {
-            return Err(Clash::Twice(path.clone()));
-        }
-    }
-    Ok(())
-}
-
-#[derive(PartialEq, Eq)]
-enum Noted {
-    Now,
-    Before,
-}
-
-/// Every path that must exist, by the form in which the machine tells it from others: how it is spelt, and whether it is
-/// a file.
-struct Seen<'a> {
-    case: Case,
-    paths: HashMap<Cow<'a, str>, (&'a str, bool)>,
-}
-
-impl<'a> Seen<'a> {
-    fn note(&mut self, path: &'a str, is_file: bool) -> Result<Noted, Clash> {
-        let form = match self.case {
-            Case::Kept => Cow::Borrowed(path),
-            Case::Folded => Cow::Owned(path.to_lowercase()),
-        };
-        let (before, was_file) = match self.paths.entry(form) {
-            Entry::Vacant(place) => {
-                place.insert((path, is_file));
-                return Ok(Noted::Now);
-            }
-            Entry::Occupied(before) => *before.get(),
-        };
-        if before != path {
-            return Err(Clash::Case(before.to_owned(), path.to_owned()));
-        }
-        if was_file != is_file {
-            return Err(Clash::FileAndDirectory(path.to_owned()));
-        }
-        Ok(Noted::Before)
-    }
-}
-
 /// Whether one absolute path is the other or inside it.
 fn overlap(one: &str, other: &str) -> bool {
     let inside = |outer: &str, inner: &str| {
@@ -274,8 +193,8 @@ fn bad_input(text: String) -> Fault {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::JobId;
-    use potluck_runtime::{Digest, Limits};
+    use crate::wire::{JobId, SavedMemory};
+    use potluck_runtime::Digest;
 
     const POLICY: Policy = Policy { lend: true, jobs_max: 1, job_memory_bytes_max: None };
 
@@ -323,32 +242,6 @@ mod tests {
     }
 
     #[test]
-    fn paths_that_cannot_lie_together_are_refused_by_name() {
-        let refused = |files: &[&str], directories: &[&str]| {
-            let files: Vec<GuestPath> = files.iter().map(|f| path(f)).collect();
-            let directories: Vec<GuestPath> = directories.iter().map(|d| path(d)).collect();
-            check_paths(files.iter(), &directories, Case::Folded).unwrap_err()
-        };
-        assert_eq!(refused(&["a", "a"], &[]), Clash::Twice(path("a")));
-        assert_eq!(refused(&["a/x", "A/y"], &[]), Clash::Case("a".into(), "A".into()));
-        assert_eq!(refused(&["a", "a/b"], &[]), Clash::FileAndDirectory("a".into()));
-        assert_eq!(refused(&["a/b", "a"], &[]), Clash::FileAndDirectory("a".into()));
-        assert_eq!(refused(&["a"], &["a"]), Clash::FileAndDirectory("a".into()));
-    }
-
-    #[test]
-    fn names_that_differ_in_case_alone_are_two_where_the_disk_says_so() {
-        let files = [path("Makefile"), path("makefile"), path("a/x"), path("A/y")];
-        assert_eq!(check_paths(files.iter(), &[], Case::Kept), Ok(()));
-        assert!(matches!(check_paths(files.iter(), &[], Case::Folded), Err(Clash::Case(..))));
-        let dir = tempfile::tempdir().unwrap();
-        std::fs::write(dir.path().join("x"), b"").unwrap();
-        let told_apart = !dir.path().join("X").exists();
-        assert_eq!(Case::of(dir.path()).unwrap() == Case::Kept, told_apart);
-        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
-    }
-
-    #[test]
     fn the_lenders_rules_are_named_and_do_not_bind_the_owner() {
         let closed = Policy { lend: false, ..POLICY };
         assert!(refusal(Role::Peer, &closed, |_| {}).text.contains("config set lend true"));
@@ -391,5 +284,23 @@ mod tests {
                 JobProgram::Script { environment: "python".into(), entry: path("x.py"), image: ImageChoice::None };
         };
         assert!(refusal(Role::Owner, &POLICY, script).text.contains("x.py"));
+    }
+    #[test]
+    fn a_session_has_no_folders_and_a_usable_name_and_its_memory_counts() {
+        let session = |name: &str, size| JobProgram::Session {
+            environment: "python".into(),
+            image: ImageChoice::None,
+            saved: Some(SavedMemory { digest: Digest::of(b""), size, moved: false, image: "data".into(), turns: 0 }),
+            name: Some(name.into()),
+        };
+        let plain = SubmitJob { program: session("work", 1), ..job() };
+        assert_eq!(admit(&plain, Role::Peer, &POLICY, "attic", Case::Kept), Ok(()));
+        let code = |change: &dyn Fn(&mut SubmitJob)| refusal(Role::Owner, &POLICY, change).code;
+        assert_eq!(code(&|job| job.program = session("two words", 1)), FaultCode::BAD_INPUT);
+        assert_eq!(code(&|job| job.program = session("work", u64::MAX)), FaultCode::BAD_INPUT);
+        let mounted = |job: &mut SubmitJob| {
+            (job.program, job.mounts) = (session("work", 1), vec![mount("/data")]);
+        };
+        assert_eq!(code(&mounted), FaultCode::BAD_INPUT);
     }
 }

@@ -2,19 +2,25 @@
 //! Bytes that came are checked against their digest before anything reads them; the owner's own files are read as they lie.
 
 use super::inbound::{Inbound, out_of_place};
-use super::{Stop, blocking, gone};
+use super::{Stop, blocking, finished, gone};
 use crate::defaults::REQUEST_TIMEOUT;
 use crate::dispatch::Role;
 use crate::store::blobs::{BlobError, BlobLease, BlobStore, BlobWriter};
 use crate::wire::{
     BlobHead, Fault, FaultCode, FrameReader, FrameWriter, JobFile, JobProgram, Need, OwnerSources, SubmitJob, Tag,
 };
+use bytes::Bytes;
 use potluck_runtime::Digest;
 use std::collections::HashMap;
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use tokio::sync::mpsc;
+
+/// Pieces of a blob that wait to be written, a frame each; when it is full its sender waits. With the longest frames this is
+/// 2 MiB.
+const PIECES_MAX: usize = 8;
 
 /// Files of this machine its owner points to, so that they are not copied on the way.
 #[derive(Clone, Debug, Default)]
@@ -108,6 +114,7 @@ fn wanted(job: &SubmitJob) -> Result<HashMap<Digest, u64>, Fault> {
     let files = job.files.iter().chain(job.mounts.iter().filter(|m| m.local.is_none()).flat_map(|m| &m.files));
     let program = match &job.program {
         JobProgram::Wasm { digest, size, .. } => Some((*digest, *size)),
+        JobProgram::Session { saved, .. } => saved.as_ref().map(|saved| (saved.digest, saved.size)),
         JobProgram::Script { .. } => None,
     };
     for (digest, size) in files.map(|file: &JobFile| (file.digest, file.size)).chain(program) {
@@ -135,7 +142,18 @@ async fn receive(
         let text = format!("blob {} of {size} bytes was due and another came", digest.short());
         return Err(Fault::new(FaultCode::BAD_MESSAGE, text).into());
     }
-    let mut writer = blobs.receive(digest, size).map_err(|error| refuse(&error, role))?;
+    let writer = blobs.receive(digest, size).map_err(|error| refuse(&error, role))?;
+    let (pieces, arriving) = mpsc::channel(PIECES_MAX);
+    let writing = tokio::task::spawn_blocking(move || write(writer, arriving));
+    let fed = feed(pieces, size, inbound).await;
+    // Also if nothing more comes: what was written is removed when the writer is told so.
+    let written = finished(writing).await;
+    fed?;
+    written.map_err(|error| refuse(&error, role).into())
+}
+
+/// Passes on what arrives of a blob of this size.
+async fn feed(pieces: mpsc::Sender<Bytes>, size: u64, inbound: &mut Inbound) -> Result<(), Stop> {
     let mut left = size;
     while left > 0 {
         let frame = inbound.next().await?;
@@ -143,12 +161,21 @@ async fn receive(
         if frame.tag != Tag::DATA || len == 0 {
             return Err(out_of_place(&frame, "DATA"));
         }
-        let written: Result<BlobWriter, BlobError> =
-            blocking(move || writer.write(&frame.payload).map(|()| writer)).await;
-        writer = written.map_err(|error| refuse(&error, role))?;
         left = left.saturating_sub(len);
+        if pieces.send(frame.payload).await.is_err() {
+            // The writer has failed and says why.
+            break;
+        }
     }
-    blocking(move || writer.commit()).await.map_err(|error| refuse(&error, role).into())
+    Ok(())
+}
+
+/// Checks and writes a blob as it arrives; nothing of it stays if it does not arrive whole.
+fn write(mut writer: BlobWriter, mut arriving: mpsc::Receiver<Bytes>) -> Result<BlobLease, BlobError> {
+    while let Some(piece) = arriving.blocking_recv() {
+        writer.write(&piece)?;
+    }
+    writer.commit()
 }
 
 async fn trim(blobs: &BlobStore) {

@@ -4,6 +4,7 @@
 use super::{SendFileError, Stop, blocking, gone, send_file};
 use crate::wire::{Fault, FaultCode, FrameWriter, OutputFile, Tag};
 use potluck_runtime::Outputs;
+use std::fs::File;
 use std::sync::Arc;
 
 /// Entries named in the list of what was left behind; a job could make any number.
@@ -37,21 +38,31 @@ pub(super) async fn send(outputs: Outputs, writer: &mut FrameWriter) -> Result<V
             size: entry.size,
             executable: entry.executable,
         };
-        writer.send_message(Tag::OUTPUT_FILE, &head).await.map_err(gone)?;
-        match send_file(writer, file, entry.size, |_| {}).await {
-            Ok(()) => {}
-            Err(SendFileError::Write(error)) => return Err(gone(error)),
-            Err(SendFileError::Read(error)) => {
-                // The head promised bytes that cannot be sent, so nothing can follow it.
-                let text = format!("output file {} could not be read: {}", entry.path, error.kind());
-                return Err(Fault::new(FaultCode::INTERNAL, text).into());
-            }
+        send_one(head, file, writer).await?;
+    }
+    Ok(shortened(left_behind))
+}
+
+/// Sends one file.
+pub(super) async fn send_one(head: OutputFile, file: File, writer: &mut FrameWriter) -> Result<(), Stop> {
+    writer.send_message(Tag::OUTPUT_FILE, &head).await.map_err(gone)?;
+    match send_file(writer, file, head.size, |_| {}).await {
+        Ok(()) => Ok(()),
+        Err(SendFileError::Write(error)) => Err(gone(error)),
+        Err(SendFileError::Read(error)) => {
+            // The head promised bytes that cannot be sent, so nothing can follow it.
+            let text = format!("output file {} could not be read: {}", head.path, error.kind());
+            Err(Fault::new(FaultCode::INTERNAL, text).into())
         }
     }
+}
+
+/// The list with as many entries as are told, and how many more there are.
+pub(super) fn shortened(mut left_behind: Vec<String>) -> Vec<String> {
     let more = left_behind.len().saturating_sub(LEFT_BEHIND_MAX);
     left_behind.truncate(LEFT_BEHIND_MAX);
     if more > 0 {
         left_behind.push(format!("and {more} more"));
     }
-    Ok(left_behind)
+    left_behind
 }

@@ -47,8 +47,8 @@ pub(super) async fn pump(
     Err(stopped)
 }
 
-/// Passes stdin on; ends only when the job is to be stopped.
-async fn feed(mut stdin: Option<RunStdin>, inbound: &mut Inbound) -> Stop {
+/// Passes stdin on; ends only when the job or turn is to be stopped.
+pub(super) async fn feed(mut stdin: Option<RunStdin>, inbound: &mut Inbound) -> Stop {
     loop {
         let frame = match inbound.next().await {
             Ok(frame) => frame,

@@ -40,6 +40,7 @@ impl Lab {
             blob_bytes_max: 1 << 30,
             peers: Arc::new(NoPeers),
             makes_images: false,
+            parking: None,
         });
         Self { dir, jobs: jobs.unwrap() }
     }

@@ -4,17 +4,20 @@
 use super::inbound::Inbound;
 use super::inputs::{Inputs, LocalSources};
 use super::stages::{StageRelay, tell_while};
-use super::{Inner, Stop, admission, gone, inputs, mounts, outputs, pump, sentence};
+use super::{Inner, Stop, admission, gone, inputs, mounts, outputs, pump, sentence, sessions};
 use crate::dispatch::{Caller, Role};
 use crate::service::environment::GetError;
 use crate::service::gate::{Full, Place};
-use crate::wire::{Accepted, Ended, Fault, FaultCode, Frame, FrameWriter, JobProgram, Stage, SubmitJob, Tag};
-use potluck_runtime::{InputFile, Mount, Outcome, PrepareError, Program, Report, RunRequest, Tenant};
+use crate::wire::{
+    Accepted, Ended, Fault, FaultCode, Frame, FrameWriter, JobProgram, SavedMemory, Stage, SubmitJob, Tag,
+};
+use potluck_runtime::{ImageChoice, InputFile, Mount, Outcome, PrepareError, Program, Report, RunRequest, Tenant};
+use std::sync::Arc;
 
 /// Answers a `SUBMIT`. A job that is cancelled before or after its run has an end
 /// too.
 pub(super) async fn walk(
-    inner: &Inner,
+    inner: &Arc<Inner>,
     caller: &Caller,
     first: &Frame,
     inbound: &mut Inbound,
@@ -31,36 +34,42 @@ pub(super) async fn walk(
     // Told together with what is needed, or that the job has to wait.
     writer.queue(Frame::message(Tag::ACCEPTED, &accepted)).await.map_err(gone)?;
     tracing::debug!(job = %job.job, caller = %caller.id.short(), "job accepted");
-    let ended = match accepted_walk(inner, caller, job, inbound, writer, local).await {
-        Err(Stop::Cancelled) => cancelled(),
+    let last = match accepted_walk(inner, caller, job, inbound, writer, local).await {
+        Err(Stop::Cancelled) => Frame::message(Tag::ENDED, &cancelled()),
         other => other?,
     };
-    writer.send_message(Tag::ENDED, &ended).await.map_err(gone)
+    writer.send(last).await.map_err(gone)
 }
 
+/// The walk from its beginning to its last frame.
 async fn accepted_walk(
-    inner: &Inner,
+    inner: &Arc<Inner>,
     caller: &Caller,
     job: SubmitJob,
     inbound: &mut Inbound,
     writer: &mut FrameWriter,
     local: &LocalSources,
-) -> Result<Ended, Stop> {
+) -> Result<Frame, Stop> {
     let _place = take_place(inner, caller.role, inbound, writer).await?;
     let inputs = inputs::gather(&job, caller.role, &inner.blobs, local, inbound, writer).await?;
     let relay = StageRelay::new();
-    if let JobProgram::Script { environment, .. } = &job.program {
+    if let Some(environment) = job.program.environment() {
         let got = inner.environments.ensure(environment, Some(caller), &relay);
         tell_while(&relay, inbound, writer, got).await?.map_err(|error| no_environment(&error))?;
     }
     let program = program(&job, &inputs)?;
     let prepared = tell_while(&relay, inbound, writer, inner.runtime.prepare(&program, &relay)).await?;
     let prepared = prepared.map_err(|error| unprepared(error, &program, caller.role))?;
-    if let JobProgram::Script { environment, .. } = &job.program {
+    if let Some(environment) = job.program.environment() {
         inner.images.note(environment, &prepared);
     }
     let laid_out = mounts::lay_out(&inner.mounts_dir, &job.mounts, &inputs, caller.role).await?;
     let request = request(&job, tenant(caller), program, &inputs, laid_out.mounts.clone())?;
+    if let Some(opening) = opening(&job, &inputs)? {
+        let opening = sessions::open(inner, caller, opening, &prepared, request);
+        let info = tell_while(&relay, inbound, writer, opening).await??;
+        return Ok(Frame::message(Tag::SESSION_IS, &info));
+    }
     let started = tell_while(&relay, inbound, writer, inner.runtime.start(&prepared, request)).await?;
     let run = started.map_err(|error| {
         tracing::warn!(job = %job.job, error = %super::chain(&error), "job could not be started");
@@ -70,17 +79,25 @@ async fn accepted_walk(
     let (report, made) = pump::pump(run, job.stdin, inbound, writer).await?;
     tracing::debug!(job = %job.job, outcome = %report.outcome, "job ended");
     if !job.outputs || report.outcome == Outcome::Cancelled {
-        return Ok(Ended { report, left_behind: Vec::new() });
+        return Ok(Frame::message(Tag::ENDED, &Ended { report, left_behind: Vec::new() }));
     }
     let left_behind = tokio::select! {
         sent = outputs::send(made, writer) => sent?,
         stop = inbound.interrupted() => return Err(stop),
     };
-    Ok(Ended { report, left_behind })
+    Ok(Frame::message(Tag::ENDED, &Ended { report, left_behind }))
+}
+
+/// The session a job asks for, if it does.
+fn opening<'a>(job: &'a SubmitJob, inputs: &Inputs) -> Result<Option<sessions::Opening<'a>>, Fault> {
+    let JobProgram::Session { image, saved, name, .. } = &job.program else { return Ok(None) };
+    let place = |saved: &'a SavedMemory| inputs.path(&saved.digest).map(|path| (saved, path.to_owned()));
+    let saved = saved.as_ref().map(place).transpose()?;
+    Ok(Some(sessions::Opening { session: job.job, name, image, saved }))
 }
 
 /// A place for the job. Peers wait for theirs and are told so; the owner does not wait.
-async fn take_place<'a>(
+pub(super) async fn take_place<'a>(
     inner: &'a Inner,
     role: Role,
     inbound: &mut Inbound,
@@ -117,6 +134,11 @@ fn program(job: &SubmitJob, inputs: &Inputs) -> Result<Program, Fault> {
         JobProgram::Script { environment, entry, image } => {
             Program::Script { environment: environment.clone(), entry: entry.clone(), image: image.clone() }
         }
+        // Saved memory needs no image below it.
+        JobProgram::Session { environment, saved: Some(_), .. } => {
+            sessions::session_program(environment, ImageChoice::None)?
+        }
+        JobProgram::Session { environment, image, .. } => sessions::session_program(environment, image.clone())?,
     })
 }
 

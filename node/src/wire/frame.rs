@@ -4,6 +4,7 @@
 //! Both halves survive cancellation: a [`FrameReader::next`] that is dropped loses nothing, and a [`FrameWriter::send`]
 //! that is dropped leaves its rest to be written by the next call, so a frame is never cut in the middle.
 
+use super::bounds::{MESSAGE_LEN_MAX, payload_len_max};
 use super::codec::{DecodeError, decode, encode};
 use super::fault::Fault;
 use super::tag::Tag;
@@ -16,20 +17,6 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 /// Bytes before the payload.
 pub const HEADER_LEN: usize = 6;
-/// Bytes of a frame without payload that are tolerated, so that a later version may put something there.
-pub const CONTROL_LEN_MAX: usize = 64;
-/// Bytes of a small message: a few fields, some addresses, a sentence.
-pub const MESSAGE_LEN_MAX: usize = 64 * 1024;
-/// Bytes of a message whose tag we do not know; it is skipped or refused by its number.
-pub const UNKNOWN_LEN_MAX: usize = 64 * 1024;
-/// Bytes of a job's description. One file takes about 100 bytes and its path, so tens of thousands of files fit.
-pub const SUBMIT_LEN_MAX: usize = 16 * 1024 * 1024;
-/// Bytes of a list of missing blobs: 34 bytes each, as many as a description can name.
-pub const NEED_LEN_MAX: usize = 8 * 1024 * 1024;
-/// Bytes of a list of members or peers: about 1 KiB each, [`crate::defaults::PEERS_MAX`] of them, with room.
-pub const LIST_LEN_MAX: usize = 4 * 1024 * 1024;
-/// Bytes of a job's end: a report, and the names of what stayed behind.
-pub const ENDED_LEN_MAX: usize = 1024 * 1024;
 /// Bytes a writer gathers into one write with the header instead of handing the payload over by itself.
 const INLINE_LEN_MAX: usize = 1024;
 /// Bytes of small frames that wait for a flush, at most.
@@ -38,45 +25,6 @@ const QUEUED_LEN_MAX: usize = 16 * 1024;
 const READ_LEN: usize = 16 * 1024;
 /// Bytes in flight between the ends of [`FrameStream::pair`]; the writer waits when they are full.
 const PAIR_LEN: usize = 256 * 1024;
-
-/// The most bytes a frame of this tag may carry.
-#[must_use]
-pub const fn payload_len_max(tag: Tag) -> usize {
-    match tag {
-        Tag::SUBMIT | Tag::OWNER_SOURCES => SUBMIT_LEN_MAX,
-        Tag::NEED => NEED_LEN_MAX,
-        Tag::MEMBERS | Tag::MEMBERS_ARE | Tag::WELCOME | Tag::PEERS_ARE => LIST_LEN_MAX,
-        Tag::ENDED => ENDED_LEN_MAX,
-        Tag::DATA | Tag::STDIN | Tag::STDOUT | Tag::STDERR => CHUNK_LEN_MAX,
-        Tag::GOODBYE
-        | Tag::OWNER_PEERS
-        | Tag::OWNER_SHUTDOWN
-        | Tag::STARTED
-        | Tag::BLOBS_END
-        | Tag::STDIN_END
-        | Tag::DONE => CONTROL_LEN_MAX,
-        Tag::FAULT
-        | Tag::INFO
-        | Tag::FETCH_ARTIFACT
-        | Tag::CANCEL
-        | Tag::JOIN
-        | Tag::OWNER_INVITE
-        | Tag::OWNER_JOIN
-        | Tag::OWNER_ADD_PEER
-        | Tag::OWNER_REMOVE_PEER
-        | Tag::OWNER_HELLO
-        | Tag::ACCEPTED
-        | Tag::STAGE
-        | Tag::OUTPUT_FILE
-        | Tag::BLOB
-        | Tag::INFO_IS
-        | Tag::ARTIFACT_IS
-        | Tag::INVITATION_IS
-        | Tag::JOIN_CHALLENGE
-        | Tag::JOIN_PROOF => MESSAGE_LEN_MAX,
-        _ => UNKNOWN_LEN_MAX,
-    }
-}
 
 /// One frame.
 #[derive(Clone, Debug, PartialEq, Eq)]

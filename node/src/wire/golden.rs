@@ -4,7 +4,7 @@
 use super::*;
 use crate::identity::NodeId;
 use bytes::{BufMut, Bytes, BytesMut};
-use potluck_runtime::{Digest, GuestPath, ImageChoice, LimitHit, LimitKind, Limits, Outcome, Report};
+use potluck_runtime::{Digest, GuestPath, ImageChoice, LimitHit, LimitKind, Limits, Outcome, Report, TurnLimits};
 use serde::{Serialize, de::DeserializeOwned};
 use std::collections::BTreeMap;
 use std::fmt::{Debug, Write};
@@ -103,6 +103,22 @@ fn ended() -> Ended {
     Ended { report, left_behind: vec!["link: a symbolic link".into()] }
 }
 
+fn session() -> SessionInfo {
+    SessionInfo {
+        session: JobId([2; 16]),
+        name: Some("work".into()),
+        environment: "python".into(),
+        image: "data".into(),
+        state: SessionState::Parked,
+        turns: 3,
+        created_unix: 1_800_000_000,
+        used_unix: 1_800_000_060,
+        memory_bytes: 60 << 20,
+        owner: None,
+        limits: Limits::default(),
+    }
+}
+
 /// A message's payload, after checking that it comes back the same.
 fn message<T: Serialize + DeserializeOwned + PartialEq + Debug>(message: &T) -> Bytes {
     let bytes = encode(message);
@@ -141,11 +157,39 @@ fn sample(tag: Tag) -> Bytes {
         Tag::JOIN_CHALLENGE => message(&JoinChallenge { nonce: [9; 32], proof: [10; 32] }),
         Tag::JOIN_PROOF => message(&JoinProof { proof: [10; 32] }),
         Tag::STDOUT | Tag::STDERR | Tag::STDIN | Tag::DATA => Bytes::from_static(b"raw bytes"),
+        Tag::SESSION_TURN => message(&RunTurn {
+            session: JobId([2; 16]),
+            source: "1+1".into(),
+            limits: Some(TurnLimits { fuel: 5, wall_ms: 1000, output_bytes: 100 }),
+        }),
+        Tag::SESSION_INTERRUPT | Tag::SESSION_SAVE | Tag::SESSION_STOP => {
+            message(&WhichSession { session: JobId([2; 16]) })
+        }
+        Tag::SESSION_FORK => {
+            message(&ForkSession { session: JobId([2; 16]), twin: JobId([3; 16]), name: Some("b".into()) })
+        }
+        Tag::SESSION_IS => message(&session()),
+        Tag::SESSIONS_ARE => message(&SessionList { sessions: vec![session()] }),
+        Tag::SESSION_MEMORY => message(&SessionMemory {
+            size: 60 << 20,
+            directories: vec![path("out")],
+            left_behind: vec!["link: a symbolic link".into()],
+        }),
+        Tag::TURN_ENDED => message(&TurnEnded {
+            outcome: Outcome::Exited(1),
+            quit: false,
+            undone: true,
+            fuel_used: 5,
+            wall_ms: 7,
+            memory_peak_bytes: 65536,
+        }),
         Tag::INFO
         | Tag::GOODBYE
         | Tag::OWNER_PEERS
         | Tag::OWNER_SHUTDOWN
         | Tag::STARTED
+        | Tag::SESSION_LIST
+        | Tag::STDIN_WANTED
         | Tag::BLOBS_END
         | Tag::STDIN_END
         | Tag::DONE => Bytes::new(),
@@ -199,6 +243,22 @@ fn the_kinds_of_a_message_that_has_several_keep_their_bytes() {
     for (stage, golden) in stages {
         assert_eq!(data_encoding::HEXLOWER.encode(&message(&stage)), golden, "{stage:?}");
     }
+    let session = JobProgram::Session {
+        environment: "python".into(),
+        image: ImageChoice::None,
+        saved: Some(SavedMemory {
+            digest: Digest::from_bytes([1; 32]),
+            size: 300,
+            moved: true,
+            image: "data".into(),
+            turns: 7,
+        }),
+        name: None,
+    };
+    assert_eq!(
+        data_encoding::HEXLOWER.encode(&message(&session)),
+        "81a773657373696f6e84ab656e7669726f6e6d656e74a6707974686f6ea5696d616765a46e6f6e65a5736176656485a6646967657374c4200101010101010101010101010101010101010101010101010101010101010101a473697a65cd012ca56d6f766564c3a5696d616765a464617461a57475726e7307a46e616d65c0"
+    );
     let wasm = JobProgram::Wasm { digest: Digest::from_bytes([1; 32]), size: 300, name: "p.wasm".into() };
     assert_eq!(
         data_encoding::HEXLOWER.encode(&message(&wasm)),

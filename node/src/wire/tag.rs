@@ -39,6 +39,18 @@ tags! {
     /// Stop a job of the caller's: [`Cancel`](super::Cancel). A request of its own, because the job's stream may be full
     /// of stdin that nobody reads.
     CANCEL = 22;
+    /// Run one turn of a session: [`RunTurn`](super::RunTurn).
+    SESSION_TURN = 23;
+    /// Interrupt the turn that runs: [`WhichSession`](super::WhichSession).
+    SESSION_INTERRUPT = 24;
+    /// List the caller's sessions; no payload.
+    SESSION_LIST = 25;
+    /// Send a session's files and memory: [`WhichSession`](super::WhichSession).
+    SESSION_SAVE = 26;
+    /// Make an independent twin: [`ForkSession`](super::ForkSession).
+    SESSION_FORK = 27;
+    /// End a session: [`WhichSession`](super::WhichSession).
+    SESSION_STOP = 28;
 
     // Requests only the machine's owner may make (over the owner's socket, or with the node's own key).
     /// Make an invitation: [`Invite`](super::Invite).
@@ -75,6 +87,12 @@ tags! {
     OUTPUT_FILE = 70;
     /// The job has ended: [`Ended`](super::Ended). The last frame.
     ENDED = 71;
+    /// A turn has ended: [`TurnEnded`](super::TurnEnded). The last frame.
+    TURN_ENDED = 72;
+    /// The guest waits for stdin; no payload.
+    STDIN_WANTED = 73;
+    /// The memory of a session that is saved: [`SessionMemory`](super::SessionMemory); its bytes follow as `DATA` frames.
+    SESSION_MEMORY = 74;
 
     // The walk of a job, from the side that submitted it.
     /// A blob: [`BlobHead`](super::BlobHead); its bytes follow as `DATA` frames.
@@ -109,9 +127,19 @@ tags! {
     JOIN_CHALLENGE = 119;
     /// The newcomer's proof: [`JoinProof`](super::JoinProof).
     JOIN_PROOF = 120;
+    /// [`SessionInfo`](super::SessionInfo); also the last frame of a `SUBMIT` that opened a session.
+    SESSION_IS = 121;
+    /// [`SessionList`](super::SessionList).
+    SESSIONS_ARE = 122;
 }
 
 impl Tag {
+    /// Whether it is a request about a session that is there.
+    #[must_use]
+    pub const fn is_about_sessions(self) -> bool {
+        self.0 >= Self::SESSION_TURN.0 && self.0 <= Self::SESSION_STOP.0
+    }
+
     /// Whether only the machine's owner may send it: the numbers from 32 to 63 are kept for that.
     #[must_use]
     pub const fn is_for_owner(self) -> bool {

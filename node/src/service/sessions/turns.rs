@@ -1,0 +1,72 @@
+//! One turn: source in, output out, stdin as it comes. A turn whose asker is gone is undone.
+
+use super::{decoded, failure, opening};
+use crate::dispatch::Caller;
+use crate::service::inbound::Inbound;
+use crate::service::{Inner, Stop, admission, gone, pump, walk};
+use crate::wire::{Fault, FaultCode, Frame, FrameWriter, RunTurn, Tag, TurnEnded};
+use potluck_runtime::{OutputStream, Turn, TurnEvent, TurnLimits};
+use std::sync::Arc;
+
+/// Answers a `SESSION_TURN`.
+pub(in crate::service) async fn turn(
+    inner: &Arc<Inner>,
+    caller: &Caller,
+    first: &Frame,
+    inbound: &mut Inbound,
+    writer: &mut FrameWriter,
+) -> Result<(), Stop> {
+    let request: RunTurn = decoded(first)?;
+    let resident = inner.sessions.find(caller, request.session)?;
+    admission::admit_limits(&resident.limits, caller.role, &inner.policy, &inner.name)?;
+    let _place = walk::take_place(inner, caller.role, inbound, writer).await?;
+    let mut seat = resident.sit().ok_or_else(busy)?;
+    let session = opening::awake(inner, &resident, &mut seat).await?;
+    let limits = request.limits.unwrap_or_else(|| TurnLimits::from(&resident.limits));
+    let begun = session.turn(&request.source, limits).await;
+    let mut turn = begun.map_err(|error| failure(&error, caller.role))?;
+    let stdin = turn.stdin.take();
+    let ended = tokio::select! {
+        ended = drain(&mut turn, writer) => ended?,
+        stop = pump::feed(stdin, inbound) => return Err(stop),
+    };
+    drop(turn);
+    resident.note_turn(session);
+    drop(seat);
+    if ended.quit {
+        inner.sessions.end(&resident).await;
+    }
+    writer.send_message(Tag::TURN_ENDED, &ended).await.map_err(gone)
+}
+
+/// Somebody else does something with it.
+pub(super) fn busy() -> Fault {
+    let text = "a turn of this session runs already; wait for its end, or interrupt it with Ctrl-C where it was begun";
+    Fault::new(FaultCode::BUSY, text)
+}
+
+/// Passes output on until the turn has ended.
+async fn drain(turn: &mut Turn<'_>, writer: &mut FrameWriter) -> Result<TurnEnded, Stop> {
+    loop {
+        let event = tokio::select! {
+            biased;
+            event = turn.next() => event,
+            // Nothing more happens for now.
+            told = writer.flush(), if writer.has_queued() => {
+                told.map_err(gone)?;
+                continue;
+            }
+        };
+        match event {
+            TurnEvent::Output { stream, bytes } => {
+                let tag = match stream {
+                    OutputStream::Stdout => Tag::STDOUT,
+                    OutputStream::Stderr => Tag::STDERR,
+                };
+                writer.queue_bytes(tag, bytes).await.map_err(gone)?;
+            }
+            TurnEvent::InputWanted => writer.queue(Frame::empty(Tag::STDIN_WANTED)).await.map_err(gone)?,
+            TurnEvent::Ended(report) => return Ok(report.into()),
+        }
+    }
+}
