@@ -1,12 +1,14 @@
 //! What can be typed. Each command's own options stand beside the command; nothing here opens or reads anything.
 
 use crate::commands::{
-    completions, config, doctor, down, env, invite, join, peers, run, setup, status, up, version, whoami,
+    completions, config, doctor, down, env, invite, join, peers, run, session, setup, shell, status, up, version,
+    whoami,
 };
 use crate::exit;
 use crate::logging::Audience;
 use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
+use std::ffi::OsString;
 use std::io::Write;
 use std::process::ExitCode;
 
@@ -17,6 +19,7 @@ Examples:
   potluck up -d                            lend this machine, find the others
   potluck invite                           print a ticket for another machine
   potluck run report.py --on attic         run a script on the machine called attic
+  potluck shell                            a Python prompt
 
 `potluck COMMAND --help` shows the options of a command and examples.
 POTLUCK_HOME moves configuration and data, POTLUCK_CACHE_DIR the cache; POTLUCK_LOG=debug says more.";
@@ -33,6 +36,10 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Run a program here or on a peer
     Run(run::RunArgs),
+    /// Open a Python prompt here or on a peer
+    Shell(shell::ShellArgs),
+    /// Interpreters that keep their variables: open, use, save, move and end them
+    Session(session::SessionArgs),
     /// Start this machine's node: find peers, run their jobs
     Up(up::UpArgs),
     /// Stop this machine's node
@@ -82,9 +89,15 @@ pub(crate) fn answer(error: &clap::Error) -> ExitCode {
     }
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => ExitCode::from(exit::SUCCESS),
-        _ if std::env::args_os().nth(1).is_some_and(|command| command == "run") => ExitCode::from(exit::FAILED),
+        _ if ends_as_its_program(std::env::args_os().skip(1)) => ExitCode::from(exit::FAILED),
         _ => ExitCode::from(exit::USAGE),
     }
+}
+
+/// Whether these words are a command whose exit codes are those of what it runs, so that 2 means nothing of ours.
+fn ends_as_its_program(mut words: impl Iterator<Item = OsString>) -> bool {
+    let command = words.next().unwrap_or_default();
+    command == "run" || command == "shell" || (command == "session" && words.next().is_some_and(|word| word == "run"))
 }
 
 /// What is wrong, the way Potluck says everything else.
@@ -107,7 +120,9 @@ mod tests {
 
     #[test]
     fn every_command_has_examples() {
-        for command in Cli::command().get_subcommands() {
+        let cli = Cli::command();
+        let of_sessions = cli.find_subcommand("session").unwrap().get_subcommands();
+        for command in cli.get_subcommands().chain(of_sessions) {
             let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
             assert!(help.contains("potluck"), "{} has no example", command.get_name());
         }

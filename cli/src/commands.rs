@@ -2,6 +2,10 @@
 
 pub(crate) mod run;
 
+pub(crate) mod shell;
+
+pub(crate) mod session;
+
 pub(crate) mod up;
 
 pub(crate) mod down;
@@ -34,6 +38,8 @@ use crate::args::Command;
 pub(crate) fn dispatch(command: Command) -> anyhow::Result<u8> {
     match command {
         Command::Run(args) => run::execute(args),
+        Command::Shell(args) => shell::execute(args),
+        Command::Session(args) => session::execute(args),
         Command::Up(args) => up::execute(&args),
         Command::Down(args) => down::execute(&args),
         Command::Status(args) => status::execute(&args),

@@ -3,15 +3,21 @@
 
 mod args;
 mod background;
+mod capture;
 mod commands;
 mod exit;
+mod limits;
 mod logging;
+mod outcome;
 mod progress;
 mod quantity;
 mod render;
+mod sessions;
 mod settings;
 mod signals;
 mod streams;
+mod terminal;
+mod turn;
 
 use args::Cli;
 use clap::Parser;

@@ -20,6 +20,13 @@ pub(crate) struct Fuel(pub(crate) u64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Span(pub(crate) Duration);
 
+impl Span {
+    /// In milliseconds, or the most there can be.
+    pub(crate) fn milliseconds(self) -> u64 {
+        u64::try_from(self.0.as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
 /// The text is no quantity of the kind that is wanted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct QuantityError {

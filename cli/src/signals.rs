@@ -21,12 +21,26 @@ impl EndRequests {
         })
     }
 
-    /// The next request to end.
+    /// The next request to end, whatever it is.
     pub(crate) async fn next(&mut self) {
+        self.next_asked().await;
+    }
+
+    /// The next request, for whoever goes on after Ctrl-C.
+    pub(crate) async fn next_asked(&mut self) -> Asked {
         tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-            _ = self.hang_up.recv() => {}
+            _ = self.interrupt.recv() => Asked::Interrupt,
+            _ = self.terminate.recv() => Asked::End,
+            _ = self.hang_up.recv() => Asked::End,
         }
     }
+}
+
+/// What was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Asked {
+    /// Ctrl-C.
+    Interrupt,
+    /// The end of the process.
+    End,
 }

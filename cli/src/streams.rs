@@ -2,6 +2,7 @@
 //! never ends, holds up neither the network nor Ctrl-C. Order between stdout and stderr is kept; queues are bounded,
 //! so a full one is backpressure on the job. No thread is waited for at the end of the process.
 
+use crate::quantity::ByteSize;
 use anyhow::Context;
 use bytes::Bytes;
 use potluck_runtime::OutputStream;
@@ -12,6 +13,8 @@ use tokio::sync::{mpsc, oneshot};
 const OUTPUT_PIECES_MAX: usize = 8;
 /// Pieces of stdin that wait for the job.
 const INPUT_PIECES_MAX: usize = 2;
+/// Bytes of a program that is read from stdin; it is held in memory and sent in one message.
+const SOURCE_LEN_MAX: u64 = 1 << 20;
 /// Bytes of one piece of stdin.
 const INPUT_PIECE_LEN_MAX: usize = 64 * 1024;
 
@@ -85,6 +88,14 @@ pub(crate) fn stdin_is_ours() -> bool {
         Ok(foreground) => foreground == rustix::process::getpgrp(),
         Err(_) => false,
     }
+}
+
+/// All of this process's stdin, which has to be text. Waits for its end.
+pub(crate) fn all_of_stdin() -> anyhow::Result<String> {
+    let mut text = String::new();
+    let read = io::stdin().lock().take(SOURCE_LEN_MAX + 1).read_to_string(&mut text).context("cannot read stdin")?;
+    anyhow::ensure!(read as u64 <= SOURCE_LEN_MAX, "more than {} on stdin", ByteSize(SOURCE_LEN_MAX));
+    Ok(text)
 }
 
 /// Reads this process's stdin for as long as somebody takes it.

@@ -5,9 +5,11 @@
 //! deadline and says what it waited for. When a [`Home`] is dropped, whatever ran in it must be gone without a trace,
 //! or the test fails.
 
+mod capture;
 mod home;
 mod node;
 mod process;
+mod terminal;
 mod wait;
 
 mod artifacts;
@@ -19,13 +21,15 @@ mod python;
 mod stranger;
 
 pub use artifacts::{binary, compiled_code, example, guest, wheel, workspace};
+pub use capture::Capture;
 pub use forge::{TicketPart, forge};
 pub use home::{Home, write_script};
 pub use lab::{Lab, in_lab};
 pub use leak::{Process, busy_processes_of, processes_of};
 pub use node::{Node, join, online_peers, pair};
 pub use png::png_size;
-pub use process::{Capture, Finished, Invocation, Running};
+pub use process::{Finished, Invocation, Running};
 pub use python::shared_cache;
 pub use stranger::Stranger;
+pub use terminal::Terminal;
 pub use wait::{DEADLINE, holds_within, until, until_within};

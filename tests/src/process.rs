@@ -1,21 +1,22 @@
 //! One run of the `potluck` binary. Output is read as it comes; nothing waits without a deadline; what is
 //! still running when its handle is dropped is killed.
 
+use crate::capture::Capture;
 use crate::wait::{DEADLINE, holds_within};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use std::ffi::OsStr;
-use std::io::{Read, Write};
+use std::fs::File;
+use std::io::Write;
 use std::path::Path;
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
-use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
 /// A command being put together.
 #[derive(Debug)]
 pub struct Invocation {
-    command: Command,
+    pub(crate) command: Command,
     input: Vec<u8>,
     deadline: Duration,
     one_pipe: bool,
@@ -124,6 +125,18 @@ impl Invocation {
         Running { child, shown, stdin, stdout, stderr, end: Instant::now() + self.deadline }
     }
 
+    /// Starts it with a terminal for all three streams; what comes out of `screen` is read as stdout.
+    pub(crate) fn start_at(mut self, device: &File, screen: File) -> Running {
+        let shown = format!("{:?}", self.command);
+        let stream = || device.try_clone().expect("a terminal's descriptor can be doubled");
+        self.command.stdin(stream()).stdout(stream()).stderr(stream());
+        let child = self.command.spawn().unwrap_or_else(|e| panic!("{shown} cannot be started: {e}"));
+        // The command holds the terminal, whose screen would otherwise never end.
+        drop(self.command);
+        let (stdout, stderr) = (Capture::of(screen), Capture::of(std::io::empty()));
+        Running { child, shown, stdin: None, stdout, stderr, end: Instant::now() + self.deadline }
+    }
+
     /// Starts it with stdin and stdout in the caller's hands, for streams too long to be kept.
     ///
     /// # Panics
@@ -146,7 +159,7 @@ pub struct Running {
     pub stdout: Capture,
     /// What it has written to stderr so far.
     pub stderr: Capture,
-    end: Instant,
+    pub(crate) end: Instant,
 }
 
 impl Running {
@@ -193,7 +206,7 @@ impl Running {
     /// When it ends without, or passes its deadline.
     #[track_caller]
     pub fn wait_for_stdout(&self, text: &str) {
-        if let Err(why) = self.stdout.wait_for(text, self.end) {
+        if let Err(why) = self.stdout.wait_for(text, 0, self.end) {
             panic!("{why} on stdout of {}; stderr:\n{}", self.shown, self.stderr.text());
         }
     }
@@ -204,7 +217,7 @@ impl Running {
     /// When it ends without, or passes its deadline.
     #[track_caller]
     pub fn wait_for_stderr(&self, text: &str) {
-        if let Err(why) = self.stderr.wait_for(text, self.end) {
+        if let Err(why) = self.stderr.wait_for(text, 0, self.end) {
             panic!("{why} on stderr of {}; stdout:\n{}", self.shown, self.stdout.text());
         }
     }
@@ -336,68 +349,5 @@ impl Finished {
 impl std::fmt::Display for Finished {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{} of {}\nstdout:\n{}\nstderr:\n{}", self.status, self.shown, self.out(), self.err())
-    }
-}
-
-/// What a pipe has carried so far.
-#[derive(Clone, Debug)]
-pub struct Capture(Arc<(Mutex<Carried>, Condvar)>);
-
-#[derive(Debug, Default)]
-struct Carried {
-    bytes: Vec<u8>,
-    ended: bool,
-}
-
-impl Capture {
-    fn of(mut reader: impl Read + Send + 'static) -> Self {
-        let capture = Self(Arc::default());
-        let shared = Arc::clone(&capture.0);
-        thread::spawn(move || {
-            let mut buffer = [0u8; 64 * 1024];
-            loop {
-                let count = reader.read(&mut buffer).unwrap_or(0);
-                let mut carried = shared.0.lock().expect("no holder of this lock panics");
-                carried.bytes.extend_from_slice(&buffer[..count]);
-                carried.ended = count == 0;
-                shared.1.notify_all();
-                if count == 0 {
-                    return;
-                }
-            }
-        });
-        capture
-    }
-
-    /// What has come so far, as text.
-    #[must_use]
-    pub fn text(&self) -> String {
-        let carried = self.0.0.lock().expect("no holder of this lock panics");
-        String::from_utf8_lossy(&carried.bytes).into_owned()
-    }
-
-    fn wait_for(&self, text: &str, end: Instant) -> Result<(), String> {
-        let mut carried = self.0.0.lock().expect("no holder of this lock panics");
-        loop {
-            if String::from_utf8_lossy(&carried.bytes).contains(text) {
-                return Ok(());
-            }
-            let left = end.saturating_duration_since(Instant::now());
-            if carried.ended || left.is_zero() {
-                let why = if carried.ended { "the stream ended" } else { "time ran out" };
-                let so_far = String::from_utf8_lossy(&carried.bytes).into_owned();
-                return Err(format!("{why} before {text:?} came; so far:\n{so_far}\n"));
-            }
-            carried = self.0.1.wait_timeout(carried, left).expect("no holder of this lock panics").0;
-        }
-    }
-
-    /// All of it, once the pipe has ended. A pipe that some grandchild still holds open fails the test.
-    #[track_caller]
-    fn all(&self, limit: Duration) -> Vec<u8> {
-        let carried = self.0.0.lock().expect("no holder of this lock panics");
-        let waited = self.0.1.wait_timeout_while(carried, limit, |c| !c.ended).expect("no holder of this lock panics");
-        assert!(!waited.1.timed_out(), "a process that has ended left its output open to another");
-        waited.0.bytes.clone()
     }
 }

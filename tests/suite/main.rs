@@ -15,6 +15,9 @@ mod images;
 mod packages;
 mod python;
 mod python_libraries;
+mod session_states;
+mod sessions;
+mod shell;
 
 mod cache;
 mod environment;

@@ -1,24 +1,23 @@
 //! `potluck run`: a program goes in, its output comes out as it is printed, and its exit code is ours.
 
-mod capture;
-mod line;
+pub(super) mod line;
 mod report;
 
 use crate::background;
+use crate::capture::Capture;
 use crate::exit::{self, Refusal, Trouble};
+use crate::limits::LimitArgs;
 use crate::progress::{Manner, Progress};
-use crate::quantity::{ByteSize, Fuel, Span};
 use crate::render::{self, say};
 use crate::settings;
 use crate::signals::EndRequests;
 use crate::streams::{self, Writer};
 use bytes::Bytes;
-use capture::Capture;
 use clap::{Args, ValueEnum, ValueHint};
 use line::Line;
 use potluck_node::client::{FailureKind, Job, JobEvent, JobStdin, StdinMode, Submission, SubmitError, Target};
 use potluck_node::images::NamedImages;
-use potluck_runtime::{Limits, OutputStream};
+use potluck_runtime::OutputStream;
 use report::Summary;
 use std::ffi::OsString;
 use std::ops::ControlFlow;
@@ -64,21 +63,8 @@ pub(crate) struct RunArgs {
     /// Bring back the files the program made or changed into this folder
     #[arg(short = 'o', value_name = "DIR")]
     outputs: Option<PathBuf>,
-    /// Most instructions it may execute; a busy core takes about 8G a second
-    #[arg(long, value_name = "AMOUNT", default_value = "10T")]
-    fuel: Fuel,
-    /// Most memory it may hold
-    #[arg(long, value_name = "SIZE", default_value = "1G")]
-    memory: ByteSize,
-    /// Longest it may take
-    #[arg(long, value_name = "TIME", default_value = "10m")]
-    timeout: Span,
-    /// Most bytes it may keep on disk, inputs not counted
-    #[arg(long, value_name = "SIZE", default_value = "1G")]
-    disk: ByteSize,
-    /// Most bytes it may print
-    #[arg(long, value_name = "SIZE", default_value = "64M")]
-    output: ByteSize,
+    #[command(flatten)]
+    limits: LimitArgs,
     /// What the program reads: `none` is empty, `inherit` is ours, `auto` is ours unless we are in the background
     #[arg(long, value_name = "WHICH", default_value = "auto", hide_possible_values = true)]
     stdin: StdinChoice,
@@ -154,19 +140,10 @@ fn submission(args: &RunArgs, line: Line) -> Submission {
         StdinChoice::Inherit => true,
         StdinChoice::Auto => streams::stdin_is_ours(),
     };
-    let limits = Limits {
-        fuel: args.fuel.0,
-        memory_bytes: args.memory.0,
-        wall_ms: u64::try_from(args.timeout.0.as_millis()).unwrap_or(u64::MAX),
-        output_bytes: args.output.0,
-        disk_bytes: args.disk.0,
-        ..Limits::default()
-    };
-    let mut submission = Submission::new(&line.program).args(line.args).limits(limits).stdin(if forwards {
-        StdinMode::Piped
-    } else {
-        StdinMode::None
-    });
+    let mut submission = Submission::new(&line.program)
+        .args(line.args)
+        .limits(args.limits.limits())
+        .stdin(if forwards { StdinMode::Piped } else { StdinMode::None });
     for (key, value) in &args.variables {
         submission = submission.env(key, value);
     }
@@ -312,7 +289,7 @@ async fn forward(mut pieces: tokio::sync::mpsc::Receiver<Bytes>, mut stdin: JobS
 }
 
 /// A submission's failure with its exit code.
-fn refusal(error: SubmitError) -> anyhow::Error {
+pub(super) fn refusal(error: SubmitError) -> anyhow::Error {
     let trouble = match error.kind() {
         FailureKind::NotFound => Trouble::NotFound,
         FailureKind::BadProgram => Trouble::CannotRun,
@@ -327,7 +304,8 @@ fn refusal(error: SubmitError) -> anyhow::Error {
     Refusal::error(trouble, render::sentence(&anyhow::Error::new(error)))
 }
 
-fn parse_variable(text: &str) -> Result<(String, String), String> {
+/// The value of `-e`.
+pub(super) fn parse_variable(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
         _ => Err("KEY=VALUE is expected".to_owned()),

@@ -43,7 +43,7 @@ fn after_program(on: Option<String>, args: &[String]) -> Result<(Option<String>,
 }
 
 /// The name of a machine; an empty one is a variable that was not set.
-pub(super) fn machine(name: &str) -> Result<String, String> {
+pub(in crate::commands) fn machine(name: &str) -> Result<String, String> {
     if name.is_empty() {
         return Err("the name of a machine, `any` or `local` is expected, not an empty text".to_owned());
     }

@@ -1,14 +1,13 @@
 //! How a job is summed up: the sentence for people, the object for programs, the exit code for scripts. The object's
 //! fields are stable; it is the same object whether the job ran or could not.
 
-use super::capture::{Capture, text_of};
+use crate::capture::{Capture, text_of};
 use crate::exit;
-use crate::quantity::{ByteSize, Fuel, Span};
+use crate::outcome::{OutcomeObject, explanation};
 use crate::render::{say, tame};
 use potluck_node::wire::{Ended, JobId};
-use potluck_runtime::{LimitHit, LimitKind, Outcome};
+use potluck_runtime::Outcome;
 use serde::Serialize;
-use std::time::Duration;
 
 /// What is known of a job when it has ended.
 #[derive(Default)]
@@ -51,31 +50,6 @@ pub(super) struct JobObject {
     stderr_base64: Option<String>,
     outputs: Vec<OutputEntry>,
     truncated: bool,
-}
-
-/// How it ended, for programs.
-#[derive(Debug, Serialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
-enum OutcomeObject {
-    Exited {
-        code: i32,
-    },
-    Trapped {
-        why: String,
-    },
-    Limit {
-        limit: LimitKind,
-        used: u64,
-        allowed: u64,
-    },
-    Cancelled,
-    Lost {
-        why: String,
-    },
-    /// It has not run, or nobody knows how it ended.
-    Failed {
-        why: String,
-    },
 }
 
 /// The object of a job that has no outcome.
@@ -155,40 +129,6 @@ impl Summary {
     }
 }
 
-impl From<Outcome> for OutcomeObject {
-    fn from(outcome: Outcome) -> Self {
-        match outcome {
-            Outcome::Exited(code) => Self::Exited { code },
-            Outcome::Trapped(why) => Self::Trapped { why },
-            Outcome::Limit(LimitHit { kind, used, allowed }) => Self::Limit { limit: kind, used, allowed },
-            Outcome::Cancelled => Self::Cancelled,
-            Outcome::Lost(why) => Self::Lost { why },
-        }
-    }
-}
-
-/// The sentence for an outcome, if the job itself has not said enough.
-fn explanation(outcome: &Outcome) -> Option<String> {
-    match outcome {
-        Outcome::Exited(_) => None,
-        Outcome::Trapped(why) => Some(format!("the program trapped: {why}")),
-        Outcome::Limit(hit) => Some(limit_sentence(hit)),
-        Outcome::Cancelled => Some("the job was cancelled".to_owned()),
-        Outcome::Lost(why) => Some(format!("the worker was lost: {why}")),
-    }
-}
-
-fn limit_sentence(hit: &LimitHit) -> String {
-    let amount = |value: u64| match hit.kind {
-        LimitKind::Fuel => Fuel(value).to_string(),
-        LimitKind::WallTime => Span(Duration::from_millis(value)).to_string(),
-        LimitKind::Memory | LimitKind::Output | LimitKind::Disk => ByteSize(value).to_string(),
-        LimitKind::OpenFiles => value.to_string(),
-    };
-    let remedy = hit.kind.flag().map(|flag| format!("; `{flag}` raises it")).unwrap_or_default();
-    format!("stopped by its {} limit: used {} of {}{remedy}", hit.kind, amount(hit.used), amount(hit.allowed))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -197,15 +137,6 @@ mod tests {
     fn summary(outcome: Outcome) -> Summary {
         let report = Report { outcome, fuel_used: 5, wall_ms: 6, memory_peak_bytes: 7 };
         Summary { ended: Some(Ended { report, left_behind: Vec::new() }), ..Summary::default() }
-    }
-
-    #[test]
-    fn a_limit_says_which_how_much_and_which_flag_raises_it() {
-        let hit = LimitHit { kind: LimitKind::Memory, used: 3 << 29, allowed: 1 << 30 };
-        let sentence = limit_sentence(&hit);
-        assert_eq!(sentence, "stopped by its memory limit: used 1.5 GiB of 1 GiB; `--memory` raises it");
-        let hit = LimitHit { kind: LimitKind::WallTime, used: 60_000, allowed: 60_000 };
-        assert_eq!(limit_sentence(&hit), "stopped by its wall time limit: used 1m of 1m; `--timeout` raises it");
     }
 
     #[test]
@@ -229,11 +160,5 @@ mod tests {
         summary.interrupted = true;
         assert_eq!(summary.exit_code(), exit::CANCELLED);
         assert_eq!(summary.sentence(&Outcome::Exited(0)).as_deref(), Some("the job was cancelled"));
-    }
-
-    #[test]
-    fn a_job_that_ends_by_itself_needs_no_explanation() {
-        assert_eq!(explanation(&Outcome::Exited(1)), None);
-        assert!(explanation(&Outcome::Cancelled).is_some());
     }
 }

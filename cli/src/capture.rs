@@ -1,4 +1,4 @@
-//! What a job prints, kept for one JSON object. Bounded: what is too long is cut and said to be.
+//! What a job or a turn prints, kept for one JSON object. Bounded: what is too long is cut and said to be.
 
 use potluck_runtime::OutputStream;
 
@@ -7,15 +7,15 @@ const CAPTURE_LEN_MAX: usize = 8 << 20;
 
 /// The beginning of both streams.
 #[derive(Debug, Default)]
-pub(super) struct Capture {
-    pub(super) stdout: Vec<u8>,
-    pub(super) stderr: Vec<u8>,
-    pub(super) truncated: bool,
+pub(crate) struct Capture {
+    pub(crate) stdout: Vec<u8>,
+    pub(crate) stderr: Vec<u8>,
+    pub(crate) truncated: bool,
 }
 
 impl Capture {
     /// Keeps `bytes` as far as there is room.
-    pub(super) fn push(&mut self, stream: OutputStream, bytes: &[u8]) {
+    pub(crate) fn push(&mut self, stream: OutputStream, bytes: &[u8]) {
         let kept = match stream {
             OutputStream::Stdout => &mut self.stdout,
             OutputStream::Stderr => &mut self.stderr,
@@ -27,7 +27,7 @@ impl Capture {
 }
 
 /// Bytes as text, and as base64 too when the text loses something. A character cut in two by the bound counts as lost.
-pub(super) fn text_of(bytes: &[u8]) -> (String, Option<String>) {
+pub(crate) fn text_of(bytes: &[u8]) -> (String, Option<String>) {
     match std::str::from_utf8(bytes) {
         Ok(text) => (text.to_owned(), None),
         Err(_) => (String::from_utf8_lossy(bytes).into_owned(), Some(data_encoding::BASE64.encode(bytes))),
