@@ -5,7 +5,7 @@
 use potluck_benches::{NodeProcess, burst, client, has_python, hello, over_socket, role, script};
 use potluck_node::client::Client;
 use std::fs;
-use std::path::PathBuf;
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
@@ -36,8 +36,8 @@ fn main() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-fn measure(tokio: &Runtime, client: &Client, node: &NodeProcess, program: &PathBuf, count: u64, in_flight: usize) {
-    let run = |count| tokio.block_on(burst(count, in_flight, || over_socket(client.clone(), program.clone())));
+fn measure(tokio: &Runtime, client: &Client, node: &NodeProcess, program: &Path, count: u64, in_flight: usize) {
+    let run = |count| tokio.block_on(burst(count, in_flight, || over_socket(client.clone(), program.to_owned())));
     run(WARM_UP);
     let (before, start) = (Used::by(node), Instant::now());
     run(count);
@@ -113,7 +113,7 @@ impl Used {
     }
 }
 
-fn switches(tasks: &std::path::Path) -> u64 {
+fn switches(tasks: &Path) -> u64 {
     let tasks = fs::read_dir(tasks).into_iter().flatten().flatten();
     let status = tasks.filter_map(|task| fs::read_to_string(task.path().join("status")).ok());
     let count = |status: String| -> u64 {

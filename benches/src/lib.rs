@@ -135,7 +135,7 @@ impl Drop for NodeProcess {
     }
 }
 
-/// Whether there is Python, with the image that the script starts from.
+/// Whether there is Python, compiled now if it is not yet, with the image that the script starts from.
 ///
 /// # Panics
 /// When the sandbox cannot be set up.
@@ -143,8 +143,7 @@ impl Drop for NodeProcess {
 pub fn has_python(tokio: &Runtime, client: &Client) -> bool {
     let runtime = client.runtime().expect("the sandbox can be set up");
     let recipe = BUILT_IN[0].recipe();
-    runtime.environment_compiled("python")
-        && tokio.block_on(runtime.make_image("python", &recipe, &SilentWatch)).is_ok()
+    tokio.block_on(runtime.make_image("python", &recipe, &SilentWatch)).is_ok()
 }
 
 /// Runs so many jobs, with some of them in flight at any time.

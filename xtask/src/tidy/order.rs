@@ -61,7 +61,7 @@ const RULES: [Rule; 7] = [
     Rule {
         folder: "benches",
         own: "potluck-benches",
-        below: &["potluck-guest", "potluck-runtime", "potluck-node", "potluck"],
+        below: &["potluck-guest", "potluck-runtime", "potluck-node", "potluck", "potluck-benches"],
         strange: &[],
     },
 ];
