@@ -160,3 +160,26 @@ fn a_peers_session_is_its_own_and_the_owner_of_the_machine_sees_it() {
     lender.potluck(["session", "stop", &id]).finish().expect(0);
     assert!(listed(&guest).is_empty());
 }
+
+#[test]
+fn the_lenders_rules_hold_for_each_turn_and_a_peer_that_is_forgotten_leaves_nothing() {
+    let (lender, guest) = (Home::with_python().named("attic"), Home::with_python().named("desk"));
+    let (attic, desk) = (Node::start(&lender), Node::start(&guest));
+    pair(&attic, &desk);
+    open(&guest, &["--on", "attic", "--name", "work"]);
+    assert_eq!(said(&guest, "work", "x = 5; x"), "5\n");
+    attic.down();
+    lender.potluck(["config", "set", "lend", "false"]).finish().expect(0);
+    let attic = Node::start(&lender);
+    until("the peer is in reach", || (!listed(&guest).is_empty()).then_some(()));
+    turn(&guest, "work", "x").expect(125).says(&["attic", "lend"]);
+    guest.potluck(["session", "fork", "work"]).finish().expect(125).says(&["lend"]);
+    attic.down();
+    lender.potluck(["config", "set", "lend", "true"]).finish().expect(0);
+    let attic = Node::start(&lender);
+    until("the peer is in reach", || (!listed(&guest).is_empty()).then_some(()));
+    assert_eq!(said(&guest, "work", "x"), "5\n");
+    lender.potluck(["peers", "rm", "desk"]).finish().expect(0);
+    assert!(listed(&lender).is_empty());
+    drop(attic);
+}

@@ -78,6 +78,14 @@ pub(super) async fn feed(mut stdin: Option<RunStdin>, inbound: &mut Inbound) -> 
     }
 }
 
+/// How a guest's output travels.
+pub(super) const fn tag_of(stream: OutputStream) -> Tag {
+    match stream {
+        OutputStream::Stdout => Tag::STDOUT,
+        OutputStream::Stderr => Tag::STDERR,
+    }
+}
+
 /// Passes output on until the run has ended.
 async fn drain(events: &mut RunEvents, writer: &mut FrameWriter) -> Result<(Report, Outputs), Stop> {
     loop {
@@ -92,11 +100,7 @@ async fn drain(events: &mut RunEvents, writer: &mut FrameWriter) -> Result<(Repo
         };
         match event {
             RunEvent::Output { stream, bytes } => {
-                let tag = match stream {
-                    OutputStream::Stdout => Tag::STDOUT,
-                    OutputStream::Stderr => Tag::STDERR,
-                };
-                writer.queue_bytes(tag, bytes).await.map_err(gone)?;
+                writer.queue_bytes(tag_of(stream), bytes).await.map_err(gone)?;
             }
             RunEvent::Ended { report, outputs } => return Ok((report, outputs)),
         }

@@ -5,7 +5,7 @@ use crate::dispatch::Caller;
 use crate::service::inbound::Inbound;
 use crate::service::{Inner, Stop, admission, gone, pump, walk};
 use crate::wire::{Fault, FaultCode, Frame, FrameWriter, RunTurn, Tag, TurnEnded};
-use potluck_runtime::{OutputStream, Turn, TurnEvent, TurnLimits};
+use potluck_runtime::{Turn, TurnEvent, TurnLimits};
 use std::sync::Arc;
 
 /// Answers a `SESSION_TURN`.
@@ -59,11 +59,7 @@ async fn drain(turn: &mut Turn<'_>, writer: &mut FrameWriter) -> Result<TurnEnde
         };
         match event {
             TurnEvent::Output { stream, bytes } => {
-                let tag = match stream {
-                    OutputStream::Stdout => Tag::STDOUT,
-                    OutputStream::Stderr => Tag::STDERR,
-                };
-                writer.queue_bytes(tag, bytes).await.map_err(gone)?;
+                writer.queue_bytes(pump::tag_of(stream), bytes).await.map_err(gone)?;
             }
             TurnEvent::InputWanted => writer.queue(Frame::empty(Tag::STDIN_WANTED)).await.map_err(gone)?,
             TurnEvent::Ended(report) => return Ok(report.into()),
