@@ -35,9 +35,10 @@ mod artifact;
 
 mod sessions;
 
+mod sending_files;
+
 pub mod embedded;
 
-use crate::defaults::CHUNK_LEN_MAX;
 use crate::dispatch::{Caller, JobService, Role};
 use crate::identity::NodeId;
 use crate::store::blobs::BlobStore;
@@ -52,10 +53,9 @@ use inbound::Inbound;
 use inputs::LocalSources;
 pub(crate) use mounts::prepare_dir as prepare_mounts;
 use potluck_runtime::Runtime;
+pub(crate) use sending_files::{SendFileError, send_file};
 pub use sessions::Parking;
 use sessions::Sessions;
-use std::fs::File;
-use std::io::Read;
 use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::sync::watch;
@@ -338,54 +338,6 @@ async fn finished<T>(work: JoinHandle<T>) -> T {
         Ok(value) => value,
         Err(error) => std::panic::resume_unwind(error.into_panic()),
     }
-}
-
-/// How many bytes of a file are read at a time: a few frames' worth, so that the hand-over to a thread that may block
-/// costs little.
-const READ_LEN: usize = 4 * CHUNK_LEN_MAX;
-
-/// Why a file could not be sent.
-pub(crate) enum SendFileError {
-    /// The file could not be read, or has become shorter.
-    Read(std::io::Error),
-    /// The other side cannot be written to.
-    Write(FrameError),
-}
-
-/// Sends `size` bytes of a file as `DATA` frames, and calls `progress` with each piece's length. While one piece is sent the
-/// next is read.
-pub(crate) async fn send_file(
-    writer: &mut FrameWriter,
-    file: File,
-    size: u64,
-    mut progress: impl FnMut(u64) + Send,
-) -> Result<(), SendFileError> {
-    let mut left = size;
-    let mut next = (left > 0).then(|| read_ahead(file, left));
-    while let Some(reading) = next {
-        let (read, file) = reading.await;
-        let bytes = read.map_err(SendFileError::Read)?;
-        if bytes.is_empty() {
-            return Err(SendFileError::Read(std::io::ErrorKind::UnexpectedEof.into()));
-        }
-        let len = bytes.len() as u64;
-        left = left.saturating_sub(len);
-        next = (left > 0).then(|| read_ahead(file, left));
-        writer.send_bytes(Tag::DATA, bytes.into()).await.map_err(SendFileError::Write)?;
-        progress(len);
-    }
-    Ok(())
-}
-
-/// Begins to read the next piece of a file of which so much is left.
-fn read_ahead(mut file: File, left: u64) -> impl Future<Output = (std::io::Result<Vec<u8>>, File)> {
-    let wanted = usize::try_from(left).unwrap_or(READ_LEN).min(READ_LEN);
-    let reading = tokio::task::spawn_blocking(move || {
-        let mut bytes = Vec::with_capacity(wanted);
-        let result = (&mut file).take(wanted as u64).read_to_end(&mut bytes);
-        (result.map(|_| bytes), file)
-    });
-    finished(reading)
 }
 
 #[cfg(test)]

@@ -140,3 +140,27 @@ async fn queued_frames_go_out_in_order_with_the_next_or_with_a_flush() {
         assert_eq!(far.reader.next().await.unwrap().unwrap(), wanted);
     }
 }
+
+#[tokio::test]
+async fn large_payloads_keep_their_bytes_while_they_are_held_and_give_their_memory_back_after() {
+    let (mut near, mut far) = FrameStream::pair();
+    let feeding = tokio::spawn(async move {
+        for number in 0..40 {
+            near.writer.send_bytes(Tag::DATA, Bytes::from(vec![number; CHUNK_LEN_MAX])).await.unwrap();
+        }
+    });
+    let mut held = VecDeque::new();
+    let mut places = std::collections::BTreeSet::new();
+    for number in 0..40 {
+        let payload = far.reader.expect(Tag::DATA).await.unwrap().payload;
+        places.insert(payload.as_ptr().addr());
+        held.push_back((number, payload));
+        if held.len() > 3 {
+            let (number, payload) = held.pop_front().unwrap();
+            assert!(payload.len() == CHUNK_LEN_MAX && payload.iter().all(|byte| *byte == number));
+        }
+    }
+    feeding.await.unwrap();
+    assert!(far.reader.lent.len() <= LENT_MAX);
+    assert!(places.len() < 40, "no memory served twice");
+}
