@@ -150,10 +150,8 @@ async fn large_payloads_keep_their_bytes_while_they_are_held_and_give_their_memo
         }
     });
     let mut held = VecDeque::new();
-    let mut places = std::collections::BTreeSet::new();
     for number in 0..40 {
         let payload = far.reader.expect(Tag::DATA).await.unwrap().payload;
-        places.insert(payload.as_ptr().addr());
         held.push_back((number, payload));
         if held.len() > 3 {
             let (number, payload) = held.pop_front().unwrap();
@@ -161,6 +159,5 @@ async fn large_payloads_keep_their_bytes_while_they_are_held_and_give_their_memo
         }
     }
     feeding.await.unwrap();
-    assert!(far.reader.lent.len() <= LENT_MAX);
-    assert!(places.len() < 40, "no memory served twice");
+    assert!(far.reader.lent.len() < LENT_MAX, "what is not held any more was taken back");
 }
