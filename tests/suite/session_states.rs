@@ -112,3 +112,43 @@ fn an_idle_session_is_put_to_disk_and_outlives_its_node() {
     home.potluck(["session", "stop", "work"]).finish().expect(0);
     drop(node);
 }
+
+#[test]
+fn a_session_that_cannot_be_put_to_disk_stays_where_it_is() {
+    let home = Home::with_python();
+    home.potluck(["config", "set", "session_idle", "1"]).finish().expect(0);
+    let node = Node::start(&home);
+    let id = open(&home, &["--name", "work"]);
+    said(&home, "work", "x = 9");
+    // In the way of what is to be put there, at the very last step.
+    let kept = home.scratch().with_file_name("sessions");
+    let obstacle = kept.join(format!("{id}.old"));
+    std::fs::write(&obstacle, b"").unwrap();
+    until("it was tried", || kept.join(format!("{id}.part")).exists().then_some(()));
+    until("it was given up", || (!kept.join(format!("{id}.part")).exists()).then_some(()));
+    assert_eq!(said(&home, "work", "x"), "9\n");
+    std::fs::remove_file(&obstacle).unwrap();
+    until("the session is parked", || (listed(&home)[0]["state"] == "parked").then_some(()));
+    assert_eq!(said(&home, "work", "x"), "9\n");
+    drop(node);
+}
+
+#[test]
+fn what_a_turn_has_written_stays_when_its_asker_is_gone_and_the_node_is_restarted() {
+    let home = Home::with_python();
+    home.potluck(["config", "set", "session_idle", "1"]).finish().expect(0);
+    let node = Node::start(&home);
+    open(&home, &["--name", "work"]);
+    said(&home, "work", "x = 9");
+    until("the session is parked", || (listed(&home)[0]["state"] == "parked").then_some(()));
+    let source =
+        "x = 10\nwith open('note.txt', 'w') as f: f.write('hello')\nprint('written', flush=True)\nwhile True: pass";
+    let mut asker = home.potluck(["session", "run", "work", source]).start();
+    asker.wait_for_stdout("written");
+    asker.kill();
+    until("the turn is undone", || (listed(&home)[0]["state"] != "busy").then_some(()));
+    node.down();
+    let node = Node::start(&home);
+    assert_eq!(said(&home, "work", "x, open('note.txt').read()"), "(9, 'hello')\n");
+    drop(node);
+}

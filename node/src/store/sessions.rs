@@ -95,7 +95,7 @@ impl SessionStore {
         make_dir(dir)?;
         for entry in fs::read_dir(dir)? {
             let path = entry?.path();
-            match path.extension().and_then(OsStr::to_str) {
+            match path.extension().and_then(OsStr::to_str).filter(|_| path.is_dir()) {
                 Some(OLD) if !path.with_extension("").exists() => fs::rename(&path, path.with_extension(""))?,
                 Some(OLD | PART) => fs::remove_dir_all(&path)?,
                 _ => {}
@@ -185,11 +185,11 @@ impl SessionWriter {
         copy_sparse(from, &mut file)
     }
 
-    /// Gives the session its name, in place of what was there.
+    /// Gives the session its name, in place of what was there; returns where its memory lies now.
     ///
     /// # Errors
     /// What the system says; what was there stays then.
-    pub fn commit(self, record: SessionRecord) -> io::Result<()> {
+    pub fn commit(self, record: SessionRecord) -> io::Result<PathBuf> {
         let file = Record::<RecordFile>::at(&self.part.join(RECORD_FILE));
         file.update(|content| content.session = Some(record)).map_err(io::Error::other)?;
         let place = self.store.place(self.session);
@@ -199,7 +199,8 @@ impl SessionWriter {
             fs::rename(&place, &old)?;
         }
         fs::rename(&self.part, &place)?;
-        remove_dir(&old)
+        remove_dir(&old)?;
+        Ok(self.store.memory(self.session))
     }
 }
 

@@ -39,6 +39,15 @@ impl Session {
     /// As for [`save`](Self::save); the session stays awake then.
     pub async fn park(&mut self, path: &Path) -> Result<(), SessionError> {
         self.save(path).await?;
+        self.rest_on(path).await
+    }
+
+    /// Ends the worker of a session that was [saved](Self::save) to this file and has had no turn since; as after
+    /// [`park`](Self::park), the next turn goes on from there.
+    ///
+    /// # Errors
+    /// [`SessionError::File`] when the file cannot be used; the session stays awake then.
+    pub async fn rest_on(&mut self, path: &Path) -> Result<(), SessionError> {
         let ImageFile { file, tail } = ImageFile::open(path).map_err(unusable(path))?;
         self.rest().await;
         self.layers.clear();

@@ -89,7 +89,11 @@ pub(super) async fn awake<'a>(
         *seat = Seat::Here(Box::new(session));
     }
     match seat {
-        Seat::Here(session) => Ok(session),
+        Seat::Here(session) => {
+            // From now on it may differ from what is on disk, whatever becomes of what is done with it.
+            resident.note_use();
+            Ok(session)
+        }
         Seat::Stored | Seat::Ended => Err(super::no_session(resident.session)),
     }
 }

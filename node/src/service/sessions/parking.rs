@@ -73,11 +73,11 @@ enum Manner {
     Last,
 }
 
-/// Puts a session to disk; false if that cannot be done now.
+/// Puts a session to disk; false if that cannot be done now, or never again because it has ended.
 async fn park(sessions: &Sessions, resident: &Resident, manner: Manner) -> bool {
     let Some(store) = sessions.store() else { return false };
     let Some(mut seat) = resident.sit() else { return false };
-    let Seat::Here(session) = &mut *seat else { return true };
+    let Seat::Here(session) = &mut *seat else { return false };
     let mut result = put(store, resident, session).await;
     if result.is_err() && manner == Manner::Last && session.close_files().await.is_ok() {
         result = put(store, resident, session).await;
@@ -103,11 +103,13 @@ async fn put(
     let (store, id) = (store.clone(), resident.session);
     let writer = blocking(move || store.write(id)).await?;
     let files = session.files().await?;
-    session.park(&writer.memory()).await?;
+    session.save(&writer.memory()).await?;
     let (writer, files) = blocking(move || copy(&files, &writer).map(|()| (writer, files))).await?;
     let stored = |file: SessionFile| StoredFile { path: file.path, executable: file.executable };
     let record = resident.record(files.files.into_iter().map(stored).collect(), files.directories);
-    blocking(move || writer.commit(record)).await?;
+    let place = blocking(move || writer.commit(record)).await?;
+    // Only now that all of it is there may the session let go of what it has in memory.
+    session.rest_on(&place).await?;
     Ok(())
 }
 
