@@ -12,7 +12,7 @@ use crate::wire::{
     WhichSession,
 };
 use bytes::Bytes;
-use potluck_runtime::{Limits, OutputStream, TurnLimits};
+use potluck_runtime::{OutputStream, TurnLimits};
 use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
@@ -163,12 +163,6 @@ impl SessionHandle {
     pub async fn stop(&self) -> Result<(), SessionFailure> {
         let mut talk = self.ask(self.which(Tag::SESSION_STOP)).await?;
         talk.answer(Tag::DONE).await.map(drop).map_err(|error| self.broken(error))
-    }
-
-    /// What it may use in each turn, if nothing else is said.
-    #[must_use]
-    pub fn limits(&self) -> &Limits {
-        &self.info.limits
     }
 
     fn which(&self, tag: Tag) -> Frame {
