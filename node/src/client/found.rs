@@ -6,6 +6,7 @@ use super::session_failure::SessionFailure;
 use super::sessions::SessionHandle;
 use super::target::Target;
 use super::{Client, Connection, HERE_LABEL, daemon};
+use crate::identity::NodeId;
 use crate::wire::{Frame, SessionInfo, SessionList, Tag};
 use futures_util::future::join_all;
 use std::time::Duration;
@@ -29,8 +30,8 @@ pub struct SessionsFound {
 pub struct SessionFound {
     /// The label of the node that has it.
     pub node: String,
-    /// Whether that is this machine.
-    pub here: bool,
+    /// Who that is; none when it is this machine.
+    pub peer: Option<NodeId>,
     /// What the node says of it.
     pub info: SessionInfo,
 }
@@ -70,7 +71,7 @@ impl Client {
             return Ok(Vec::new());
         }
         let frame = daemon::ask_daemon(self, Frame::empty(Tag::SESSION_LIST), Tag::SESSIONS_ARE).await?;
-        let found = |info| SessionFound { node: HERE_LABEL.to_owned(), here: true, info };
+        let found = |info| SessionFound { node: HERE_LABEL.to_owned(), peer: None, info };
         Ok(decoded::<SessionList>(&frame)?.sessions.into_iter().map(found).collect())
     }
 
@@ -90,7 +91,11 @@ impl Client {
                 }
                 let all = self.sessions().await?;
                 let found = find(&all.sessions, which, &all.unreachable)?;
-                if found.here { self.local_session(&found) } else { self.session_at(&found.node, which).await }
+                match found.peer {
+                    None => self.local_session(&found),
+                    // By its id: two peers may have one label.
+                    Some(peer) => self.session_at(&peer.to_string(), which).await,
+                }
             }
         }
     }
@@ -118,7 +123,7 @@ impl Client {
 /// The sessions of the caller at this peer.
 async fn sessions_at(reached: Reached) -> Result<(Vec<SessionFound>, Reached), ClientError> {
     let frame = ask(&reached.link, Frame::empty(Tag::SESSION_LIST), Tag::SESSIONS_ARE, LIST_TIMEOUT).await?;
-    let found = |info| SessionFound { node: reached.name.clone(), here: false, info };
+    let found = |info| SessionFound { node: reached.name.clone(), peer: Some(reached.link.peer()), info };
     let sessions = decoded::<SessionList>(&frame)?.sessions.into_iter().map(found).collect();
     Ok((sessions, reached))
 }
@@ -179,7 +184,7 @@ mod tests {
             owner: owner.map(str::to_owned),
             limits: Limits::default(),
         };
-        SessionFound { node: "attic".into(), here: false, info }
+        SessionFound { node: "attic".into(), peer: Some(NodeId::from_bytes([1; 32])), info }
     }
 
     #[test]

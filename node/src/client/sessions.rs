@@ -78,7 +78,7 @@ impl Client {
     /// Has a session go on elsewhere, with its memory, its files, its id and its name.
     ///
     /// # Errors
-    /// [`SessionFailure`]; the session is still where it was then.
+    /// [`SessionFailure`]; the session is still where it was then. If what failed is its end there, it is in both places.
     pub async fn move_session(
         &self,
         session: SessionHandle,

@@ -66,11 +66,11 @@ pub(super) async fn execute(client: &Client, args: &LsArgs) -> anyhow::Result<()
 
 impl ListObject {
     fn new(found: SessionsFound) -> Self {
-        let object = |SessionFound { node, here, info }| SessionObject {
+        let object = |SessionFound { node, peer, info }| SessionObject {
             id: info.session.to_string(),
             name: info.name,
             node,
-            here,
+            here: peer.is_none(),
             environment: info.environment,
             image: info.image,
             state: state(info.state),
