@@ -4,6 +4,7 @@
 
 use potluck_benches::{NodeProcess, client, hello, role};
 use potluck_node::client::{Client, JobEvent, Submission, Target};
+use potluck_node::trust::invitations::Grant;
 use potluck_runtime::{Limits, Outcome};
 use quinn::{ClientConfig, Endpoint, ServerConfig};
 use rustls::RootCertStore;
@@ -75,7 +76,7 @@ fn median(rates: &mut [f64]) -> f64 {
 /// Makes the two nodes a group; the answer is the name of the one that runs jobs.
 async fn join(here: &Client, there: &Client) -> String {
     here.paths().create().expect("directories can be made");
-    let invitation = there.invite(TICKET_TTL).await.expect("the node invites");
+    let invitation = there.invite(TICKET_TTL, Grant::Enters).await.expect("the node invites");
     here.join(&invitation.ticket).await.expect("the node lets us in");
     there.identity().expect("the node has one").id().to_string()
 }

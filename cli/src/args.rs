@@ -1,8 +1,8 @@
 //! What can be typed. Each command's own options stand beside the command; nothing here opens or reads anything.
 
 use crate::commands::{
-    completions, config, doctor, down, env, invite, join, peers, run, session, setup, shell, status, up, version,
-    whoami,
+    completions, config, doctor, down, env, identity, invite, join, peers, run, session, setup, shell, status, up,
+    version, whoami,
 };
 use crate::exit;
 use crate::logging::Audience;
@@ -54,6 +54,8 @@ pub(crate) enum Command {
     Join(join::JoinArgs),
     /// Say who this machine is
     Whoami(whoami::WhoamiArgs),
+    /// Change who this machine is
+    Identity(identity::IdentityArgs),
     /// Set this machine up with a few questions
     Setup(setup::SetupArgs),
     /// Read and change settings

@@ -20,6 +20,8 @@ pub(crate) mod join;
 
 pub(crate) mod whoami;
 
+pub(crate) mod identity;
+
 pub(crate) mod setup;
 
 pub(crate) mod config;
@@ -47,6 +49,7 @@ pub(crate) fn dispatch(command: Command) -> anyhow::Result<u8> {
         Command::Invite(args) => invite::execute(&args),
         Command::Join(args) => join::execute(&args),
         Command::Whoami(args) => whoami::execute(&args),
+        Command::Identity(args) => identity::execute(&args),
         Command::Setup(args) => setup::execute(args),
         Command::Config(args) => config::execute(args),
         Command::Env(args) => env::execute(args),

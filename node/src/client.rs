@@ -13,6 +13,8 @@ pub mod failure;
 
 pub mod group;
 
+pub mod trust;
+
 mod packing;
 
 mod sending;
@@ -45,6 +47,7 @@ pub use session_failure::SessionFailure;
 pub use sessions::{SessionHandle, SessionTurn, Transfer, TurnEvent};
 pub use submission::{StdinMode, Submission};
 pub use target::{Target, WhichPeer};
+pub use trust::Decided;
 
 use crate::config::Config;
 use crate::defaults::WORKERS_READY;
@@ -52,7 +55,8 @@ use crate::identity::{Identity, NodeId};
 use crate::paths::Paths;
 use crate::service::embedded::{Embedded, HERE, LocalSources};
 use crate::service::{Jobs, JobsConfig, Parking, Policy};
-use crate::state::placement::{Candidate, Capacity, Needs, Place, Placement, has_room, place};
+use crate::state::known_bad;
+use crate::state::placement::{Candidate, Capacity, Engine, Needs, Place, Placement, has_room, place};
 use crate::wire::{Frame, JobId, NodeInfo, Tag};
 use door::{Carrier, Connection, Door};
 use network::{KnownPeers, Reached};
@@ -190,7 +194,15 @@ impl Client {
             if Some(peer) == known.me() {
                 return Ok(Route::Here);
             }
+            if let Some(engine) = known.engine(peer) {
+                self.refuse_engine(engine, &wanted)?;
+            }
             let reached = known.reach(self, peer).await.map_err(|error| unreachable(&error))?;
+            if known.engine(peer).is_none() {
+                let not_answered = |error| SubmitError::Unreachable(format!("cannot use {wanted}: {error}"));
+                let info = reached.link.info().await.map_err(not_answered)?;
+                self.refuse_engine(&info.engine, &wanted)?;
+            }
             return Ok(Route::There(reached));
         }
         let placement = self.placement(needs).await?;
@@ -206,6 +218,17 @@ impl Client {
         Ok(Route::Here)
     }
 
+    /// No job goes where the engine is known to be unsafe.
+    fn refuse_engine(&self, engine: &str, peer: &str) -> Result<(), SubmitError> {
+        let refuse = |bad| SubmitError::Unreachable(format!("no job is sent to {peer}: {bad}; update Potluck there"));
+        known_bad::check(engine, &self.config().bad_engines).map_err(refuse)
+    }
+
+    fn fitness(&self, info: Option<&NodeInfo>) -> Engine {
+        let bad = info.is_some_and(|info| known_bad::check(&info.engine, &self.config().bad_engines).is_err());
+        if bad { Engine::Unsafe } else { Engine::Fit }
+    }
+
     /// Where a job with these needs would run now, and why not elsewhere.
     ///
     /// # Errors
@@ -217,6 +240,7 @@ impl Client {
             place: Place::Peer(peer.id),
             name: peer.name,
             online: peer.online,
+            engine: self.fitness(peer.info.as_ref()),
             capacity: peer.info.as_ref().map(capacity),
         }));
         Ok(place(&candidates, needs))
@@ -338,7 +362,8 @@ fn unreachable(error: &(dyn std::error::Error + 'static)) -> SubmitError {
 }
 
 fn this_machine(info: &NodeInfo) -> Candidate {
-    Candidate { place: Place::Here, name: info.name.clone(), online: true, capacity: Some(capacity(info)) }
+    let (name, capacity) = (info.name.clone(), Some(capacity(info)));
+    Candidate { place: Place::Here, name, online: true, capacity, engine: Engine::Fit }
 }
 
 fn capacity(info: &NodeInfo) -> Capacity {
@@ -379,6 +404,7 @@ impl Client {
             jobs_running: running,
             environments: crate::service::environment::ready(&runtime),
             addresses: Vec::new(),
+            instance: 0,
         })
     }
 }

@@ -3,6 +3,8 @@
 
 use crate::defaults;
 use crate::paths::Paths;
+use crate::state::known_bad::Added;
+use crate::trust::book::Newcomers;
 use serde::{Deserialize, Serialize};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -42,6 +44,12 @@ pub struct Settings {
     /// Seconds after its last turn at which a session is put to disk. Default: 600.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub session_idle: Option<u64>,
+    /// What becomes of machines for which a peer vouches: `trust` or `ask`. Default: trust.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub vouched: Option<String>,
+    /// Engines that count as unsafe beside those that are known to be: `FROM..FIXED NAME`, with commas between them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bad_engines: Option<String>,
 }
 
 /// What a node does, decided.
@@ -65,6 +73,19 @@ pub struct Config {
     pub images: bool,
     /// How long after its last turn a session is put to disk.
     pub session_idle: Duration,
+    /// Whether machines for which a peer vouches wait for the owner's yes.
+    pub vouched: Vouched,
+    /// Engines that count as unsafe beside those that are known to be.
+    pub bad_engines: Added,
+}
+
+/// What becomes of machines for which a peer vouches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Vouched {
+    /// They are trusted: whom one member lets in is known to all.
+    Trust,
+    /// They wait for the owner's yes.
+    Ask,
 }
 
 /// Which port to listen on.
@@ -128,6 +149,8 @@ impl Settings {
         "cache_bytes_max",
         "images",
         "session_idle",
+        "vouched",
+        "bad_engines",
     ];
 
     /// The settings of `path`; none when there is no such file.
@@ -208,6 +231,8 @@ impl Settings {
             cache_bytes_max: self.cache_bytes_max.unwrap_or(defaults::CACHE_BYTES_MAX),
             images: self.images.unwrap_or(true),
             session_idle: self.session_idle.map_or(defaults::SESSION_IDLE, Duration::from_secs),
+            vouched: parse_vouched(self.vouched.as_deref()).unwrap_or(Vouched::Trust),
+            bad_engines: self.bad_engines.as_deref().unwrap_or_default().parse().unwrap_or_default(),
         })
     }
 
@@ -220,6 +245,8 @@ impl Settings {
             "name" => self.name.as_deref().map_or(Ok(()), |name| check_name(name).map_err(str::to_owned)),
             "discovery_port" if self.discovery_port == Some(0) => Err("every machine must know the port".into()),
             "session_idle" if self.session_idle == Some(0) => Err("give a number of seconds, at least 1".into()),
+            "vouched" => parse_vouched(self.vouched.as_deref()).map(|_| ()),
+            "bad_engines" => self.bad_engines.as_deref().unwrap_or_default().parse::<Added>().map(|_| ()),
             "jobs_max" if self.jobs_max == Some(0) => Err("use `lend = false` to run no jobs of peers".into()),
             _ => Ok(()),
         }
@@ -227,12 +254,29 @@ impl Settings {
 }
 
 impl Config {
+    /// What becomes now of machines for which a peer vouches.
+    #[must_use]
+    pub const fn newcomers(&self, now_unix: u64) -> Newcomers {
+        match self.vouched {
+            Vouched::Trust => Newcomers::Trust,
+            Vouched::Ask => Newcomers::Ask { now_unix },
+        }
+    }
+
     /// The configuration of these directories.
     ///
     /// # Errors
     /// A [`ConfigError`].
     pub fn load(paths: &Paths) -> Result<Self, ConfigError> {
         Settings::load(&paths.config_file())?.resolve()
+    }
+}
+
+fn parse_vouched(text: Option<&str>) -> Result<Vouched, String> {
+    match text {
+        None | Some("trust") => Ok(Vouched::Trust),
+        Some("ask") => Ok(Vouched::Ask),
+        Some(_) => Err("it is `trust` or `ask`".to_owned()),
     }
 }
 
@@ -328,6 +372,8 @@ mod tests {
             cache_bytes_max: Some(5),
             images: Some(false),
             session_idle: Some(6),
+            vouched: Some("ask".into()),
+            bad_engines: Some("1..2 X".into()),
         };
         for key in Settings::KEYS {
             assert!(settings.value(key).unwrap().is_some(), "{key}");
@@ -338,9 +384,16 @@ mod tests {
     #[test]
     fn values_that_do_not_fit_are_refused_and_change_nothing() {
         let mut settings = Settings::default();
-        for (key, value) in
-            [("name", "two words"), ("name", "any"), ("port", "70000"), ("port", "x"), ("lend", "3"), ("jobs_max", "0")]
-        {
+        for (key, value) in [
+            ("name", "two words"),
+            ("name", "any"),
+            ("port", "70000"),
+            ("port", "x"),
+            ("lend", "3"),
+            ("jobs_max", "0"),
+            ("vouched", "no"),
+            ("bad_engines", "48"),
+        ] {
             assert!(matches!(settings.set(key, value), Err(ConfigError::BadValue { .. })), "{key}={value}");
         }
         assert_eq!(settings, Settings::default());

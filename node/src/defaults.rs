@@ -41,6 +41,16 @@ pub const TICKET_ADDRESSES_MAX: usize = 6;
 pub const VOUCH_ADDRESSES_MAX: usize = 6;
 /// Vouches a node holds: a few for each peer, about 400 bytes each.
 pub const VOUCHES_MAX: usize = 4 * PEERS_MAX;
+/// Vouches a node holds of one voucher, so that one member cannot take the room of all.
+pub const VOUCHES_OF_ONE_MAX: usize = PEERS_MAX;
+/// Revocations a node holds, about 200 bytes each.
+pub const REVOCATIONS_MAX: usize = 1024;
+/// Revocations a node holds of one revoker.
+pub const REVOCATIONS_OF_ONE_MAX: usize = 256;
+/// Keys that wait for the owner's yes at once: more than anybody would look through. Each takes below 1 KiB.
+pub const PENDING_MAX: usize = 64;
+/// How long a key waits for the owner's yes before it is forgotten.
+pub const PENDING_KEPT: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 /// Invitations known at once, open or spent.
 pub const INVITATIONS_MAX: usize = 64;
 /// The longest an invitation may be good for.
@@ -100,6 +110,11 @@ pub const INTERFACES_MAX: usize = 64;
 pub const BEACON_ANSWER_PAUSE: Duration = Duration::from_millis(50);
 /// How often a peer is asked for its load.
 pub const INFO_INTERVAL: Duration = Duration::from_secs(2);
+/// How long it is told that two machines hold one key after that was last proved. While both live it is proved again with
+/// each connection, the longest pause between which is [`DIAL_BACKOFF_MAX`].
+pub const TWIN_MEMORY: Duration = Duration::from_secs(120);
+/// The shortest pause between two looks at who sends beacons with this node's own key.
+pub const TWIN_PROBE_PAUSE: Duration = Duration::from_secs(10);
 /// How often the node looks at its clock.
 pub const TICK: Duration = Duration::from_millis(200);
 /// The first pause after a failed dial; doubled for each failure that follows.

@@ -5,20 +5,19 @@ mod accept;
 mod core;
 
 pub(crate) use accept::accept;
-pub(crate) use core::{Core, Message};
+pub(crate) use core::{Core, Message, Overview};
 
 use self::core::BookChange;
 use crate::defaults::{DRAIN_TIMEOUT, REQUEST_TIMEOUT, STREAMS_MAX, TICK};
 use crate::dispatch::requests::{say_goodbye, serve_stream};
 use crate::dispatch::{Caller, Role};
 use crate::identity::NodeId;
-use crate::joining::unix_now;
 use crate::net::link::{CloseCode, Closed, Link};
 use crate::net::tls::Expected;
 use crate::state::peers::{Direction, Effect, Event, LinkId, Peers};
 use crate::store::record::RecordError;
 use crate::trust::book::{Book, BookStore};
-use crate::wire::{Frame, Members, Tag};
+use crate::wire::{Frame, Members, Tag, Twin};
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -98,7 +97,9 @@ impl Driver {
             Message::Event(event) => self.handle(event).await,
             Message::Linked(link, direction) => self.linked(link, direction).await,
             Message::List(sender) => {
-                let _ = sender.send(self.state.list(self.start.elapsed()));
+                let now = self.start.elapsed();
+                let (peers, remarks) = (self.state.list(now), self.state.own_remarks(now));
+                let _ = sender.send(Overview { peers, remarks, book: Arc::clone(&self.book) });
             }
             Message::Change(change, done) => {
                 let result = self.change(change).await;
@@ -113,8 +114,21 @@ impl Driver {
         if let Event::LinkDown { link, .. } = &event {
             self.links.remove(link);
         }
-        for effect in self.state.handle(event, self.start.elapsed()) {
-            self.perform(effect).await;
+        let effects = self.state.handle(event, self.start.elapsed());
+        let compares = effects.iter().any(|effect| matches!(effect, Effect::Compare { .. }));
+        let is_surplus = |effect: &Effect| matches!(effect, Effect::Close { code: CloseCode::DUPLICATE, .. });
+        let (surplus, effects): (Vec<Effect>, Vec<Effect>) =
+            effects.into_iter().partition(|effect| compares && is_surplus(effect));
+        let link_of = |effect: &Effect| match effect {
+            Effect::Close { link, .. } => self.links.get(link).cloned(),
+            _ => None,
+        };
+        let surplus: Vec<Link> = surplus.iter().filter_map(link_of).collect();
+        for effect in effects {
+            match effect {
+                Effect::Compare { peer, links } => self.compare(peer, links, surplus.clone()),
+                effect => self.perform(effect).await,
+            }
         }
     }
 
@@ -124,6 +138,9 @@ impl Driver {
                 self.tasks.spawn(dial(Arc::clone(&self.core), peer, addresses));
             }
             Effect::Introduce { link } => self.introduce(link),
+            Effect::ProbeTwin { address } => drop(self.tasks.spawn(probe_twin(Arc::clone(&self.core), address))),
+            // Done by the caller, with the links that are closed afterwards.
+            Effect::Compare { .. } => {}
             Effect::AskInfo { link } => {
                 if let Some(link) = self.links.get(&link).cloned() {
                     self.tasks.spawn(ask_info(Arc::clone(&self.core), link));
@@ -156,6 +173,15 @@ impl Driver {
             tracing::debug!(peer = peer.short(), %address, ?direction, "link up");
             self.handle(Event::LinkUp { peer, link: id, direction, address }).await;
         }
+    }
+
+    /// Asks both links who is there before those that are surplus are closed.
+    fn compare(&mut self, peer: NodeId, links: [LinkId; 2], surplus: Vec<Link>) {
+        let [Some(stood), Some(new)] = links.map(|link| self.links.get(&link).cloned()) else {
+            surplus.iter().for_each(|link| link.close(CloseCode::DUPLICATE));
+            return;
+        };
+        self.tasks.spawn(compare(Arc::clone(&self.core), peer, [stood, new], surplus));
     }
 
     fn introduce(&mut self, link: LinkId) {
@@ -198,7 +224,16 @@ impl Driver {
                 }
             }
         }
-        match self.core.invitations(|i| i.any(unix_now())).await {
+        let now = self.core.clock.unix_now();
+        if self.book.has_waited_too_long(now) {
+            let forget: BookChange = Box::new(move |book| {
+                book.forget_pending(now);
+            });
+            if let Err(error) = self.write(forget).await {
+                tracing::warn!(error = &error as &dyn std::error::Error, "the book of peers cannot be written");
+            }
+        }
+        match self.core.invitations(move |i| i.any(now)).await {
             Ok(Ok(any)) => self.core.pins.set_door(any),
             Ok(Err(error)) => tracing::warn!(error = &error as &dyn std::error::Error, "invitations cannot be read"),
             Err(_) => {}
@@ -211,12 +246,16 @@ impl Driver {
             return;
         }
         self.core.pins.replace(book.peers().map(|entry| entry.id));
+        self.core.pins.replace_pending(book.pending().map(|entry| entry.id));
         let before = std::mem::replace(&mut self.book, Arc::new(book));
         let book = Arc::clone(&self.book);
         let now = self.start.elapsed();
         let mut effects = Vec::new();
         for gone in before.peers().filter(|entry| book.peer(&entry.id).is_none()) {
             effects.extend(self.state.handle(Event::Unpinned { peer: gone.id }, now));
+            let (core, peer) = (Arc::clone(&self.core), gone.id);
+            // Its jobs end with its links; its sessions would outlive them.
+            self.tasks.spawn(async move { core.service.forget(peer).await });
         }
         for entry in book.peers().filter(|entry| before.peer(&entry.id) != Some(*entry)) {
             let (peer, name, addresses) = (entry.id, entry.name.clone(), entry.addresses.clone());
@@ -230,7 +269,7 @@ impl Driver {
                 link.close(code);
             }
         }
-        if !before.vouches().eq(book.vouches()) {
+        if !before.says_the_same(&book) {
             let standing: Vec<LinkId> = self.state.standing_links().collect();
             for link in standing {
                 self.introduce(link);
@@ -269,13 +308,16 @@ async fn dial(core: Arc<Core>, peer: NodeId, addresses: Vec<SocketAddr>) {
         Ok(link) => core.dialled(link).await,
         Err(error) => {
             tracing::debug!(peer = peer.short(), %error, "not reached");
+            if let Some(address) = error.other_key_at() {
+                core.report(Event::OtherKey { peer, address }).await;
+            }
             core.report(Event::DialFailed { peer }).await;
         }
     }
 }
 
 async fn introduce(core: Arc<Core>, link: Link, book: Arc<Book>) {
-    let ours = Members { vouches: book.vouches().cloned().collect() };
+    let ours = book.words();
     let theirs: Members = match link.request(Frame::message(Tag::MEMBERS, &ours), Tag::MEMBERS_ARE).await {
         Ok(theirs) => theirs,
         Err(error) => {
@@ -283,10 +325,46 @@ async fn introduce(core: Arc<Core>, link: Link, book: Arc<Book>) {
             return;
         }
     };
-    let (me, mut known) = (core.identity.id(), (*book).clone());
-    if known.take_vouches(me, &theirs.vouches) {
-        let _ = core.change_book(move |book| book.take_vouches(me, &theirs.vouches)).await;
+    let (me, newcomers) = (core.identity.id(), core.config.newcomers(core.clock.unix_now()));
+    if (*book).clone().take(me, &theirs, newcomers) {
+        let _ = core.change_book(move |book| book.take(me, &theirs, newcomers)).await;
     }
+}
+
+/// Two instances that both answer now, under one key, are two machines: a daemon that was restarted does not answer on
+/// its old link, and the links of single commands never stand.
+async fn compare(core: Arc<Core>, peer: NodeId, links: [Link; 2], surplus: Vec<Link>) {
+    let [stood, new] = &links;
+    if let (Ok(one), Ok(other)) = tokio::join!(stood.info(), new.info())
+        && one.instance != 0
+        && other.instance != 0
+        && one.instance != other.instance
+    {
+        let addresses: Vec<SocketAddr> = links.iter().map(Link::remote_address).collect();
+        tracing::warn!(peer = peer.short(), ?addresses, "two machines hold the key of one peer");
+        let twin = Twin { addresses: addresses.clone() };
+        let tell = |link: &Link| {
+            let (link, frame) = (link.clone(), Frame::message(Tag::TWIN, &twin));
+            async move { link.tell(frame).await }
+        };
+        let _ = tokio::join!(tell(stood), tell(new));
+        core.report(Event::Twins { id: peer, addresses }).await;
+    }
+    surplus.iter().for_each(|link| link.close(CloseCode::DUPLICATE));
+}
+
+/// Whoever sends beacons with our key must prove it, and be another instance: a beacon alone may be an old one of ours.
+async fn probe_twin(core: Arc<Core>, address: SocketAddr) {
+    let me = core.identity.id();
+    let Ok(link) = core.endpoint.dial(Expected::Exactly(me), &[address]).await else { return };
+    if let Ok(info) = link.info().await
+        && info.instance != 0
+        && info.instance != core.instance
+    {
+        tracing::warn!(%address, "another machine holds this machine's identity; type `potluck identity new` on one");
+        core.report(Event::Twins { id: me, addresses: vec![address] }).await;
+    }
+    link.close(CloseCode::DONE);
 }
 
 async fn ask_info(core: Arc<Core>, link: Link) {
@@ -321,6 +399,9 @@ async fn serve_link(core: Arc<Core>, link: Link, id: LinkId, caller: Caller) {
     let leaving = closed == Closed::There(CloseCode::LEAVING);
     // Streams see their connection end; give what runs for them the chance to end tidily before it is cut.
     let wind_up = async { while streams.join_next().await.is_some() {} };
+    if closed == Closed::There(CloseCode::NOT_APPROVED) {
+        core.report(Event::NotApproved { peer: caller.id }).await;
+    }
     core.report(Event::LinkDown { link: id, leaving }).await;
     let _ = tokio::time::timeout(REQUEST_TIMEOUT, wind_up).await;
 }

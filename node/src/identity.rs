@@ -45,6 +45,19 @@ impl NodeId {
         self.to_string()[..8].to_owned()
     }
 
+    /// All of it in groups of four characters, to be compared by eye or ear.
+    #[must_use]
+    pub fn fingerprint(&self) -> String {
+        let mut text = String::with_capacity(64);
+        for (index, character) in self.to_string().chars().enumerate() {
+            if index > 0 && index % 4 == 0 {
+                text.push('-');
+            }
+            text.push(character);
+        }
+        text
+    }
+
     /// Whether `signature` over `message` was made with this node's key. Strict: small-order keys and malleable
     /// signatures are refused.
     #[must_use]
@@ -152,6 +165,17 @@ impl Identity {
         }
         create(dir, &path)?;
         Self::load(&path)?.ok_or(IdentityError::Damaged { path })
+    }
+
+    /// Keeps the identity in `dir` under another name, so that the next look makes a new one.
+    ///
+    /// # Errors
+    /// [`IdentityError::Io`].
+    pub fn put_aside(dir: &Path, label: &str) -> Result<(), IdentityError> {
+        let path = dir.join(IDENTITY_FILE);
+        let moved = fs::rename(&path, path.with_extension(format!("old-{label}.pem")));
+        let moved = moved.and_then(|()| fs::File::open(dir)?.sync_all());
+        moved.map_err(|source| IdentityError::Io { doing: "put aside", path, source })
     }
 
     /// A new identity that is kept nowhere.
@@ -281,6 +305,13 @@ mod tests {
         assert_eq!(id.to_string().parse(), Ok(id));
         assert_eq!(id.to_string().to_uppercase().parse(), Ok(id));
         assert!("xyz".parse::<NodeId>().is_err());
+    }
+
+    #[test]
+    fn a_fingerprint_is_the_whole_id_in_groups() {
+        let id = Identity::from_seed(&[7; 32]).id();
+        assert_eq!(id.fingerprint().replace('-', ""), id.to_string());
+        assert_eq!(id.fingerprint().split('-').map(str::len).collect::<Vec<_>>(), [4; 13]);
     }
 
     #[test]

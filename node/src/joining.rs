@@ -1,25 +1,24 @@
 //! Joining, from both sides: a ticket becomes two pins and two vouches. What is proved how is in
 //! [`crate::trust::join`]; here it is done over a connection and written down.
 
+use crate::clock::Clock;
+use crate::config::Config;
 use crate::defaults::{ADDRESSES_MAX, JOIN_TIMEOUT};
 use crate::driver::Core;
 use crate::identity::{Identity, NodeId};
 use crate::net::link::Closed;
 use crate::net::quic::{BindError, DialError, Joining, QuicEndpoint};
 use crate::store::record::RecordError;
-use crate::trust::book::{Book, BookFull, BookStore};
-use crate::trust::invitations::TicketRefusal;
-use crate::trust::join::{JoinError, Newcomer, challenge, use_ticket};
+use crate::trust::book::{Book, BookFull, BookStore, Newcomers, PendingEntry};
+use crate::trust::invitations::{Grant, TicketRefusal, Use};
+use crate::trust::join::{Answer, JoinError, Newcomer, challenge, use_ticket};
 use crate::trust::pins::Pins;
 use crate::trust::ticket::{Ticket, TicketId, TicketParseError};
-use crate::trust::vouch;
-use crate::wire::{Fault, FaultCode, FrameError, FrameStream, JoinHello, Members, Tag, Welcome};
+use crate::wire::{Fault, FaultCode, FrameError, FrameStream, JoinHello, JoinWaits, Tag, Welcome};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
-/// How far two clocks may differ before the newcomer itself calls a ticket expired; within it the inviter decides.
-const CLOCK_TOLERANCE: Duration = Duration::from_secs(10 * 60);
 /// How long the inviter waits for the newcomer to have read its welcome.
 const FAREWELL_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -32,9 +31,6 @@ pub enum JoinFailure {
     /// It was made here.
     #[error("this ticket was made by this very machine; use it on the machine that should join")]
     OwnTicket,
-    /// It expired long ago by our clock.
-    #[error("the ticket has expired; ask for a new one with `potluck invite`")]
-    Expired,
     /// The inviter was not reached.
     #[error(
         "the inviting machine was not reached: {0}; check that `potluck up` runs there and that both machines are on \
@@ -69,7 +65,6 @@ impl From<JoinFailure> for Fault {
         let code = match &failure {
             JoinFailure::Join(JoinError::Refused(fault)) => fault.code,
             JoinFailure::Join(JoinError::Forged) => FaultCode::TICKET_FORGED,
-            JoinFailure::Expired => FaultCode::TICKET_EXPIRED,
             JoinFailure::Ticket(_) | JoinFailure::OwnTicket | JoinFailure::NoInvitation => FaultCode::TICKET_REFUSED,
             JoinFailure::Unreachable(_) | JoinFailure::Silent => FaultCode::NOT_FOUND,
             JoinFailure::Join(_) | JoinFailure::Full(_) | JoinFailure::Record(_) | JoinFailure::Bind(_) => {
@@ -85,33 +80,47 @@ impl From<JoinFailure> for Fault {
 pub struct Admission {
     inviter: NodeId,
     addresses: Vec<SocketAddr>,
-    welcome: Welcome,
+    answer: Answer,
 }
 
 impl Admission {
     /// The inviter's name for itself.
     #[must_use]
     pub fn inviter_name(&self) -> &str {
-        &self.welcome.name
+        match &self.answer {
+            Answer::Welcome(welcome) => &welcome.name,
+            Answer::Waits(waits) => &waits.name,
+        }
     }
 
-    /// Pins the inviter, vouches for it, and pins whom it vouches for.
+    /// The inviter's name if its owner has yet to say yes.
+    #[must_use]
+    pub fn waits(&self) -> Option<JoinWaits> {
+        match &self.answer {
+            Answer::Welcome(_) => None,
+            Answer::Waits(waits) => Some(waits.clone()),
+        }
+    }
+
+    /// Pins the inviter, vouches for it, and takes in what it says of the others. An inviter whose owner has yet to say
+    /// yes is pinned as well: it will come to us when that is said, or be found by us.
     ///
     /// # Errors
     /// [`BookFull`].
-    pub fn enter(self, book: &mut Book, identity: &Identity) -> Result<(), BookFull> {
-        book.pin(self.inviter, &self.welcome.name, &self.addresses)?;
-        let mut vouches = self.welcome.members.vouches;
-        vouches.push(vouch::sign(identity, self.inviter, &self.welcome.name, &self.addresses, unix_now()));
-        book.take_vouches(identity.id(), &vouches);
+    pub fn enter(
+        self,
+        book: &mut Book,
+        identity: &Identity,
+        newcomers: Newcomers,
+        now_unix: u64,
+    ) -> Result<(), BookFull> {
+        let name = self.inviter_name().to_owned();
+        book.admit(identity, self.inviter, &name, &self.addresses, now_unix)?;
+        if let Answer::Welcome(Welcome { members, .. }) = self.answer {
+            book.take(identity.id(), &members, newcomers);
+        }
         Ok(())
     }
-}
-
-/// Seconds since 1970 by this machine's clock.
-#[must_use]
-pub fn unix_now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 /// Uses a ticket over `endpoint`.
@@ -123,9 +132,7 @@ pub async fn join(endpoint: &QuicEndpoint, newcomer: &Newcomer, ticket: &str) ->
     if ticket.inviter == newcomer.id {
         return Err(JoinFailure::OwnTicket);
     }
-    if unix_now() > ticket.expires_unix.saturating_add(CLOCK_TOLERANCE.as_secs()) {
-        return Err(JoinFailure::Expired);
-    }
+    // Whether it has expired is for the inviter's clock alone to say: ours may be hours off.
     let joining = endpoint.dial_joining(ticket.inviter, &ticket.addresses).await?;
     let conversation = async {
         let mut stream = joining.open_stream().await.map_err(|closed| frame_error(&closed))?;
@@ -137,30 +144,32 @@ pub async fn join(endpoint: &QuicEndpoint, newcomer: &Newcomer, ticket: &str) ->
     addresses.extend(ticket.addresses.iter().copied());
     joining.close();
     match result {
-        Ok(welcome) => Ok(Admission { inviter: ticket.inviter, addresses, welcome }),
+        Ok(answer) => Ok(Admission { inviter: ticket.inviter, addresses, answer }),
         Err(JoinError::Frame(_)) if refused => Err(JoinFailure::NoInvitation),
         Err(error) => Err(JoinFailure::Join(error)),
     }
 }
 
-/// Uses a ticket without a daemon: the book is changed here. The inviter's name for itself.
+/// Uses a ticket without a daemon: the book is changed here. The inviter's name for itself, and whether its owner has yet
+/// to say yes.
 ///
 /// # Errors
 /// [`JoinFailure`].
 pub async fn join_alone(
     identity: &Identity,
     store: &BookStore,
-    name: &str,
+    config: &Config,
     ticket: &str,
-) -> Result<String, JoinFailure> {
+) -> Result<(String, bool), JoinFailure> {
     let endpoint = QuicEndpoint::dial_only(identity, Arc::new(Pins::new(identity.id(), [])))?;
-    let newcomer = Newcomer { id: identity.id(), name: name.to_owned(), addresses: Vec::new() };
+    let newcomer = Newcomer { id: identity.id(), name: config.name.clone(), addresses: Vec::new() };
     let result = join(&endpoint, &newcomer, ticket).await;
     endpoint.shutdown().await;
     let admission = result?;
-    let name = admission.inviter_name().to_owned();
-    store.update(|book| admission.enter(book, identity))?.0?;
-    Ok(name)
+    let (name, waits) = (admission.inviter_name().to_owned(), admission.waits().is_some());
+    let now = Clock::system().unix_now();
+    store.update(|book| admission.enter(book, identity, config.newcomers(now), now))?.0?;
+    Ok((name, waits))
 }
 
 fn frame_error(closed: &Closed) -> JoinError {
@@ -189,29 +198,68 @@ async fn admit(core: &Arc<Core>, joining: &Joining, stream: &mut FrameStream) ->
         other => Fault::new(FaultCode::BAD_MESSAGE, other.to_string()),
     };
     let hello: JoinHello = stream.reader.expect_message(Tag::JOIN).await.map_err(broken)?;
-    let (id, newcomer) = (TicketId(hello.ticket), joining.peer);
-    let secret = core.invitations(move |i| i.secret(id, newcomer, unix_now())).await???;
+    let (id, newcomer, now) = (TicketId(hello.ticket), joining.peer, core.clock.unix_now());
+    let secret = core.invitations(move |i| i.secret(id, newcomer, now)).await???;
     let me = core.identity.id();
     if !challenge(stream, &hello, &secret, me, newcomer, joining.exporter).await.map_err(broken)? {
         core.invitations(move |i| i.note_failure(id)).await??;
         return Err(TicketRefusal::Forged.into());
     }
-    core.invitations(move |i| i.spend(id, newcomer, unix_now())).await???;
+    let now = core.clock.unix_now();
+    let used = core.invitations(move |i| i.spend(id, newcomer, now)).await???;
     let addresses = newcomer_addresses(&hello, joining.remote_address());
-    let vouch = vouch::sign(&core.identity, newcomer, &hello.name, &addresses, unix_now());
-    let name = hello.name.clone();
-    let (pinned, book) = core
-        .change_book(move |book| {
-            book.pin(newcomer, &name, &addresses)?;
-            book.take_vouches(me, std::slice::from_ref(&vouch));
-            Ok::<(), BookFull>(())
-        })
+    let identity = core.identity.clone();
+    let (entered, book) = core
+        .change_book(move |book| enter_newcomer(book, &identity, newcomer, &hello.name, &addresses, used, now))
         .await?;
-    pinned.map_err(|full| Fault::new(FaultCode::BUSY, full.to_string()))?;
-    tracing::info!(peer = newcomer.short(), "a new peer has joined");
-    let members = Members { vouches: book.vouches().cloned().collect() };
-    let welcome = Welcome { name: core.config.name.clone(), members };
-    stream.writer.send_message(Tag::WELCOME, &welcome).await.map_err(broken)
+    let name = core.config.name.clone();
+    match entered.map_err(|full| Fault::new(FaultCode::BUSY, full.to_string()))? {
+        Entered::In => {
+            tracing::info!(peer = newcomer.short(), "a new peer has joined");
+            let welcome = Welcome { name, members: book.words() };
+            stream.writer.send_message(Tag::WELCOME, &welcome).await.map_err(broken)
+        }
+        Entered::Waits => {
+            tracing::info!(peer = newcomer.short(), "a newcomer waits for the owner's yes: `potluck peers pending`");
+            stream.writer.send_message(Tag::JOIN_WAITS, &JoinWaits { name }).await.map_err(broken)
+        }
+        Entered::Not => {
+            let text = format!("the owner of {name} did not let this machine in; ask for a new ticket");
+            Err(Fault::new(FaultCode::NOT_ALLOWED, text))
+        }
+    }
+}
+
+/// What became of a newcomer that has proved a ticket.
+enum Entered {
+    In,
+    Waits,
+    Not,
+}
+
+/// A ticket that was used before gives nothing anew: whoever was denied, removed or revoked since stays outside.
+fn enter_newcomer(
+    book: &mut Book,
+    identity: &Identity,
+    newcomer: NodeId,
+    name: &str,
+    addresses: &[SocketAddr],
+    used: Use,
+    now_unix: u64,
+) -> Result<Entered, BookFull> {
+    let inside = book.peer(&newcomer).is_some();
+    match used {
+        Use::First(_) if inside => book.admit(identity, newcomer, name, addresses, now_unix).map(|()| Entered::In),
+        Use::First(Grant::Enters) => book.admit(identity, newcomer, name, addresses, now_unix).map(|()| Entered::In),
+        Use::First(Grant::Asks) => {
+            let (id, name, addresses) = (newcomer, name.to_owned(), addresses.to_vec());
+            book.ask_in(PendingEntry { id, name, addresses, since_unix: now_unix, vouched_by: None })?;
+            Ok(Entered::Waits)
+        }
+        Use::Again if inside => Ok(Entered::In),
+        Use::Again if book.is_pending(&newcomer) => Ok(Entered::Waits),
+        Use::Again => Ok(Entered::Not),
+    }
 }
 
 /// Where the newcomer says it listens; the address it was seen at first, if that is where it listens.

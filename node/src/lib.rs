@@ -9,6 +9,8 @@ pub mod identity;
 
 pub mod paths;
 
+pub mod clock;
+
 pub mod config;
 
 pub mod wire;

@@ -1,5 +1,6 @@
 //! A running node: one per data directory. It is started, waited for, and shut down; everything it spawned ends with it.
 
+use crate::clock::Clock;
 use crate::config::Config;
 use crate::defaults::EVENTS_MAX;
 use crate::dispatch::JobService;
@@ -12,6 +13,7 @@ use crate::net::interfaces;
 use crate::net::quic::{BindError, QuicEndpoint};
 use crate::net::socket::OwnerSocket;
 use crate::paths::Paths;
+use crate::state::known_bad;
 use crate::store::record::{Record, RecordError};
 use crate::trust::book::BookStore;
 use crate::trust::invitations::Invitations;
@@ -24,7 +26,7 @@ use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::{Arc, RwLock};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -97,6 +99,19 @@ impl Node {
     /// # Errors
     /// [`StartError`].
     pub async fn start(paths: &Paths, config: Config, service: Arc<dyn JobService>) -> Result<Self, StartError> {
+        Self::start_with_clock(paths, config, service, Clock::system()).await
+    }
+
+    /// Starts a node that goes by this clock.
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub async fn start_with_clock(
+        paths: &Paths,
+        config: Config,
+        service: Arc<dyn JobService>,
+        clock: Clock,
+    ) -> Result<Self, StartError> {
         paths.create().map_err(StartError::Directory)?;
         let state = Record::at(&paths.data_dir.join(STATE_FILE));
         let lock = lock(&paths.data_dir, &state).await?;
@@ -105,19 +120,23 @@ impl Node {
         let book = store.read()?;
         let invitations = Arc::new(Invitations::in_dir(&paths.data_dir));
         let pins = Arc::new(Pins::new(identity.id(), book.peers().map(|entry| entry.id)));
+        pins.replace_pending(book.pending().map(|entry| entry.id));
         let endpoint = QuicEndpoint::serve(&identity, Arc::clone(&pins), config.port)?;
         let port = endpoint.port();
         let socket = OwnerSocket::listen(&paths.data_dir).map_err(StartError::Socket)?;
         let (boot, _) = state.update(|state| {
-            *state = StateFile { pid: std::process::id(), port, boot: next_boot(state.boot) };
+            *state = StateFile { pid: std::process::id(), port, boot: next_boot(state.boot, clock.unix_now_ms()) };
             state.boot
         })?;
         let (inbox, messages) = mpsc::channel(EVENTS_MAX);
         let core = Arc::new(Core {
             identity,
+            clock,
             boot,
+            instance: instance().ok_or(IdentityError::NoRandomness)?,
             endpoint,
             pins,
+            bad_engine: known_bad::check(&service.engine_version(), &config.bad_engines).err(),
             service,
             interfaces: RwLock::new(interfaces::list()),
             stop: CancellationToken::new(),
@@ -131,6 +150,9 @@ impl Node {
         let driver = tokio::spawn(Driver::new(Arc::clone(&core), store, known_sender).run(messages));
         let acceptor = tokio::spawn(accept(Arc::clone(&core)));
         let owner = Some(tokio::spawn(serve_owner(Arc::clone(&core), socket)));
+        if let Some(bad) = &core.bad_engine {
+            tracing::warn!(%bad, "this machine lends nothing, because its engine is known to be unsafe; update Potluck");
+        }
         tracing::info!(node = core.identity.id().short(), port, "node is up");
         Ok(Self { core, driver: Some(driver), acceptor, owner, discovery, state, _lock: lock })
     }
@@ -227,9 +249,15 @@ async fn lock(data_dir: &Path, state: &Record<StateFile>) -> Result<File, StartE
 }
 
 /// Greater than every boot before, also when the clock was set back.
-fn next_boot(last: u64) -> u64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis());
-    u64::try_from(now).unwrap_or(u64::MAX).max(last.saturating_add(1))
+fn next_boot(last: u64, now_unix_ms: u64) -> u64 {
+    now_unix_ms.max(last.saturating_add(1))
+}
+
+/// A number by chance, and never 0, which stands for none.
+fn instance() -> Option<u64> {
+    let mut bytes = [0; 8];
+    getrandom::fill(&mut bytes).ok()?;
+    Some(u64::from_le_bytes(bytes).max(1))
 }
 
 #[cfg(test)]

@@ -5,3 +5,7 @@ pub mod words;
 pub mod peers;
 
 pub mod placement;
+
+pub mod known_bad;
+
+pub mod remarks;

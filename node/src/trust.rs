@@ -8,6 +8,10 @@ pub mod join;
 
 pub mod vouch;
 
+pub mod revocation;
+
+pub mod standing;
+
 pub mod book;
 
 pub mod pins;

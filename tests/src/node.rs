@@ -78,13 +78,23 @@ impl<'home> Node<'home> {
         port.unwrap_or_else(|| panic!("status names no address with a port: {status}"))
     }
 
-    /// Makes an invitation and returns the ticket.
+    /// Makes an invitation whose holder is let in at once, and returns the ticket.
     ///
     /// # Panics
     /// When `potluck invite` fails.
     #[must_use]
     #[track_caller]
     pub fn invite(&self) -> String {
+        ticket_in(&self.home.potluck(["invite", "--approved"]).finish().expect(0).out())
+    }
+
+    /// Makes an invitation whose holder has to wait for the owner's yes, and returns the ticket.
+    ///
+    /// # Panics
+    /// When `potluck invite` fails.
+    #[must_use]
+    #[track_caller]
+    pub fn invite_asking(&self) -> String {
         ticket_in(&self.home.potluck(["invite"]).finish().expect(0).out())
     }
 

@@ -5,7 +5,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
-const COMMANDS: [&str; 14] = [
+const COMMANDS: [&str; 15] = [
     "run",
     "up",
     "down",
@@ -14,6 +14,7 @@ const COMMANDS: [&str; 14] = [
     "invite",
     "join",
     "whoami",
+    "identity",
     "setup",
     "config",
     "env",

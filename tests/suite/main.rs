@@ -29,6 +29,7 @@ mod hosts;
 mod remote;
 mod strangers;
 mod tickets;
+mod trust;
 
 mod kit;
 

@@ -24,7 +24,7 @@ fn listed(home: &Home) -> Vec<serde_json::Value> {
 fn an_expired_ticket() {
     let ann = Home::new().named("ann");
     let _node = Node::start(&ann);
-    let ticket = ann.potluck(["invite", "--expires", "1s"]).finish().expect(0).out().trim().to_owned();
+    let ticket = ann.potluck(["invite", "--approved", "--expires", "1s"]).finish().expect(0).out().trim().to_owned();
     let expired = SystemTime::now() + Duration::from_secs(2);
     until("the clock is past the expiry", || (SystemTime::now() > expired).then_some(()));
     refused(&ann, &ticket, &["expired"]);
@@ -143,7 +143,7 @@ fn a_terminal_is_shown_a_qr_code_and_a_pipe_is_not() {
     let piped = ann.potluck(["invite"]).finish().expect(0).out();
     assert_eq!(piped.trim().lines().count(), 1, "a script gets the ticket alone: {piped}");
     let binary = potluck_tests::binary();
-    let shell = format!("{} invite", binary.display());
+    let shell = format!("{} invite --no-wait", binary.display());
     let mut command = ann.command("script".as_ref());
     let shown =
         command.args(["-qec", &shell, "/dev/null"]).stdin(Stdio::null()).output().expect("script(1) can be run");

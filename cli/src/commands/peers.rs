@@ -1,6 +1,8 @@
-//! `potluck peers`: the machines of the group and what they say of themselves.
+//! `potluck peers`: the machines of the group and what they say of themselves, and who belongs to it.
 
-use super::status::NodeObject;
+pub(super) mod keys;
+
+use super::status::{NodeObject, RemarkObject};
 use crate::quantity::ByteSize;
 use crate::render::{self, Table};
 use crate::signals::EndRequests;
@@ -18,7 +20,11 @@ Examples:
   potluck peers --watch
   potluck peers --json | jq -r '.peers[] | select(.online) | .name'
   potluck peers add 192.168.7.20:7420      where multicast is blocked
-  potluck peers rm attic                   stop trusting a machine";
+  potluck peers rm attic                   stop trusting a machine, here alone
+  potluck peers pending                    who waits to be let in
+  potluck peers approve desk               let that machine in
+  potluck peers revoke attic               stop trusting a machine, here and for those who know it from here
+  potluck peers accept-key attic           it was set up anew and has another key";
 /// How often `--watch` looks again.
 const WATCH_PERIOD: Duration = Duration::from_secs(1);
 /// Cursor to the top left, then erase to the end of the screen.
@@ -48,18 +54,31 @@ enum Change {
         #[arg(value_name = "HOST:PORT")]
         address: String,
     },
-    /// Stop trusting a machine
+    /// Stop trusting a machine, here alone
     Rm {
         /// Its name or id
         #[arg(value_name = "PEER")]
         peer: String,
     },
+    /// List the machines that wait to be let in
+    Pending(keys::PendingArgs),
+    /// Let a machine in that waits, or one that members have revoked
+    Approve(keys::WhichArgs),
+    /// Do not let a machine in that waits
+    Deny(keys::WhichArgs),
+    /// Stop trusting a machine at once, and tell the group
+    Revoke(keys::RevokeArgs),
+    /// Put the new key of a machine that was set up anew in the place of its old one
+    AcceptKey(keys::AcceptKeyArgs),
 }
 
 #[derive(Serialize)]
 struct PeersObject {
     me: NodeObject,
     peers: Vec<PeerObject>,
+    pending: Vec<keys::PendingObject>,
+    revoked: Vec<keys::RevokedObject>,
+    remarks: Vec<RemarkObject>,
 }
 
 #[derive(Serialize)]
@@ -71,6 +90,7 @@ struct PeerObject {
     online: bool,
     last_seen_ms: Option<u64>,
     info: Option<NodeObject>,
+    remarks: Vec<RemarkObject>,
 }
 
 pub(crate) fn execute(args: PeersArgs) -> anyhow::Result<u8> {
@@ -88,6 +108,11 @@ pub(crate) fn execute(args: PeersArgs) -> anyhow::Result<u8> {
                 let id = client.remove_peer(peer).await?;
                 render::say(&format!("{peer} ({}) is no longer trusted here", id.short()));
             }
+            Some(Change::Pending(args)) => keys::pending(&client, args).await?,
+            Some(Change::Approve(args)) => keys::approve(&client, args).await?,
+            Some(Change::Deny(args)) => keys::deny(&client, args).await?,
+            Some(Change::Revoke(args)) => keys::revoke(&client, args).await?,
+            Some(Change::AcceptKey(args)) => keys::accept_key(&client, args).await?,
             None if args.watch => watch(&client, &args).await?,
             None => {
                 let list = client.peers().await?;
@@ -136,13 +161,17 @@ fn show(list: &PeerList, json: bool, before: &str) -> anyhow::Result<()> {
         return render::print_json(&PeersObject {
             me: NodeObject::new(&list.me, !list.me.addresses.is_empty()),
             peers,
+            pending: list.pending.iter().map(keys::PendingObject::new).collect(),
+            revoked: list.revoked.iter().map(keys::RevokedObject::new).collect(),
+            remarks: list.remarks.iter().map(RemarkObject::new).collect(),
         });
     }
+    let notes = notes(list);
     if list.peers.is_empty() && before.is_empty() {
         render::say("no peers yet; `potluck invite` makes a ticket for another machine, `potluck join` uses one");
-        return Ok(());
+        return render::print(&notes);
     }
-    render::print(&format!("{before}{}", table(list).render()))
+    render::print(&format!("{before}{}{notes}", table(list).render()))
 }
 
 impl PeerObject {
@@ -155,8 +184,28 @@ impl PeerObject {
             online: peer.online,
             last_seen_ms: peer.last_seen_ms,
             info: peer.info.as_ref().map(|info| NodeObject::new(info, peer.online)),
+            remarks: peer.remarks.iter().map(RemarkObject::new).collect(),
         }
     }
+}
+
+/// What a person should know beside the table, a line each.
+fn notes(list: &PeerList) -> String {
+    let mut lines: Vec<String> = list.remarks.iter().map(|remark| remark.text.clone()).collect();
+    for peer in &list.peers {
+        lines.extend(peer.remarks.iter().map(|remark| format!("{}: {}", peer.name, remark.text)));
+    }
+    for peer in list.revoked.iter().filter(|peer| !peer.trusted) {
+        let by = list.peers.iter().find(|other| other.id == peer.revoker).map(|other| other.name.as_str());
+        let by = if peer.revoker == list.me.id { "this machine" } else { by.unwrap_or("a member") };
+        lines.push(format!("{} ({}) was revoked by {by} and is not trusted here", peer.name, peer.id.short()));
+    }
+    match list.pending.len() {
+        0 => {}
+        1 => lines.push("one machine waits to be let in: `potluck peers pending`".to_owned()),
+        count => lines.push(format!("{count} machines wait to be let in: `potluck peers pending`")),
+    }
+    lines.iter().map(|line| format!("{}\n", render::tame(line))).collect()
 }
 
 fn table(list: &PeerList) -> Table {

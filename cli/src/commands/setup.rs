@@ -69,7 +69,7 @@ pub(crate) fn execute(args: SetupArgs) -> anyhow::Result<u8> {
         }
     }
     match answers.ticket {
-        Some(ticket) => join::join(&ticket)?,
+        Some(ticket) => join::join(&ticket, std::time::Duration::ZERO)?,
         None if answers.start => say("to let another machine in, type `potluck invite`"),
         None => say("`potluck up -d` starts the node, then `potluck invite` lets another machine in"),
     }

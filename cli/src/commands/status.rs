@@ -4,7 +4,7 @@
 use crate::quantity::ByteSize;
 use crate::{exit, render, settings};
 use clap::Args;
-use potluck_node::wire::NodeInfo;
+use potluck_node::wire::{NodeInfo, Remark};
 use serde::Serialize;
 
 const EXAMPLES: &str = "\
@@ -20,6 +20,27 @@ pub(crate) struct StatusArgs {
     /// Print one JSON object
     #[arg(long)]
     json: bool,
+}
+
+/// Something a person should know of a node, in JSON.
+#[derive(Serialize)]
+pub(super) struct RemarkObject {
+    kind: String,
+    text: String,
+}
+
+impl RemarkObject {
+    pub(super) fn new(remark: &Remark) -> Self {
+        Self { kind: remark.kind.clone(), text: remark.text.clone() }
+    }
+}
+
+/// What `status --json` says.
+#[derive(Serialize)]
+struct StatusObject {
+    #[serde(flatten)]
+    node: NodeObject,
+    remarks: Vec<RemarkObject>,
 }
 
 /// A node in JSON: the fields of `status --json` and of each peer's `info`.
@@ -66,11 +87,17 @@ impl NodeObject {
 
 pub(crate) fn execute(args: &StatusArgs) -> anyhow::Result<u8> {
     let client = settings::client()?;
-    let (running, info) = settings::block_on(async { Ok((client.daemon_runs(), client.info().await?)) })?;
+    let (running, info, remarks) = settings::block_on(async {
+        let (info, remarks) = client.status().await?;
+        Ok((client.daemon_runs(), info, remarks))
+    })?;
     if args.json {
-        render::print_json(&NodeObject::new(&info, running))?;
+        let node = NodeObject::new(&info, running);
+        render::print_json(&StatusObject { node, remarks: remarks.iter().map(RemarkObject::new).collect() })?;
     } else if running {
-        render::print(&describe(&info))?;
+        let lines: String =
+            remarks.iter().map(|remark| format!("attention     {}\n", render::tame(&remark.text))).collect();
+        render::print(&format!("{}{lines}", describe(&info)))?;
     }
     if running {
         return Ok(exit::SUCCESS);

@@ -19,16 +19,19 @@ struct Whoami<'a> {
     name: &'a str,
     id: String,
     short_id: String,
+    fingerprint: String,
 }
 
 pub(crate) fn execute(args: &WhoamiArgs) -> anyhow::Result<u8> {
     let client = settings::client()?;
     let id = client.identity()?.id();
-    let whoami = Whoami { name: &client.config().name, id: id.to_string(), short_id: id.short() };
+    let whoami =
+        Whoami { name: &client.config().name, id: id.to_string(), short_id: id.short(), fingerprint: id.fingerprint() };
     if args.json {
         render::print_json(&whoami)?;
     } else {
         render::print(&format!("{} {}\n", whoami.name, whoami.id))?;
+        render::say(&format!("fingerprint {}", whoami.fingerprint));
     }
     Ok(exit::SUCCESS)
 }

@@ -15,6 +15,11 @@ const DAEMON_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Asks the daemon, whose answer must be of the tag `wanted`.
 pub(super) async fn ask_daemon(client: &Client, request: Frame, wanted: Tag) -> Result<Frame, ClientError> {
+    ask_daemon_for(client, request, &[wanted]).await
+}
+
+/// Asks the daemon, whose answer must be of one of these tags.
+pub(super) async fn ask_daemon_for(client: &Client, request: Frame, wanted: &[Tag]) -> Result<Frame, ClientError> {
     let silent = |source: Box<dyn Error + Send + Sync>| ClientError::DaemonSilent { source };
     let conversation = async {
         let mut stream = open(client.paths(), [request]).await.map_err(|error| match running(client.paths()) {
@@ -22,10 +27,16 @@ pub(super) async fn ask_daemon(client: &Client, request: Frame, wanted: Tag) -> 
             None => ClientError::NoDaemon,
         })?;
         let _theirs: OwnerHello = greeting(&mut stream).await.map_err(|error| silent(Box::new(error)))?;
-        stream.reader.expect(wanted).await.map_err(|error| match error {
+        let answer = stream.reader.expect_any().await.map_err(|error| match error {
             FrameError::Fault(fault) => ClientError::Refused(fault),
             error => silent(Box::new(error)),
-        })
+        })?;
+        match wanted.first() {
+            Some(first) if !wanted.contains(&answer.tag) => {
+                Err(silent(Box::new(FrameError::Unexpected { got: answer.tag, wanted: *first })))
+            }
+            _ => Ok(answer),
+        }
     };
     tokio::time::timeout(DAEMON_TIMEOUT, conversation).await.map_err(|elapsed| silent(Box::new(elapsed)))?
 }

@@ -2,8 +2,9 @@
 //! one runs; done here where it can be done without.
 
 use super::Client;
-use super::daemon::ask_daemon;
+use super::daemon::{ask_daemon, ask_daemon_for};
 use super::network::{ClientError, KnownPeers, ask, book, decoded};
+use crate::dispatch::overview::with_book;
 use crate::identity::NodeId;
 use crate::joining::join_alone;
 use crate::net::quic::QuicEndpoint;
@@ -11,8 +12,11 @@ use crate::net::tls::Expected;
 use crate::node::running;
 use crate::service::environment::Getter;
 use crate::trust::book::BookStore;
+use crate::trust::invitations::Grant;
 use crate::trust::pins::Pins;
-use crate::wire::{AddPeer, Frame, Invitation, Invite, Join, NodeInfo, PeerList, PeerState, RemovePeer, Tag};
+use crate::wire::{
+    AddPeer, Frame, Invitation, Invite, Join, JoinWaits, NodeInfo, PeerList, PeerState, Remark, RemovePeer, Tag,
+};
 use futures_util::future::join_all;
 use potluck_runtime::Watch;
 use std::net::SocketAddr;
@@ -33,6 +37,8 @@ pub struct Joined {
     pub name: String,
     /// Peers known now.
     pub members: usize,
+    /// Whether the inviter's owner has yet to say yes.
+    pub waits: bool,
 }
 
 /// A peer that was found at an address.
@@ -70,6 +76,7 @@ impl Client {
             let seen = tokio::time::timeout(LOOK_TIMEOUT, look).await.ok().flatten();
             let address = seen.as_ref().map(|(address, _)| *address);
             PeerState {
+                remarks: Vec::new(),
                 id: entry.id,
                 name: seen.as_ref().map_or_else(|| entry.name.clone(), |(_, info)| info.name.clone()),
                 address: address.or_else(|| entry.addresses.first().copied()),
@@ -78,7 +85,10 @@ impl Client {
                 info: seen.map(|(_, info)| info),
             }
         });
-        Ok(PeerList { me: self.info().await?, peers: join_all(looks).await })
+        let peers = join_all(looks).await;
+        let list =
+            PeerList { me: self.info().await?, peers, pending: Vec::new(), revoked: Vec::new(), remarks: Vec::new() };
+        Ok(with_book(list, &book, &self.config().bad_engines))
     }
 
     /// What this machine says of itself.
@@ -92,12 +102,25 @@ impl Client {
         self.info_alone()
     }
 
+    /// What this machine says of itself, and what its owner should know.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn status(&self) -> Result<(NodeInfo, Vec<Remark>), ClientError> {
+        if !self.daemon_runs() {
+            return Ok((self.info().await?, Vec::new()));
+        }
+        let list: PeerList = decoded(&ask_daemon(self, Frame::empty(Tag::OWNER_PEERS), Tag::PEERS_ARE).await?)?;
+        Ok((list.me, list.remarks))
+    }
+
     /// A ticket for one newcomer; the daemon answers it.
     ///
     /// # Errors
     /// [`ClientError::NoDaemon`] among others.
-    pub async fn invite(&self, ttl: Duration) -> Result<Invitation, ClientError> {
-        let request = Frame::message(Tag::OWNER_INVITE, &Invite { ttl_s: ttl.as_secs() });
+    pub async fn invite(&self, ttl: Duration, grant: Grant) -> Result<Invitation, ClientError> {
+        let invite = Invite { ttl_s: ttl.as_secs(), approved: grant == Grant::Enters };
+        let request = Frame::message(Tag::OWNER_INVITE, &invite);
         decoded(&ask_daemon(self, request, Tag::INVITATION_IS).await?)
     }
 
@@ -109,16 +132,20 @@ impl Client {
         let before: Vec<NodeId> = book(self.paths())?.peers().map(|entry| entry.id).collect();
         let inviter = if self.daemon_runs() {
             let request = Frame::message(Tag::OWNER_JOIN, &Join { ticket: ticket.to_owned() });
-            ask_daemon(self, request, Tag::DONE).await?;
-            None
+            let answer = ask_daemon_for(self, request, &[Tag::DONE, Tag::JOIN_WAITS]).await?;
+            match answer.tag {
+                Tag::JOIN_WAITS => Some((decoded::<JoinWaits>(&answer)?.name, true)),
+                _ => None,
+            }
         } else {
             let (identity, store) = (self.identity()?, BookStore::in_dir(&self.paths().data_dir));
-            let joined = join_alone(&identity, &store, &self.config().name, ticket).await;
+            let joined = join_alone(&identity, &store, self.config(), ticket).await;
             Some(joined.map_err(|failure| ClientError::Failed(failure.to_string()))?)
         };
         let after = book(self.paths())?;
         let newcomer = after.peers().find(|entry| !before.contains(&entry.id)).map(|entry| entry.name.clone());
-        Ok(Joined { name: inviter.or(newcomer).unwrap_or_default(), members: after.peers().count() })
+        let (name, waits) = inviter.unwrap_or_else(|| (newcomer.unwrap_or_default(), false));
+        Ok(Joined { name, members: after.peers().count(), waits })
     }
 
     /// Looks for a pinned peer at an address and remembers it.

@@ -13,6 +13,7 @@ use crate::store::record::RecordError;
 use crate::trust::book::{Book, BookStore};
 use crate::wire::{Frame, FrameError, FrameStream, PeerList, PeerState, Tag};
 use std::any::Any;
+use std::collections::HashMap;
 use std::error::Error;
 use std::net::SocketAddr;
 use std::sync::{Arc, Weak};
@@ -111,6 +112,8 @@ pub(super) fn decoded<T: serde::de::DeserializeOwned>(frame: &Frame) -> Result<T
 pub(super) struct KnownPeers {
     me: Option<(NodeId, String)>,
     peers: Vec<(NodeId, String, Vec<SocketAddr>)>,
+    /// Of those that said so to the daemon.
+    engines: HashMap<NodeId, String>,
 }
 
 impl KnownPeers {
@@ -119,6 +122,7 @@ impl KnownPeers {
         let mut peers: Vec<_> =
             book.peers().map(|entry| (entry.id, entry.name.clone(), entry.addresses.clone())).collect();
         let mut me = None;
+        let mut engines = HashMap::new();
         if running(client.paths()).is_some()
             && let Ok(frame) = ask_daemon(client, Frame::empty(Tag::OWNER_PEERS), Tag::PEERS_ARE).await
         {
@@ -126,6 +130,7 @@ impl KnownPeers {
             me = Some((list.me.id, list.me.name));
             for state in list.peers {
                 let Some(known) = peers.iter_mut().find(|(id, ..)| *id == state.id) else { continue };
+                engines.extend(state.info.map(|info| (state.id, info.engine)));
                 known.1 = state.name;
                 if let Some(address) = state.address {
                     known.2.retain(|other| *other != address);
@@ -133,7 +138,12 @@ impl KnownPeers {
                 }
             }
         }
-        Ok(Self { me, peers })
+        Ok(Self { me, peers, engines })
+    }
+
+    /// The engine of this peer, as the daemon last heard.
+    pub(super) fn engine(&self, peer: NodeId) -> Option<&str> {
+        self.engines.get(&peer).map(String::as_str)
     }
 
     /// This machine, where its daemon said so.

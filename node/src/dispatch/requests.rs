@@ -1,17 +1,19 @@
 //! The requests a node answers itself; the others go to its [`JobService`](super::JobService).
 
+use super::overview::peer_list;
 use super::{Caller, Role};
-use crate::defaults::{INVITATION_TTL_MAX, PORT, REQUEST_TIMEOUT};
+use crate::defaults::{ADDRESSES_MAX, INVITATION_TTL_MAX, PORT, REQUEST_TIMEOUT};
 use crate::driver::Core;
-use crate::joining::{JoinFailure, join, unix_now};
+use crate::joining::{JoinFailure, join};
 use crate::net::link::Link;
 use crate::net::tls::Expected;
 use crate::state::peers::{Event, LinkId};
-use crate::trust::invitations::InviteError;
+use crate::trust::book::ApproveError;
+use crate::trust::invitations::{Grant, Invitations, InviteError};
 use crate::trust::join::Newcomer;
 use crate::wire::{
-    AddPeer, DecodeError, Fault, FaultCode, Frame, FrameError, FrameStream, Invitation, Invite, Join, Members,
-    PeerList, RemovePeer, Tag,
+    AcceptKey, AddPeer, DecodeError, Fault, FaultCode, Frame, FrameError, FrameStream, Invitation, Invite, Join,
+    Members, RemovePeer, Tag, Twin, WhichKey,
 };
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -46,6 +48,14 @@ pub(super) async fn serve_request(
     mut stream: FrameStream,
 ) {
     tracing::trace!(peer = caller.id.short(), request = %first.tag, "request");
+    let would_run = matches!(first.tag, Tag::SUBMIT | Tag::SESSION_TURN | Tag::SESSION_FORK);
+    if let Some(bad) = core.bad_engine.as_ref().filter(|_| would_run && caller.role == Role::Peer) {
+        let text = format!("{} lends nothing: {bad}; its owner should update Potluck", core.config.name);
+        // Whoever cannot be told is gone.
+        let _ = stream.writer.send_fault(&Fault::new(FaultCode::NOT_ALLOWED, text)).await;
+        let _ = stream.writer.finish().await;
+        return;
+    }
     if matches!(first.tag, Tag::SUBMIT | Tag::CANCEL | Tag::FETCH_ARTIFACT) || first.tag.is_about_sessions() {
         return core.service.serve(caller, first, stream).await;
     }
@@ -84,16 +94,18 @@ async fn answer(
             core.report(Event::Goodbye { link }).await;
             Ok(None)
         }
-        (Tag::OWNER_PEERS, _) => {
-            let list = PeerList { me: core.info(), peers: core.peers().await? };
-            Ok(Some(Frame::message(Tag::PEERS_ARE, &list)))
+        (Tag::TWIN, Some(_)) if caller.role == Role::Peer => {
+            let Twin { mut addresses } = decoded(request)?;
+            addresses.truncate(ADDRESSES_MAX);
+            core.report(Event::TwinTold { by: caller.id, addresses }).await;
+            Ok(done)
         }
+        (Tag::OWNER_PEERS, _) => Ok(Some(Frame::message(Tag::PEERS_ARE, &peer_list(core).await?))),
         (Tag::OWNER_SHUTDOWN, _) => Ok(done),
         (Tag::OWNER_INVITE, _) => invite(core, &decoded(request)?).await.map(Some),
         (Tag::OWNER_JOIN, _) => {
             let request: Join = decoded(request)?;
-            join_group(core, &request.ticket).await?;
-            Ok(done)
+            join_group(core, &request.ticket).await.map(Some)
         }
         (Tag::OWNER_ADD_PEER, _) => {
             let request: AddPeer = decoded(request)?;
@@ -105,6 +117,10 @@ async fn answer(
             let (known, _) = core.change_book(move |book| book.remove(&request.peer)).await?;
             core.service.forget(request.peer).await;
             if known { Ok(done) } else { Err(Fault::new(FaultCode::NOT_FOUND, "no such peer is trusted here")) }
+        }
+        (Tag::OWNER_APPROVE | Tag::OWNER_DENY | Tag::OWNER_REVOKE | Tag::OWNER_ACCEPT_KEY, _) => {
+            decide(core, request).await?;
+            Ok(done)
         }
         (other, _) => {
             let text = format!("{other} is no request that this node understands here");
@@ -122,10 +138,10 @@ fn decoded<T: serde::de::DeserializeOwned>(request: &Frame) -> Result<T, Fault> 
 async fn members(core: &Arc<Core>, link: LinkId, request: &Frame) -> Result<Frame, Fault> {
     let theirs: Members = decoded(request)?;
     let me = core.identity.id();
-    let (_, book) = core.change_book(move |book| book.take_vouches(me, &theirs.vouches)).await?;
+    let newcomers = core.config.newcomers(core.clock.unix_now());
+    let (_, book) = core.change_book(move |book| book.take(me, &theirs, newcomers)).await?;
     core.report(Event::Introduced { link }).await;
-    let ours = Members { vouches: book.vouches().cloned().collect() };
-    Ok(Frame::message(Tag::MEMBERS_ARE, &ours))
+    Ok(Frame::message(Tag::MEMBERS_ARE, &book.words()))
 }
 
 async fn invite(core: &Arc<Core>, request: &Invite) -> Result<Frame, Fault> {
@@ -133,21 +149,58 @@ async fn invite(core: &Arc<Core>, request: &Invite) -> Result<Frame, Fault> {
     if ttl.is_zero() || ttl > INVITATION_TTL_MAX {
         return Err(Fault::new(FaultCode::BAD_INPUT, "an invitation is good for one second to thirty days"));
     }
-    let (inviter, now) = (core.identity.id(), unix_now());
+    let (inviter, now) = (core.identity.id(), core.clock.unix_now());
+    let grant = if request.approved { Grant::Enters } else { Grant::Asks };
     let addresses = core.addresses();
     let expires_unix = now.saturating_add(ttl.as_secs());
-    let made = core.invitations(move |i| i.make(inviter, &addresses, now, expires_unix)).await?;
+    let made = core.invitations(move |i| i.make(inviter, &addresses, now, expires_unix, grant)).await?;
     let ticket = made.map_err(|error: InviteError| Fault::new(FaultCode::BUSY, error.to_string()))?;
     core.pins.set_door(true);
     Ok(Frame::message(Tag::INVITATION_IS, &Invitation { ticket: ticket.to_string(), expires_unix }))
 }
 
-async fn join_group(core: &Arc<Core>, ticket: &str) -> Result<(), Fault> {
+/// What the owner says about a key; it is in force when this returns.
+async fn decide(core: &Arc<Core>, request: &Frame) -> Result<(), Fault> {
+    let (identity, now) = (core.identity.clone(), core.clock.unix_now());
+    let unknown = || Fault::new(FaultCode::NOT_FOUND, "no such peer is known here");
+    let refused = |error: ApproveError| match error {
+        ApproveError::NotPending => Fault::new(FaultCode::NOT_FOUND, error.to_string()),
+        ApproveError::Full(_) => Fault::new(FaultCode::BUSY, error.to_string()),
+    };
+    if request.tag == Tag::OWNER_ACCEPT_KEY {
+        let AcceptKey { old, new } = decoded(request)?;
+        core.invitations(Invitations::withdraw_open).await??;
+        let (accepted, _) = core.change_book(move |book| book.accept_key(&identity, old, new, now)).await?;
+        core.service.forget(old).await;
+        return accepted.map_err(refused);
+    }
+    let WhichKey { key } = decoded(request)?;
+    match request.tag {
+        Tag::OWNER_APPROVE => {
+            let (approved, _) = core.change_book(move |book| book.approve(&identity, key, now)).await?;
+            approved.map(|_| ()).map_err(refused)
+        }
+        Tag::OWNER_DENY => {
+            let (waited, _) = core.change_book(move |book| book.deny(&key)).await?;
+            if waited { Ok(()) } else { Err(refused(ApproveError::NotPending)) }
+        }
+        _ => {
+            core.invitations(Invitations::withdraw_open).await??;
+            let (revoked, _) = core.change_book(move |book| book.revoke(&identity, key, now)).await?;
+            core.service.forget(key).await;
+            revoked.map(|_| ()).ok_or_else(unknown)
+        }
+    }
+}
+
+async fn join_group(core: &Arc<Core>, ticket: &str) -> Result<Frame, Fault> {
     let newcomer = Newcomer { id: core.identity.id(), name: core.config.name.clone(), addresses: core.addresses() };
     let admission = join(&core.endpoint, &newcomer, ticket).await?;
-    let identity = core.identity.clone();
-    let (entered, _) = core.change_book(move |book| admission.enter(book, &identity)).await?;
-    entered.map_err(|full| JoinFailure::from(full).into())
+    let (identity, now) = (core.identity.clone(), core.clock.unix_now());
+    let (newcomers, waits) = (core.config.newcomers(now), admission.waits());
+    let (entered, _) = core.change_book(move |book| admission.enter(book, &identity, newcomers, now)).await?;
+    entered.map_err(|full| Fault::from(JoinFailure::from(full)))?;
+    Ok(waits.map_or_else(|| Frame::empty(Tag::DONE), |waits| Frame::message(Tag::JOIN_WAITS, &waits)))
 }
 
 async fn add_peer(core: &Arc<Core>, text: &str) -> Result<(), Fault> {

@@ -1,5 +1,6 @@
 //! What every task of a node shares, and how a task asks the driver for something.
 
+use crate::clock::Clock;
 use crate::config::Config;
 use crate::defaults::ADDRESSES_MAX;
 use crate::dispatch::JobService;
@@ -8,12 +9,13 @@ use crate::identity::Identity;
 use crate::net::interfaces::{Interface, reachable_addresses};
 use crate::net::link::Link;
 use crate::net::quic::QuicEndpoint;
+use crate::state::known_bad::BadEngine;
 use crate::state::peers::{Direction, Event};
 use crate::store::record::RecordError;
 use crate::trust::book::Book;
 use crate::trust::invitations::Invitations;
 use crate::trust::pins::Pins;
-use crate::wire::{Fault, FaultCode, NodeInfo, PeerState};
+use crate::wire::{Fault, FaultCode, NodeInfo, PeerState, Remark};
 use std::net::SocketAddr;
 use std::sync::{Arc, PoisonError, RwLock};
 use tokio::sync::{mpsc, oneshot};
@@ -23,10 +25,15 @@ use tokio_util::sync::CancellationToken;
 pub(crate) struct Core {
     pub(crate) identity: Identity,
     pub(crate) config: Config,
+    pub(crate) clock: Clock,
     pub(crate) boot: u64,
+    /// Says by chance which start of which machine this is.
+    pub(crate) instance: u64,
     pub(crate) endpoint: QuicEndpoint,
     pub(crate) pins: Arc<Pins>,
     pub(crate) service: Arc<dyn JobService>,
+    /// Why this node lends nothing, if its engine is known to be unsafe.
+    pub(crate) bad_engine: Option<BadEngine>,
     pub(crate) interfaces: RwLock<Vec<Interface>>,
     /// Cancelled when the node is to stop.
     pub(crate) stop: CancellationToken,
@@ -45,9 +52,17 @@ pub(crate) enum Message {
     /// A link stands.
     Linked(Link, Direction),
     /// Who is there?
-    List(oneshot::Sender<Vec<PeerState>>),
+    List(oneshot::Sender<Overview>),
     /// Change the book; answer once it is written and in force.
     Change(BookChange, oneshot::Sender<Result<Arc<Book>, RecordError>>),
+}
+
+/// Who is there, and what the owner should know.
+pub(crate) struct Overview {
+    pub(crate) peers: Vec<PeerState>,
+    /// About this node.
+    pub(crate) remarks: Vec<Remark>,
+    pub(crate) book: Arc<Book>,
 }
 
 impl Core {
@@ -69,6 +84,7 @@ impl Core {
             jobs_running: self.service.jobs_running(),
             environments: self.service.environments_ready(),
             addresses: self.addresses(),
+            instance: self.instance,
         }
     }
 
@@ -91,7 +107,7 @@ impl Core {
     }
 
     /// Everyone this node trusts.
-    pub(crate) async fn peers(&self) -> Result<Vec<PeerState>, Fault> {
+    pub(crate) async fn overview(&self) -> Result<Overview, Fault> {
         let (sender, receiver) = oneshot::channel();
         let _ = self.inbox.send(Message::List(sender)).await;
         receiver.await.map_err(|_| leaving())

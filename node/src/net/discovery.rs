@@ -149,9 +149,13 @@ impl Discovery {
             }
         };
         let pins = &self.core.pins;
-        let Some(beacon) = Beacon::parse(&bytes[..len], |id| pins.is_pinned(id)) else { return };
+        let wanted = |id: &NodeId| pins.is_pinned(id) || *id == pins.me();
+        let Some(beacon) = Beacon::parse(&bytes[..len], wanted) else { return };
         let mut address = unmapped(from);
         address.set_port(beacon.port);
+        if beacon.id == pins.me() {
+            return self.hear_own_key(&beacon, address).await;
+        }
         let says = match beacon.kind {
             BeaconKind::Query => None,
             BeaconKind::Hello | BeaconKind::Greeting => Some(Sighting::At(address)),
@@ -163,6 +167,17 @@ impl Discovery {
         if let Some(says) = says {
             let (peer, boot, sequence) = (beacon.id, beacon.boot, beacon.sequence);
             self.core.report(Event::Beacon { peer, boot, sequence, says }).await;
+        }
+    }
+
+    /// Our own beacons come back on some networks, and commands of this machine ask with its key; whatever else has our key
+    /// and listens is looked into.
+    async fn hear_own_key(&self, beacon: &Beacon, address: SocketAddr) {
+        let listens = matches!(beacon.kind, BeaconKind::Hello | BeaconKind::Greeting) && beacon.port != 0;
+        let ours = beacon.boot == self.core.boot
+            || (beacon.port == self.core.endpoint.port() && self.interfaces.iter().any(|at| at.ip == address.ip()));
+        if listens && !ours {
+            self.core.report(Event::OwnBeacon { address }).await;
         }
     }
 

@@ -38,6 +38,23 @@ impl CloseCode {
     pub const DUPLICATE: Self = Self(3);
     /// The node has as many connections as it keeps.
     pub const FULL: Self = Self(4);
+    /// The owner there has not said yes to this key yet.
+    pub const NOT_APPROVED: Self = Self(5);
+}
+
+impl CloseCode {
+    /// What the other side means by it.
+    fn sentence(self) -> String {
+        match self {
+            Self::NOT_A_PEER => "the other side does not trust this machine (any more)".to_owned(),
+            Self::NOT_APPROVED => {
+                "its owner has not let this machine in yet; there, `potluck peers pending` shows it and \
+                                   `potluck peers approve` lets it in"
+                    .to_owned()
+            }
+            other => format!("connection was closed by the other side (code {})", other.0),
+        }
+    }
 }
 
 /// How a link ended.
@@ -47,7 +64,7 @@ pub enum Closed {
     #[error("connection was closed here")]
     Here,
     /// The other side closed it and said why.
-    #[error("connection was closed by the other side (code {})", .0.0)]
+    #[error("{}", .0.sentence())]
     There(CloseCode),
     /// Nothing was heard for longer than a living peer stays silent.
     #[error("the other side fell silent")]
@@ -132,6 +149,21 @@ impl Link {
             (Err(RequestError::Frame(FrameError::Io(_))), Some(closed)) => Err(RequestError::Closed(closed)),
             (result, _) => result,
         }
+    }
+
+    /// Sends one request that is answered with `DONE`, or not understood by an older peer.
+    ///
+    /// # Errors
+    /// [`RequestError`].
+    pub async fn tell(&self, request: Frame) -> Result<(), RequestError> {
+        let exchange = async {
+            let mut stream = self.open_stream().await?;
+            stream.writer.send(request).await?;
+            stream.writer.finish().await?;
+            stream.reader.expect(Tag::DONE).await?;
+            Ok(())
+        };
+        tokio::time::timeout(REQUEST_TIMEOUT, exchange).await.unwrap_or(Err(RequestError::Silent))
     }
 
     /// What the other side says of itself. The first answer also shows that it accepts our key.
@@ -223,6 +255,7 @@ mod tests {
             jobs_running: 0,
             environments: vec![String::new(); 5000],
             addresses: vec![SocketAddr::from(([192, 0, 2, 1], 1)); 5000],
+            instance: 0,
         };
         let tame = tame_info(peer, info);
         assert_eq!((tame.id, tame.name.as_str(), tame.engine.as_str()), (peer, "two-words", "[2Jgone"));

@@ -82,6 +82,15 @@ pub enum DialError {
     Ended,
 }
 
+impl DialError {
+    /// Where another key than the expected one answered, if it did somewhere.
+    #[must_use]
+    pub fn other_key_at(&self) -> Option<SocketAddr> {
+        let Self::Failed(failures) = self else { return None };
+        failures.iter().find(|(_, failure)| *failure == DialFailure::WrongKey).map(|(address, _)| *address)
+    }
+}
+
 fn describe(failures: &[(SocketAddr, DialFailure)]) -> String {
     let lines: Vec<String> = failures.iter().map(|(address, failure)| format!("{address}: {failure}")).collect();
     lines.join("; ")
@@ -202,8 +211,9 @@ impl QuicEndpoint {
             return Some(Arrival::Joining(joining(connection, peer)?));
         }
         let Some(role) = self.pins.role(&peer) else {
-            tracing::debug!(%address, peer = peer.short(), "stranger on the peer protocol");
-            connection.close(CloseCode::NOT_A_PEER.0.into(), b"");
+            let code = if self.pins.is_pending(&peer) { CloseCode::NOT_APPROVED } else { CloseCode::NOT_A_PEER };
+            tracing::debug!(%address, peer = peer.short(), code = code.0, "no peer on the peer protocol");
+            connection.close(code.0.into(), b"");
             return None;
         };
         Some(Arrival::Link(Link::new(connection, peer, role)))

@@ -68,7 +68,8 @@ impl Credentials {
         Ok(Self { certificate: certificate.der().clone(), key, provider })
     }
 
-    /// The answering side: pinned keys, the node's own key, and strangers while `pins` says that the door is open.
+    /// The answering side: pinned keys, the node's own key, keys that wait for a yes, and strangers while `pins` says that
+    /// the door is open.
     ///
     /// # Errors
     /// [`TlsError`].
@@ -185,7 +186,7 @@ impl ServerCertVerifier for ServerKey {
     }
 }
 
-/// Accepts pinned keys, our own, and strangers while the door is open. Which protocol a stranger may speak is checked
+/// Accepts pinned keys, our own, those that wait to be told so, and strangers while the door is open. Which protocol a stranger may speak is checked
 /// once the handshake is done, because it is not known here.
 #[derive(Debug)]
 struct ClientKeys {
@@ -205,7 +206,7 @@ impl ClientCertVerifier for ClientKeys {
         _now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
         let key = key_of(end_entity)?;
-        if self.pins.role(&key).is_some() || self.pins.door_is_open() {
+        if self.pins.role(&key).is_some() || self.pins.is_pending(&key) || self.pins.door_is_open() {
             Ok(ClientCertVerified::assertion())
         } else {
             Err(refused())

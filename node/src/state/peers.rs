@@ -9,11 +9,15 @@
 //!    with the greater id closes one: its own.
 
 pub use super::words::{Direction, Effect, Event, LinkId, Sighting, Time};
-use crate::defaults::{ADDRESSES_MAX, DIAL_BACKOFF_MAX, DIAL_BACKOFF_MIN, DIAL_COURTESY, DIALS_MAX, INFO_INTERVAL};
+use crate::defaults::{
+    ADDRESSES_MAX, DIAL_BACKOFF_MAX, DIAL_BACKOFF_MIN, DIAL_COURTESY, DIALS_MAX, INFO_INTERVAL, TWIN_MEMORY,
+    TWIN_PROBE_PAUSE,
+};
 
 use crate::identity::NodeId;
 use crate::net::link::CloseCode;
-use crate::wire::{NodeInfo, PeerState};
+use crate::state::remarks;
+use crate::wire::{NodeInfo, PeerState, Remark};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -39,6 +43,12 @@ struct Peer {
     info_at: Time,
     last_seen: Option<Time>,
     info: Option<NodeInfo>,
+    /// Its owner has not said yes to this node yet, as it says itself.
+    not_approved: bool,
+    /// Where another key answered in its place.
+    other_key: Option<SocketAddr>,
+    /// When it was last proved that two machines hold its key, and where they are.
+    twins: Option<(Time, Vec<SocketAddr>)>,
     /// The newest beacon heard: boot, then sequence. An older one is a replay.
     beacon: (u64, u64),
 }
@@ -52,6 +62,15 @@ impl Peer {
     /// Whether a dial may start, as far as those under way are concerned.
     fn may_dial(&self) -> bool {
         !self.addresses.is_empty() && (self.dials == 0 || (self.fresh && self.dials == 1))
+    }
+
+    /// What people should know of it.
+    fn remarks(&self, now: Time) -> Vec<Remark> {
+        let twins = self.twins.iter().filter(|(at, _)| *at + TWIN_MEMORY > now);
+        let twins = twins.map(|(_, addresses)| remarks::twins(&self.name, addresses));
+        let not_approved = self.not_approved.then(|| remarks::not_approved(&self.name));
+        let other_key = self.other_key.map(|address| remarks::other_key(&self.name, address));
+        twins.chain(not_approved).chain(other_key).collect()
     }
 
     /// Puts an address in front; whether that changed anything.
@@ -72,13 +91,25 @@ pub struct Peers {
     me: NodeId,
     peers: BTreeMap<NodeId, Peer>,
     owners: BTreeMap<LinkId, NodeId>,
+    /// When another machine with this node's key was last seen, by whom, and where.
+    own_twin: Option<(Time, TwinSeen)>,
+    /// Until when no further beacon of the own key is looked into.
+    probe_at: Time,
+}
+
+/// Another machine with this node's own key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct TwinSeen {
+    /// The peer that says so; none when it was proved here.
+    by: Option<NodeId>,
+    addresses: Vec<SocketAddr>,
 }
 
 impl Peers {
     /// Nobody yet.
     #[must_use]
     pub const fn new(me: NodeId) -> Self {
-        Self { me, peers: BTreeMap::new(), owners: BTreeMap::new() }
+        Self { me, peers: BTreeMap::new(), owners: BTreeMap::new(), own_twin: None, probe_at: Time::ZERO }
     }
 
     /// Takes in what happened at `now` and says what is to be done.
@@ -105,6 +136,37 @@ impl Peers {
                     peer.dials = peer.dials.saturating_sub(1);
                     peer.failures = peer.failures.saturating_add(1);
                     peer.dial_at = now + backoff(peer.failures);
+                }
+            }
+            Event::NotApproved { peer } => {
+                if let Some(peer) = self.peers.get_mut(&peer) {
+                    peer.not_approved = true;
+                }
+            }
+            Event::OtherKey { peer, address } => {
+                if let Some(peer) = self.peers.get_mut(&peer).filter(|peer| peer.standing().is_none()) {
+                    peer.other_key = Some(address);
+                }
+            }
+            Event::OwnBeacon { address } => {
+                if self.probe_at <= now {
+                    self.probe_at = now + TWIN_PROBE_PAUSE;
+                    effects.push(Effect::ProbeTwin { address });
+                }
+            }
+            Event::Twins { id, addresses } if id == self.me => {
+                self.own_twin = Some((now, TwinSeen { by: None, addresses }));
+            }
+            Event::Twins { id, addresses } => {
+                if let Some(peer) = self.peers.get_mut(&id) {
+                    peer.twins = Some((now, addresses));
+                }
+            }
+            Event::TwinTold { by, addresses } => {
+                let proved =
+                    self.own_twin.as_ref().is_some_and(|(at, seen)| seen.by.is_none() && *at + TWIN_MEMORY > now);
+                if !proved {
+                    self.own_twin = Some((now, TwinSeen { by: Some(by), addresses }));
                 }
             }
             Event::Info { info } => self.info(*info, now, &mut effects),
@@ -138,9 +200,18 @@ impl Peers {
                     .last_seen
                     .map(|seen| u64::try_from(now.saturating_sub(seen).as_millis()).unwrap_or(u64::MAX)),
                 info: peer.info.clone(),
+                remarks: peer.remarks(now),
             }
         };
         self.peers.iter().map(line).collect()
+    }
+
+    /// What people should know of this node.
+    #[must_use]
+    pub fn own_remarks(&self, now: Time) -> Vec<Remark> {
+        let fresh = self.own_twin.iter().filter(|(at, _)| *at + TWIN_MEMORY > now);
+        let name = |id: &NodeId| self.peers.get(id).map_or_else(|| id.short(), |peer| peer.name.clone());
+        fresh.map(|(_, seen)| remarks::own_twin(seen.by.as_ref().map(name).as_deref(), &seen.addresses)).collect()
     }
 
     fn pinned(&mut self, id: NodeId, name: String, addresses: &[SocketAddr], now: Time) {
@@ -210,8 +281,10 @@ impl Peers {
         self.owners.insert(link, id);
         if standing {
             peer.dials = peer.dials.saturating_sub(1);
+            // Told again when the other side ends this one too.
+            peer.not_approved = false;
             effects.push(Effect::Introduce { link });
-            self.stands(id, address, now, effects);
+            self.stands(id, link, now, effects);
         }
     }
 
@@ -220,15 +293,20 @@ impl Peers {
         let Some(state) = self.peers.get_mut(&id).and_then(|peer| peer.links.get_mut(&link)) else { return };
         if !state.standing {
             state.standing = true;
-            let address = state.address;
-            self.stands(id, address, now, effects);
+            self.stands(id, link, now, effects);
         }
     }
 
     /// A link of this peer has come to stand: the peer is online, and links too many are closed.
-    fn stands(&mut self, id: NodeId, address: SocketAddr, now: Time, effects: &mut Vec<Effect>) {
+    fn stands(&mut self, id: NodeId, link: LinkId, now: Time, effects: &mut Vec<Effect>) {
         let greater = self.me > id;
         let Some(peer) = self.peers.get_mut(&id) else { return };
+        let Some(address) = peer.links.get(&link).map(|state| state.address) else { return };
+        peer.other_key = None;
+        let stood = peer.links.iter().rev().find(|(other, state)| state.standing && **other != link);
+        if let Some((stood, _)) = stood {
+            effects.push(Effect::Compare { peer: id, links: [*stood, link] });
+        }
         peer.fresh = false;
         peer.info_at = now;
         if peer.learn(address) {
@@ -280,6 +358,7 @@ impl Peers {
         let Some(peer) = self.peers.get_mut(&id) else { return };
         peer.last_seen = Some(now);
         peer.failures = 0;
+        peer.not_approved = false;
         let mut news = peer.name != info.name;
         peer.name.clone_from(&info.name);
         for address in &info.addresses {

@@ -18,6 +18,17 @@ pub struct Candidate {
     pub online: bool,
     /// What it said of itself; without it, it is not chosen.
     pub capacity: Option<Capacity>,
+    /// Whether its engine is known to be unsafe.
+    pub engine: Engine,
+}
+
+/// What is known of a machine's engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Engine {
+    /// Nothing bad.
+    Fit,
+    /// It is on the list of those that are unsafe.
+    Unsafe,
 }
 
 /// A machine.
@@ -62,6 +73,8 @@ pub struct Needs {
 pub enum NotChosen {
     /// It cannot be reached.
     Offline,
+    /// Its engine is known to be unsafe.
+    UnsafeEngine,
     /// It has not said what it has.
     Unknown,
     /// All its cores are in use.
@@ -81,6 +94,7 @@ impl fmt::Display for NotChosen {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Offline => f.write_str("cannot be reached"),
+            Self::UnsafeEngine => f.write_str("its engine is known to be unsafe (`potluck peers` says more)"),
             Self::Unknown => f.write_str("has not said what it has"),
             Self::Busy => f.write_str("all its cores are in use"),
             Self::Memory { free, needed } => {
@@ -129,6 +143,10 @@ fn obstacle(candidate: &Candidate, needs: Needs) -> Option<NotChosen> {
     if !candidate.online {
         return Some(NotChosen::Offline);
     }
+    // The owner's own jobs may run here whatever the engine.
+    if candidate.engine == Engine::Unsafe && candidate.place != Place::Here {
+        return Some(NotChosen::UnsafeEngine);
+    }
     let Some(capacity) = &candidate.capacity else { return Some(NotChosen::Unknown) };
     if capacity.free_milli() < CORE_TO_SPARE_MILLI {
         return Some(NotChosen::Busy);
@@ -158,7 +176,7 @@ mod tests {
 
     fn machine(place: Place, cores: u32, jobs: u32, memory_gib: u64) -> Candidate {
         let capacity = Capacity { cores, load_milli: 0, jobs_running: jobs, memory_free_bytes: memory_gib << 30 };
-        Candidate { place, name: "m".into(), online: true, capacity: Some(capacity) }
+        Candidate { place, name: "m".into(), online: true, capacity: Some(capacity), engine: Engine::Fit }
     }
 
     fn reason(placement: &Placement, place: Place) -> Option<NotChosen> {
@@ -207,10 +225,13 @@ mod tests {
         let mut silent = machine(peer(2), 8, 0, 8);
         silent.capacity = None;
         let small = machine(peer(3), 8, 0, 0);
-        let placement = place(&[machine(Place::Here, 1, 0, 2), offline, silent, small], NEEDS);
+        let mut leaky = machine(peer(4), 8, 0, 8);
+        leaky.engine = Engine::Unsafe;
+        let placement = place(&[machine(Place::Here, 1, 0, 2), offline, silent, small, leaky], NEEDS);
         assert_eq!(placement.order, [Place::Here]);
         assert_eq!(reason(&placement, peer(1)), Some(NotChosen::Offline));
         assert_eq!(reason(&placement, peer(2)), Some(NotChosen::Unknown));
+        assert_eq!(reason(&placement, peer(4)), Some(NotChosen::UnsafeEngine));
         assert_eq!(reason(&placement, peer(3)), Some(NotChosen::Memory { free: 0, needed: 1 << 30 }));
     }
 }

@@ -83,6 +83,37 @@ pub enum Event {
         /// Whom.
         peer: NodeId,
     },
+    /// The other side closed a connection because its owner has not said yes to this node yet.
+    NotApproved {
+        /// To whom.
+        peer: NodeId,
+    },
+    /// Another key answers where the peer was.
+    OtherKey {
+        /// Whose place it is.
+        peer: NodeId,
+        /// Where.
+        address: SocketAddr,
+    },
+    /// A beacon with this node's own key was heard, which is not of this start of it.
+    OwnBeacon {
+        /// Where its sender listens.
+        address: SocketAddr,
+    },
+    /// Two machines that live at once hold one key: this was proved.
+    Twins {
+        /// Whose, which may be this node's own.
+        id: NodeId,
+        /// Where they are.
+        addresses: Vec<SocketAddr>,
+    },
+    /// A peer says that it sees a second machine with this node's key.
+    TwinTold {
+        /// Who says so.
+        by: NodeId,
+        /// Where they are.
+        addresses: Vec<SocketAddr>,
+    },
     /// The peer said how it is.
     Info {
         /// What it said.
@@ -122,6 +153,19 @@ pub enum Effect {
     AskInfo {
         /// Which.
         link: LinkId,
+    },
+    /// Ask both links of one peer which instance is there; two are two machines with one key. Links of the same effects
+    /// that are surplus are closed after that.
+    Compare {
+        /// Whose links they are.
+        peer: NodeId,
+        /// The one that stood, and the one that has come.
+        links: [LinkId; 2],
+    },
+    /// Ask the node with this node's own key at this address which instance it is.
+    ProbeTwin {
+        /// Where.
+        address: SocketAddr,
     },
     /// End this link.
     Close {

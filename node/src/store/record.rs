@@ -97,6 +97,18 @@ impl<T: Serialize + DeserializeOwned + Default + Clone + PartialEq> Record<T> {
         Ok((result, after))
     }
 
+    /// Renames the file to one with `label` in its name; the record holds the default from then on. Nothing happens where
+    /// there is no file.
+    ///
+    /// # Errors
+    /// [`RecordError::Io`].
+    pub fn put_aside(&self, label: &str) -> Result<(), RecordError> {
+        match fs::rename(&self.path, self.path.with_extension(format!("old-{label}.toml"))) {
+            Err(source) if source.kind() != io::ErrorKind::NotFound => Err(self.failed("rename", source)),
+            _ => Ok(()),
+        }
+    }
+
     /// When the file was last replaced; changes whenever what it holds does.
     #[must_use]
     pub fn modified(&self) -> Option<SystemTime> {

@@ -18,6 +18,12 @@ struct Entry {
     /// Emptied when spent.
     secret: String,
     expires_unix: u64,
+    /// Whether its holder is let in without a further yes.
+    #[serde(default)]
+    approved: bool,
+    /// Withdrawn by the owner before it was used.
+    #[serde(default)]
+    withdrawn: bool,
     failures: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
     used_by: Option<NodeId>,
@@ -27,6 +33,24 @@ struct Entry {
 struct InvitationsFile {
     #[serde(default)]
     invitations: Vec<Entry>,
+}
+
+/// What a ticket gives whoever holds it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Grant {
+    /// A place among those who wait for the owner's yes.
+    Asks,
+    /// Entrance.
+    Enters,
+}
+
+/// What a proof of a ticket's secret was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Use {
+    /// The first.
+    First(Grant),
+    /// One more by the same newcomer, whose answer may have been lost, or who looks whether yes was said.
+    Again,
 }
 
 /// Why a ticket does not let anyone in.
@@ -44,6 +68,9 @@ pub enum TicketRefusal {
     /// Its secret was not proved.
     #[error("the ticket is not genuine: its secret is not the one that was given out")]
     Forged,
+    /// The owner has put somebody out since, who may hold it.
+    #[error("the ticket was withdrawn when a peer was revoked; ask for a new one with `potluck invite`")]
+    Withdrawn,
     /// Too many false proofs were tried.
     #[error("the ticket was closed after too many false attempts; ask for a new one with `potluck invite`")]
     Closed,
@@ -85,6 +112,7 @@ impl Invitations {
         addresses: &[SocketAddr],
         now_unix: u64,
         expires_unix: u64,
+        grant: Grant,
     ) -> Result<Ticket, InviteError> {
         let mut random = [0u8; 40];
         getrandom::fill(&mut random).map_err(|_| InviteError::NoRandomness)?;
@@ -96,7 +124,16 @@ impl Invitations {
             let room = file.invitations.len() < INVITATIONS_MAX;
             if room {
                 let (id, secret) = (hex(&id), hex(&secret));
-                file.invitations.push(Entry { id, secret, expires_unix, failures: 0, used_by: None });
+                let approved = grant == Grant::Enters;
+                file.invitations.push(Entry {
+                    id,
+                    secret,
+                    expires_unix,
+                    approved,
+                    withdrawn: false,
+                    failures: 0,
+                    used_by: None,
+                });
             }
             room
         })?;
@@ -105,6 +142,28 @@ impl Invitations {
         }
         let addresses = addresses.iter().copied().take(TICKET_ADDRESSES_MAX).collect();
         Ok(Ticket { id: TicketId(id), inviter, secret: TicketSecret(secret), expires_unix, addresses })
+    }
+
+    /// Withdraws every ticket that was not used: whoever is put out may hold one.
+    ///
+    /// # Errors
+    /// [`RecordError`].
+    pub fn withdraw_open(&self) -> Result<(), RecordError> {
+        let withdraw = |file: &mut InvitationsFile| {
+            file.invitations
+                .iter_mut()
+                .filter(|entry| entry.used_by.is_none())
+                .for_each(|entry| entry.withdrawn = true);
+        };
+        self.record.update(withdraw).map(|_| ())
+    }
+
+    /// Forgets every invitation, so that no ticket is good any more.
+    ///
+    /// # Errors
+    /// [`RecordError`].
+    pub fn forget_all(&self) -> Result<(), RecordError> {
+        self.record.update(|file| file.invitations.clear()).map(|_| ())
     }
 
     /// Whether there is a ticket to be used, or to be refused by name.
@@ -132,7 +191,7 @@ impl Invitations {
         Ok(file.secret(id, newcomer, now_unix))
     }
 
-    /// Marks the ticket as used by `newcomer`. Of two that prove it at once only the first is told so.
+    /// Marks the ticket as used by `newcomer`. Of two that prove it at once only the first is let on.
     ///
     /// # Errors
     /// [`RecordError`], or inside it why the ticket lets nobody in.
@@ -141,13 +200,15 @@ impl Invitations {
         id: TicketId,
         newcomer: NodeId,
         now_unix: u64,
-    ) -> Result<Result<(), TicketRefusal>, RecordError> {
+    ) -> Result<Result<Use, TicketRefusal>, RecordError> {
         let (result, _) = self.record.update(|file| {
             file.secret(id, newcomer, now_unix)?;
-            if let Some(entry) = file.entry_mut(id) {
-                entry.used_by = Some(newcomer);
-            }
-            Ok(())
+            let entry = file.entry_mut(id).ok_or(TicketRefusal::Unknown)?;
+            let grant = if entry.approved { Grant::Enters } else { Grant::Asks };
+            Ok(match entry.used_by.replace(newcomer) {
+                None => Use::First(grant),
+                Some(_) => Use::Again,
+            })
         })?;
         Ok(result)
     }
@@ -177,6 +238,9 @@ impl InvitationsFile {
         let entry = self.invitations.iter().find(|entry| entry.id == id).ok_or(TicketRefusal::Unknown)?;
         if entry.used_by.is_some_and(|used_by| used_by != newcomer) {
             return Err(TicketRefusal::Used);
+        }
+        if entry.withdrawn {
+            return Err(TicketRefusal::Withdrawn);
         }
         if now_unix >= entry.expires_unix {
             return Err(TicketRefusal::Expired);
@@ -208,7 +272,7 @@ mod tests {
     fn invitations() -> (tempfile::TempDir, Invitations, Ticket) {
         let dir = tempfile::tempdir().unwrap();
         let invitations = Invitations::in_dir(dir.path());
-        let ticket = invitations.make(NodeId::from_bytes([9; 32]), &[], 1000, 2000).unwrap();
+        let ticket = invitations.make(NodeId::from_bytes([9; 32]), &[], 1000, 2000, Grant::Asks).unwrap();
         (dir, invitations, ticket)
     }
 
@@ -217,10 +281,20 @@ mod tests {
         let (dir, invitations, ticket) = invitations();
         assert_eq!(invitations.secret(ticket.id, ANN, 1500).unwrap().unwrap(), ticket.secret);
         let restarted = Invitations::in_dir(dir.path());
-        assert_eq!(restarted.spend(ticket.id, ANN, 1500).unwrap(), Ok(()));
+        assert_eq!(restarted.spend(ticket.id, ANN, 1500).unwrap(), Ok(Use::First(Grant::Asks)));
+        assert_eq!(restarted.spend(ticket.id, ANN, 1500).unwrap(), Ok(Use::Again));
         assert_eq!(restarted.spend(ticket.id, BOB, 1500).unwrap(), Err(TicketRefusal::Used));
         assert_eq!(restarted.secret(ticket.id, BOB, 1500).unwrap(), Err(TicketRefusal::Used));
         assert!(restarted.secret(ticket.id, ANN, 1500).unwrap().is_ok(), "an answer that was lost can be had again");
+    }
+
+    #[test]
+    fn a_ticket_says_itself_whether_its_holder_is_let_in_without_a_yes() {
+        let (_dir, invitations, _) = invitations();
+        for grant in [Grant::Asks, Grant::Enters] {
+            let ticket = invitations.make(BOB, &[], 1000, 2000, grant).unwrap();
+            assert_eq!(invitations.spend(ticket.id, ANN, 1500).unwrap(), Ok(Use::First(grant)));
+        }
     }
 
     #[test]
@@ -231,6 +305,18 @@ mod tests {
         assert!(!invitations.any(2000 + INVITATION_MEMORY.as_secs()).unwrap());
         let unknown = TicketId([0; 8]);
         assert_eq!(invitations.secret(unknown, ANN, 1500).unwrap(), Err(TicketRefusal::Unknown));
+    }
+
+    #[test]
+    fn unused_tickets_can_be_withdrawn_and_later_ones_are_good() {
+        let (_dir, invitations, ticket) = invitations();
+        let used = invitations.make(BOB, &[], 1000, 2000, Grant::Asks).unwrap();
+        invitations.spend(used.id, ANN, 1500).unwrap().unwrap();
+        invitations.withdraw_open().unwrap();
+        assert_eq!(invitations.secret(ticket.id, ANN, 1500).unwrap(), Err(TicketRefusal::Withdrawn));
+        assert!(invitations.secret(used.id, ANN, 1500).unwrap().is_ok());
+        let later = invitations.make(BOB, &[], 1000, 2000, Grant::Asks).unwrap();
+        assert!(invitations.secret(later.id, ANN, 1500).unwrap().is_ok());
     }
 
     #[test]
@@ -247,9 +333,9 @@ mod tests {
     fn there_is_a_bound_on_invitations() {
         let (_dir, invitations, _) = invitations();
         for _ in 1..INVITATIONS_MAX {
-            invitations.make(ANN, &[], 1000, 2000).unwrap();
+            invitations.make(ANN, &[], 1000, 2000, Grant::Asks).unwrap();
         }
-        assert!(matches!(invitations.make(ANN, &[], 1000, 2000), Err(InviteError::TooMany)));
-        assert!(invitations.make(ANN, &[], 1_000_000, 2_000_000).is_ok());
+        assert!(matches!(invitations.make(ANN, &[], 1000, 2000, Grant::Asks), Err(InviteError::TooMany)));
+        assert!(invitations.make(ANN, &[], 1_000_000, 2_000_000, Grant::Asks).is_ok());
     }
 }

@@ -5,7 +5,9 @@
 use crate::identity::NodeId;
 use crate::trust::invitations::TicketRefusal;
 use crate::trust::ticket::{Ticket, TicketSecret};
-use crate::wire::{Fault, FaultCode, FrameError, FrameStream, JoinChallenge, JoinHello, JoinProof, Tag, Welcome};
+use crate::wire::{
+    Fault, FaultCode, FrameError, FrameStream, JoinChallenge, JoinHello, JoinProof, JoinWaits, Tag, Welcome,
+};
 use std::net::SocketAddr;
 use subtle::ConstantTimeEq;
 
@@ -96,7 +98,7 @@ impl From<FrameError> for JoinError {
 impl From<TicketRefusal> for Fault {
     fn from(refusal: TicketRefusal) -> Self {
         let code = match refusal {
-            TicketRefusal::Unknown => FaultCode::TICKET_REFUSED,
+            TicketRefusal::Unknown | TicketRefusal::Withdrawn => FaultCode::TICKET_REFUSED,
             TicketRefusal::Used => FaultCode::TICKET_USED,
             TicketRefusal::Expired => FaultCode::TICKET_EXPIRED,
             TicketRefusal::Forged | TicketRefusal::Closed => FaultCode::TICKET_FORGED,
@@ -109,6 +111,15 @@ impl From<TicketRefusal> for Fault {
 pub(crate) fn nonce() -> Option<[u8; 32]> {
     let mut nonce = [0; 32];
     getrandom::fill(&mut nonce).ok().map(|()| nonce)
+}
+
+/// What the inviter says once the ticket is proved.
+#[derive(Clone, Debug)]
+pub enum Answer {
+    /// The newcomer is a member.
+    Welcome(Welcome),
+    /// The inviter's owner has yet to say yes.
+    Waits(JoinWaits),
 }
 
 /// What a newcomer says of itself.
@@ -132,7 +143,7 @@ pub async fn use_ticket(
     ticket: &Ticket,
     newcomer: &Newcomer,
     exporter: [u8; 32],
-) -> Result<Welcome, JoinError> {
+) -> Result<Answer, JoinError> {
     let newcomer_nonce = nonce().ok_or(JoinError::NoRandomness)?;
     let hello = JoinHello {
         ticket: ticket.id.0,
@@ -154,7 +165,13 @@ pub async fn use_ticket(
     }
     let proof = JoinProof { proof: transcript.newcomer_proof(&ticket.secret) };
     stream.writer.send_message(Tag::JOIN_PROOF, &proof).await?;
-    Ok(stream.reader.expect_message(Tag::WELCOME).await?)
+    let answer = stream.reader.expect_any().await?;
+    let decoded = match answer.tag {
+        Tag::JOIN_WAITS => answer.decode().map(Answer::Waits),
+        Tag::WELCOME => answer.decode().map(Answer::Welcome),
+        other => return Err(JoinError::Frame(FrameError::Unexpected { wanted: Tag::WELCOME, got: other })),
+    };
+    decoded.map_err(|source| JoinError::Frame(FrameError::Decode { tag: answer.tag, source }))
 }
 
 /// The inviter's side, as far as it needs no memory: sends the challenge and returns whether the newcomer proved the

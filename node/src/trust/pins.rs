@@ -11,6 +11,8 @@ use std::sync::{PoisonError, RwLock};
 pub struct Pins {
     me: NodeId,
     pinned: RwLock<HashSet<NodeId>>,
+    /// Keys that wait for the owner's yes: their handshake succeeds, so that they can be told, and nothing else does.
+    pending: RwLock<HashSet<NodeId>>,
     door_open: AtomicBool,
 }
 
@@ -18,12 +20,34 @@ impl Pins {
     /// Accepts `me` and `pinned`; the door is shut.
     #[must_use]
     pub fn new(me: NodeId, pinned: impl IntoIterator<Item = NodeId>) -> Self {
-        Self { me, pinned: RwLock::new(pinned.into_iter().collect()), door_open: AtomicBool::new(false) }
+        Self {
+            me,
+            pinned: RwLock::new(pinned.into_iter().collect()),
+            pending: RwLock::default(),
+            door_open: AtomicBool::new(false),
+        }
     }
 
     /// From now on these keys are pinned and no others.
     pub fn replace(&self, pinned: impl IntoIterator<Item = NodeId>) {
         *self.pinned.write().unwrap_or_else(PoisonError::into_inner) = pinned.into_iter().collect();
+    }
+
+    /// From now on these keys wait and no others.
+    pub fn replace_pending(&self, pending: impl IntoIterator<Item = NodeId>) {
+        *self.pending.write().unwrap_or_else(PoisonError::into_inner) = pending.into_iter().collect();
+    }
+
+    /// Whether `key` waits for the owner's yes.
+    #[must_use]
+    pub fn is_pending(&self, key: &NodeId) -> bool {
+        self.pending.read().unwrap_or_else(PoisonError::into_inner).contains(key)
+    }
+
+    /// The node's own key.
+    #[must_use]
+    pub const fn me(&self) -> NodeId {
+        self.me
     }
 
     /// Whether `key` is a pinned peer.

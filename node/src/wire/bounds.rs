@@ -49,6 +49,12 @@ pub const fn payload_len_max(tag: Tag) -> usize {
         | Tag::OWNER_JOIN
         | Tag::OWNER_ADD_PEER
         | Tag::OWNER_REMOVE_PEER
+        | Tag::OWNER_APPROVE
+        | Tag::OWNER_DENY
+        | Tag::OWNER_REVOKE
+        | Tag::OWNER_ACCEPT_KEY
+        | Tag::TWIN
+        | Tag::JOIN_WAITS
         | Tag::OWNER_HELLO
         | Tag::ACCEPTED
         | Tag::SESSION_INTERRUPT

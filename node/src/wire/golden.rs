@@ -69,6 +69,7 @@ fn info() -> NodeInfo {
         jobs_running: 1,
         environments: vec!["python".into()],
         addresses: addresses(),
+        instance: 7,
     }
 }
 
@@ -81,7 +82,14 @@ fn members() -> Members {
         issued_unix: 1_800_000_000,
         signature: [6; 64],
     };
-    Members { vouches: vec![vouch] }
+    let revocation = Revocation {
+        subject: id(4),
+        name: "cellar".into(),
+        revoker: id(6),
+        issued_unix: 1_800_000_001,
+        signature: [6; 64],
+    };
+    Members { vouches: vec![vouch], revocations: vec![revocation] }
 }
 
 fn peer_list() -> PeerList {
@@ -92,9 +100,30 @@ fn peer_list() -> PeerList {
         online: true,
         last_seen_ms: Some(40),
         info: Some(info()),
+        remarks: vec![remark()],
     };
     let away = PeerState { address: None, online: false, last_seen_ms: None, info: None, ..peer.clone() };
-    PeerList { me: info(), peers: vec![peer, away] }
+    let pending = PendingPeer {
+        id: id(8),
+        name: "den".into(),
+        addresses: addresses(),
+        since_unix: 1_800_000_000,
+        vouched_by: Some(id(3)),
+        replaces: None,
+    };
+    let revoked =
+        RevokedPeer { id: id(9), name: "cellar".into(), revoker: id(3), issued_unix: 1_800_000_001, trusted: false };
+    PeerList {
+        me: info(),
+        peers: vec![peer, away],
+        pending: vec![pending],
+        revoked: vec![revoked],
+        remarks: vec![remark()],
+    }
+}
+
+fn remark() -> Remark {
+    Remark { kind: "copied_identity".into(), text: "two".into() }
 }
 
 fn ended() -> Ended {
@@ -137,7 +166,11 @@ fn sample(tag: Tag) -> Bytes {
         Tag::CANCEL => message(&Cancel { job: JobId([2; 16]) }),
         Tag::FETCH_ARTIFACT => message(&FetchArtifact { sha256: [7; 32] }),
         Tag::JOIN => message(&JoinHello { ticket: [8; 8], name: "den".into(), nonce: [9; 32], addresses: addresses() }),
-        Tag::OWNER_INVITE => message(&Invite { ttl_s: 3600 }),
+        Tag::OWNER_INVITE => message(&Invite { ttl_s: 3600, approved: true }),
+        Tag::OWNER_APPROVE | Tag::OWNER_DENY | Tag::OWNER_REVOKE => message(&WhichKey { key: id(3) }),
+        Tag::OWNER_ACCEPT_KEY => message(&AcceptKey { old: id(3), new: id(4) }),
+        Tag::TWIN => message(&Twin { addresses: addresses() }),
+        Tag::JOIN_WAITS => message(&JoinWaits { name: "attic".into() }),
         Tag::OWNER_JOIN => message(&Join { ticket: "potluck1abc".into() }),
         Tag::OWNER_ADD_PEER => message(&AddPeer { address: "attic:7420".into() }),
         Tag::OWNER_REMOVE_PEER => message(&RemovePeer { peer: id(3) }),
@@ -290,7 +323,7 @@ fn a_field_of_a_later_version_is_skipped_and_bytes_at_random_are_refused_without
         note: &'static str,
     }
     let later = encode(&LaterInvite { ttl_s: 60, note: "later" });
-    assert_eq!(decode::<Invite>(&later).unwrap(), Invite { ttl_s: 60 });
+    assert_eq!(decode::<Invite>(&later).unwrap(), Invite { ttl_s: 60, approved: false });
 
     let mut noise = [0u8; 200];
     for round in 0..5000u32 {
@@ -309,4 +342,25 @@ fn a_field_of_a_later_version_is_skipped_and_bytes_at_random_are_refused_without
     {
         assert!(decode::<Members>(lie).is_err());
     }
+}
+
+/// Bytes as they were written before fields were added to these messages: they are still understood, and the new fields
+/// are those of somebody who says nothing.
+#[test]
+fn messages_without_their_later_fields_are_still_understood() {
+    fn of<T: DeserializeOwned>(hex: &str) -> T {
+        decode(&data_encoding::HEXLOWER.decode(hex.as_bytes()).unwrap()).unwrap()
+    }
+    let earlier = include_str!("golden_earlier.txt");
+    let payload = |name: &str| {
+        let line = earlier.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        &line.unwrap()[12..]
+    };
+    assert_eq!(of::<NodeInfo>(payload("INFO_IS")).instance, 0);
+    assert!(of::<Members>(payload("MEMBERS")).revocations.is_empty());
+    assert!(of::<Welcome>(payload("WELCOME")).members.revocations.is_empty());
+    assert!(!of::<Invite>(payload("OWNER_INVITE")).approved);
+    let list: PeerList = of(payload("PEERS_ARE"));
+    assert!(list.pending.is_empty() && list.revoked.is_empty() && list.remarks.is_empty());
+    assert!(list.peers.iter().all(|peer| peer.remarks.is_empty()));
 }

@@ -36,6 +36,9 @@ pub struct NodeInfo {
     pub environments: Vec<String>,
     /// Addresses it listens on.
     pub addresses: Vec<SocketAddr>,
+    /// By chance at each start: two that live at once under one key are two machines. 0 from those who do not say.
+    #[serde(default)]
+    pub instance: u64,
 }
 
 /// One member's signed word that another key belongs to the group.
@@ -49,18 +52,38 @@ pub struct Vouch {
     pub addresses: Vec<SocketAddr>,
     /// Who vouches.
     pub voucher: NodeId,
-    /// When, in seconds since 1970 by the voucher's clock; for people.
+    /// When, in seconds since 1970 by the voucher's clock, and more than in every word of the same voucher about the same
+    /// subject before: it orders those, and is compared with no clock and no other signer's.
     pub issued_unix: u64,
     /// The voucher's Ed25519 signature over the fields above (see `trust::vouch`).
     #[serde(with = "serde_bytes")]
     pub signature: [u8; 64],
 }
 
-/// `MEMBERS`, `MEMBERS_ARE`: every vouch the sender holds.
+/// One member's signed word that a key does not belong to the group any more.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Revocation {
+    /// Who is put out.
+    pub subject: NodeId,
+    /// What they were called.
+    pub name: String,
+    /// Who puts them out.
+    pub revoker: NodeId,
+    /// When, ordered with the revoker's vouches for the same subject; see [`Vouch::issued_unix`].
+    pub issued_unix: u64,
+    /// The revoker's Ed25519 signature over the fields above (see `trust::revocation`).
+    #[serde(with = "serde_bytes")]
+    pub signature: [u8; 64],
+}
+
+/// `MEMBERS`, `MEMBERS_ARE`: every signed word the sender holds about who belongs to the group.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Members {
-    /// The vouches.
+    /// Who does.
     pub vouches: Vec<Vouch>,
+    /// Who does not any more.
+    #[serde(default)]
+    pub revocations: Vec<Revocation>,
 }
 
 /// `JOIN`: a newcomer names the ticket it holds.
@@ -106,11 +129,21 @@ pub struct Welcome {
     pub members: Members,
 }
 
+/// `JOIN_WAITS`: the ticket is good, and the inviter's owner has to say yes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JoinWaits {
+    /// The inviter's name.
+    pub name: String,
+}
+
 /// `OWNER_INVITE`: make an invitation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Invite {
     /// How long it is good for, in seconds.
     pub ttl_s: u64,
+    /// Whether whoever uses it is let in without a further yes.
+    #[serde(default)]
+    pub approved: bool,
 }
 
 /// `INVITATION_IS`: the ticket.
@@ -143,6 +176,70 @@ pub struct RemovePeer {
     pub peer: NodeId,
 }
 
+/// `OWNER_APPROVE`, `OWNER_DENY`, `OWNER_REVOKE`: the key it is about.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WhichKey {
+    /// Whose.
+    pub key: NodeId,
+}
+
+/// `OWNER_ACCEPT_KEY`: a peer has another key now.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AcceptKey {
+    /// The key it had.
+    pub old: NodeId,
+    /// The key it has, which has shown itself.
+    pub new: NodeId,
+}
+
+/// `TWIN`: a peer sees a second machine that holds the receiver's key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Twin {
+    /// Where both were seen.
+    pub addresses: Vec<SocketAddr>,
+}
+
+/// Something that people should know of a node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Remark {
+    /// A stable word for programs, such as `copied_identity`.
+    pub kind: String,
+    /// The sentence: what, and what helps.
+    pub text: String,
+}
+
+/// A key that waits for the owner's yes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PendingPeer {
+    /// Whose.
+    pub id: NodeId,
+    /// What they call themselves.
+    pub name: String,
+    /// Where they were.
+    pub addresses: Vec<SocketAddr>,
+    /// Since when, in seconds since 1970 by this node's clock.
+    pub since_unix: u64,
+    /// Which peer vouches for them; none when they hold a ticket of this node.
+    pub vouched_by: Option<NodeId>,
+    /// The pinned peer whose name or address they have, with another key.
+    pub replaces: Option<NodeId>,
+}
+
+/// A key that was put out by a member's word, or that a member would put out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RevokedPeer {
+    /// Whose.
+    pub id: NodeId,
+    /// What they were called.
+    pub name: String,
+    /// By whom.
+    pub revoker: NodeId,
+    /// When, in seconds since 1970 by the revoker's clock; for people.
+    pub issued_unix: u64,
+    /// Whether it is still trusted here, because the word of this revoker alone does not decide it.
+    pub trusted: bool,
+}
+
 /// One line of `PEERS_ARE`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PeerState {
@@ -158,6 +255,9 @@ pub struct PeerState {
     pub last_seen_ms: Option<u64>,
     /// What they last said of themselves.
     pub info: Option<NodeInfo>,
+    /// What people should know of them.
+    #[serde(default)]
+    pub remarks: Vec<Remark>,
 }
 
 /// `PEERS_ARE`: everyone this node trusts.
@@ -167,4 +267,13 @@ pub struct PeerList {
     pub me: NodeInfo,
     /// The others.
     pub peers: Vec<PeerState>,
+    /// Who waits for the owner's yes.
+    #[serde(default)]
+    pub pending: Vec<PendingPeer>,
+    /// Whom members have put out.
+    #[serde(default)]
+    pub revoked: Vec<RevokedPeer>,
+    /// What people should know of this node.
+    #[serde(default)]
+    pub remarks: Vec<Remark>,
 }

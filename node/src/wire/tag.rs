@@ -51,6 +51,8 @@ tags! {
     SESSION_FORK = 27;
     /// End a session: [`WhichSession`](super::WhichSession).
     SESSION_STOP = 28;
+    /// The receiver's key is seen on a second machine: [`Twin`](super::Twin).
+    TWIN = 30;
 
     // Requests only the machine's owner may make (over the owner's socket, or with the node's own key).
     /// Make an invitation: [`Invite`](super::Invite).
@@ -69,6 +71,14 @@ tags! {
     OWNER_HELLO = 38;
     /// After a `SUBMIT` on the owner's socket, where its blobs lie: [`OwnerSources`](super::OwnerSources).
     OWNER_SOURCES = 39;
+    /// Let a waiting key in: [`WhichKey`](super::WhichKey).
+    OWNER_APPROVE = 48;
+    /// Do not let a waiting key in: [`WhichKey`](super::WhichKey).
+    OWNER_DENY = 49;
+    /// Put a peer out, here and for those who know it from here: [`WhichKey`](super::WhichKey).
+    OWNER_REVOKE = 50;
+    /// A peer has another key now: [`AcceptKey`](super::AcceptKey).
+    OWNER_ACCEPT_KEY = 51;
 
     // The walk of a job, from the side that runs it.
     /// The job has an id: [`Accepted`](super::Accepted).
@@ -131,6 +141,8 @@ tags! {
     SESSION_IS = 121;
     /// [`SessionList`](super::SessionList).
     SESSIONS_ARE = 122;
+    /// The ticket is good and the owner's yes is waited for: [`JoinWaits`](super::JoinWaits).
+    JOIN_WAITS = 125;
 }
 
 impl Tag {

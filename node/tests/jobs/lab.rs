@@ -10,6 +10,7 @@ use potluck_node::net::link::Link;
 use potluck_node::net::quic::QuicEndpoint;
 use potluck_node::paths::Paths;
 use potluck_node::trust::book::BookStore;
+use potluck_node::trust::invitations::Grant;
 use potluck_node::wire::Ended;
 use potluck_runtime::{Outcome, OutputStream, WorkerCommand};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -149,7 +150,7 @@ impl Machine {
 
     /// Becomes a member of `other`'s group.
     pub(crate) async fn join(&self, other: &Machine) {
-        let ticket = other.client.invite(Duration::from_secs(600)).await.unwrap().ticket;
+        let ticket = other.client.invite(Duration::from_secs(600), Grant::Enters).await.unwrap().ticket;
         self.client.join(&ticket).await.unwrap();
     }
 

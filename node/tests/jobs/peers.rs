@@ -4,6 +4,7 @@ use crate::lab::{CAT, COPY, FLOOD, Machine, PATIENCE, SPIN, ended, feed, next, u
 use bytes::Bytes;
 use potluck_node::client::{FailureKind, JobEvent, StdinMode, Submission, Target};
 use potluck_node::net::link::CloseCode;
+use potluck_node::trust::invitations::Grant;
 use potluck_node::wire::{BlobHead, JobId, JobProgram, Stage, SubmitJob, Tag};
 use potluck_runtime::{Digest, Limits, Outcome};
 use std::time::{Duration, Instant};
@@ -217,7 +218,7 @@ async fn the_owner_asks_the_daemon_and_manages_without_one() {
     assert!(list.peers.len() == 1 && list.peers[0].online && list.peers[0].info.is_some());
     let found = desk.client.add_peer(&format!("127.0.0.1:{}", attic.port())).await.unwrap();
     assert_eq!((found.id, found.name.as_str()), (Some(attic.id()), "attic"));
-    let error = desk.client.invite(Duration::from_secs(60)).await.unwrap_err();
+    let error = desk.client.invite(Duration::from_secs(60), Grant::Enters).await.unwrap_err();
     assert!(error.to_string().contains("potluck up"), "{error}");
     assert!(desk.client.add_peer("127.0.0.1:9").await.is_err());
     assert_eq!(desk.client.remove_peer("attic").await.unwrap(), attic.id());

@@ -1,8 +1,8 @@
 //! One session that is here, in memory or on disk, and what is known of it without waking it.
 
+use crate::clock::Clock;
 use crate::dispatch::{Caller, Role};
 use crate::identity::NodeId;
-use crate::joining::unix_now;
 use crate::store::sessions::{SessionRecord, StoredFile};
 use crate::wire::{JobId, SessionInfo, SessionState};
 use potluck_runtime::{GuestPath, Interrupter, Limits, Session};
@@ -77,7 +77,7 @@ pub(super) struct About {
 impl Resident {
     /// A session that was opened just now.
     pub(super) fn new(caller: &Caller, about: About, session: Session) -> Self {
-        let (now, memory_bytes) = (unix_now(), session.memory_bytes());
+        let (now, memory_bytes) = (Clock::system().unix_now(), session.memory_bytes());
         let About { session: id, name, environment, image, turns, limits, env } = about;
         Self {
             session: id,
@@ -199,7 +199,7 @@ impl Resident {
     /// Something was done with it.
     pub(super) fn note_use(&self) {
         let mut facts = self.facts();
-        (facts.used_unix, facts.parked) = (unix_now(), false);
+        (facts.used_unix, facts.parked) = (Clock::system().unix_now(), false);
         drop(facts);
         self.used.notify_one();
     }
@@ -211,7 +211,7 @@ impl Resident {
 
     /// How long nothing was done with it.
     pub(super) fn idle_for(&self) -> Duration {
-        Duration::from_secs(unix_now().saturating_sub(self.facts().used_unix))
+        Duration::from_secs(Clock::system().unix_now().saturating_sub(self.facts().used_unix))
     }
 
     /// Whether it is on disk.

@@ -204,3 +204,81 @@ fn no_more_dials_are_under_way_than_their_bound() {
     assert_eq!(peers.handle(Event::Tick, at(0)).len(), DIALS_MAX);
     assert_eq!(peers.handle(Event::Tick, at(1)).len(), 0);
 }
+
+fn kinds(remarks: &[Remark]) -> Vec<&str> {
+    remarks.iter().map(|remark| remark.kind.as_str()).collect()
+}
+
+#[test]
+fn two_standing_links_of_one_peer_are_compared_whoever_opened_them() {
+    for direction in [Direction::Dialled, Direction::Accepted] {
+        for (me, peer) in [(SMALL, GREAT), (GREAT, SMALL)] {
+            let mut peers = dialling(me, peer);
+            peers.handle(link_up(peer, 1, direction), at(1));
+            peers.handle(Event::Introduced { link: LinkId(1) }, at(1));
+            peers.handle(link_up(peer, 2, Direction::Accepted), at(2));
+            let compare = Effect::Compare { peer, links: [LinkId(1), LinkId(2)] };
+            let effects = peers.handle(Event::Introduced { link: LinkId(2) }, at(2));
+            assert!(effects.contains(&compare), "{direction:?} {effects:?}");
+        }
+    }
+}
+
+#[test]
+fn links_of_single_commands_are_compared_with_nothing() {
+    let mut peers = dialling(SMALL, GREAT);
+    peers.handle(link_up(GREAT, 1, Direction::Dialled), at(1));
+    assert_eq!(peers.handle(link_up(GREAT, 2, Direction::Accepted), at(2)), []);
+}
+
+#[test]
+fn twins_are_told_of_until_they_have_not_been_seen_for_a_while() {
+    let mut peers = dialling(SMALL, GREAT);
+    peers.handle(Event::Twins { id: GREAT, addresses: vec![address(1), address(2)] }, at(0));
+    peers.handle(Event::TwinTold { by: GREAT, addresses: vec![address(1)] }, at(0));
+    assert_eq!(kinds(&peers.list(at(1))[0].remarks), ["copied_identity"]);
+    assert_eq!(kinds(&peers.own_remarks(at(1))), ["copied_identity"]);
+    let later = TWIN_MEMORY + at(1);
+    assert!(peers.list(later)[0].remarks.is_empty() && peers.own_remarks(later).is_empty());
+}
+
+#[test]
+fn what_was_proved_here_is_not_overwritten_by_what_a_peer_says() {
+    let mut peers = dialling(SMALL, GREAT);
+    peers.handle(Event::Twins { id: SMALL, addresses: vec![address(7)] }, at(0));
+    peers.handle(Event::TwinTold { by: GREAT, addresses: vec![address(8)] }, at(1));
+    let text = &peers.own_remarks(at(2))[0].text;
+    assert!(text.contains("192.0.2.7") && !text.contains("says"), "{text}");
+}
+
+#[test]
+fn beacons_with_the_own_key_are_looked_into_at_bounded_intervals() {
+    let mut peers = dialling(SMALL, GREAT);
+    let probe = [Effect::ProbeTwin { address: address(7) }];
+    let heard = Event::OwnBeacon { address: address(7) };
+    assert_eq!(peers.handle(heard.clone(), at(0)), probe);
+    assert_eq!(peers.handle(heard.clone(), at(1)), []);
+    assert_eq!(peers.handle(heard, TWIN_PROBE_PAUSE), probe);
+}
+
+#[test]
+fn another_key_at_a_peers_place_is_told_until_the_peer_is_there_again() {
+    let mut peers = dialling(SMALL, GREAT);
+    peers.handle(Event::OtherKey { peer: GREAT, address: address(1) }, at(1));
+    peers.handle(Event::DialFailed { peer: GREAT }, at(1));
+    assert_eq!(kinds(&peers.list(at(2))[0].remarks), ["other_key"]);
+    peers.handle(link_up(GREAT, 1, Direction::Accepted), at(3));
+    peers.handle(Event::Introduced { link: LinkId(1) }, at(3));
+    assert!(peers.list(at(4))[0].remarks.is_empty());
+    peers.handle(Event::OtherKey { peer: GREAT, address: address(2) }, at(5));
+    assert!(peers.list(at(6))[0].remarks.is_empty(), "an old address that somebody else has now says nothing");
+}
+
+#[test]
+fn that_a_yes_is_waited_for_is_told_until_the_peer_answers() {
+    let mut peers = dialling(SMALL, GREAT);
+    peers.handle(link_up(GREAT, 1, Direction::Dialled), at(1));
+    peers.handle(Event::NotApproved { peer: GREAT }, at(2));
+    peers.handle(Event::LinkDown { link: LinkId(1), leaving: false }, at(2));
+    assert_eq!(kinds(&peers.list(at(3))[0].remarks), ["not_approved"]);
+}
