@@ -113,8 +113,10 @@ pub const INFO_INTERVAL: Duration = Duration::from_secs(2);
 /// How long it is told that two machines hold one key after that was last proved. While both live it is proved again with
 /// each connection, the longest pause between which is [`DIAL_BACKOFF_MAX`].
 pub const TWIN_MEMORY: Duration = Duration::from_secs(120);
-/// The shortest pause between two looks at who sends beacons with this node's own key.
+/// The shortest pause between two looks at who sends beacons with this node's own key from one address.
 pub const TWIN_PROBE_PAUSE: Duration = Duration::from_secs(10);
+/// Addresses that are looked into within that pause: replayed beacons cost at most so many handshakes.
+pub const TWIN_PROBES_MAX: usize = ADDRESSES_MAX;
 /// How often the node looks at its clock.
 pub const TICK: Duration = Duration::from_millis(200);
 /// The first pause after a failed dial; doubled for each failure that follows.

@@ -3,11 +3,13 @@
 
 mod accept;
 mod core;
+mod twins;
 
 pub(crate) use accept::accept;
 pub(crate) use core::{Core, Message, Overview};
 
 use self::core::BookChange;
+use self::twins::{compare, probe_twin};
 use crate::defaults::{DRAIN_TIMEOUT, REQUEST_TIMEOUT, STREAMS_MAX, TICK};
 use crate::dispatch::requests::{say_goodbye, serve_stream};
 use crate::dispatch::{Caller, Role};
@@ -17,7 +19,7 @@ use crate::net::tls::Expected;
 use crate::state::peers::{Direction, Effect, Event, LinkId, Peers};
 use crate::store::record::RecordError;
 use crate::trust::book::{Book, BookStore};
-use crate::wire::{Frame, Members, Tag, Twin};
+use crate::wire::{Frame, Members, Tag};
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -329,42 +331,6 @@ async fn introduce(core: Arc<Core>, link: Link, book: Arc<Book>) {
     if (*book).clone().take(me, &theirs, newcomers) {
         let _ = core.change_book(move |book| book.take(me, &theirs, newcomers)).await;
     }
-}
-
-/// Two instances that both answer now, under one key, are two machines: a daemon that was restarted does not answer on
-/// its old link, and the links of single commands never stand.
-async fn compare(core: Arc<Core>, peer: NodeId, links: [Link; 2], surplus: Vec<Link>) {
-    let [stood, new] = &links;
-    if let (Ok(one), Ok(other)) = tokio::join!(stood.info(), new.info())
-        && one.instance != 0
-        && other.instance != 0
-        && one.instance != other.instance
-    {
-        let addresses: Vec<SocketAddr> = links.iter().map(Link::remote_address).collect();
-        tracing::warn!(peer = peer.short(), ?addresses, "two machines hold the key of one peer");
-        let twin = Twin { addresses: addresses.clone() };
-        let tell = |link: &Link| {
-            let (link, frame) = (link.clone(), Frame::message(Tag::TWIN, &twin));
-            async move { link.tell(frame).await }
-        };
-        let _ = tokio::join!(tell(stood), tell(new));
-        core.report(Event::Twins { id: peer, addresses }).await;
-    }
-    surplus.iter().for_each(|link| link.close(CloseCode::DUPLICATE));
-}
-
-/// Whoever sends beacons with our key must prove it, and be another instance: a beacon alone may be an old one of ours.
-async fn probe_twin(core: Arc<Core>, address: SocketAddr) {
-    let me = core.identity.id();
-    let Ok(link) = core.endpoint.dial(Expected::Exactly(me), &[address]).await else { return };
-    if let Ok(info) = link.info().await
-        && info.instance != 0
-        && info.instance != core.instance
-    {
-        tracing::warn!(%address, "another machine holds this machine's identity; type `potluck identity new` on one");
-        core.report(Event::Twins { id: me, addresses: vec![address] }).await;
-    }
-    link.close(CloseCode::DONE);
 }
 
 async fn ask_info(core: Arc<Core>, link: Link) {

@@ -1,6 +1,6 @@
 //! Trust as people live it: who is let in, who is put out, whose key is whose.
 
-use potluck_tests::{Home, Node, guest, join, online_peers, pair, until, until_within};
+use potluck_tests::{Home, Node, guest, in_lab, join, online_peers, pair, until, until_within};
 use serde_json::Value;
 use std::fs;
 use std::time::Duration;
@@ -201,11 +201,7 @@ fn a_copied_identity_is_told_at_both_machines_and_their_peer_and_cured_by_a_new_
     let (ann, bob, copy) = (Home::new().named("ann"), Home::new().named("bob"), Home::new().named("bob"));
     let (first, second) = (Node::start(&ann), Node::start(&bob));
     pair(&first, &second);
-    let (from, to) = (bob.config().join("data"), copy.config().join("data"));
-    fs::create_dir_all(&to).expect("a directory can be made");
-    for file in ["identity.pem", "peers.toml"] {
-        fs::copy(from.join(file), to.join(file)).expect("a file can be copied");
-    }
+    copy_identity(&bob, &copy);
     let twin = Node::start(&copy);
     for home in [&ann, &bob, &copy] {
         until("each of the three is told", || is_told(home, "copied_identity").then_some(()));
@@ -223,6 +219,38 @@ fn a_copied_identity_is_told_at_both_machines_and_their_peer_and_cured_by_a_new_
     let _twin = Node::start(&copy);
     join(&first, &copy);
     until("three machines", || (online_peers(&ann).len() == 2).then_some(()));
+}
+
+/// Gives one home the identity and the peers of another, as a copied disk does.
+fn copy_identity(original: &Home, copy: &Home) {
+    let (from, to) = (original.config().join("data"), copy.config().join("data"));
+    fs::create_dir_all(&to).expect("a directory can be made");
+    for file in ["identity.pem", "peers.toml"] {
+        fs::copy(from.join(file), to.join(file)).expect("a file can be copied");
+    }
+}
+
+#[test]
+fn twins_on_two_hosts_of_one_lan_see_each_other_without_any_peer() {
+    in_lab("trust::twins_on_two_hosts_of_one_lan_see_each_other_without_any_peer", |lab| {
+        lab.switch("lan");
+        let homes = ["one", "two", "three"].map(|name| {
+            let host = lab.host(name);
+            let number = name.len();
+            lab.plug(name, "lan", "eth0", &[&format!("10.77.{number}.{}/16", if name == "two" { 2 } else { 1 })]);
+            Home::new().on_host(&host).named(name)
+        });
+        let [original, copy, peer] = &homes;
+        let nodes = [Node::start(peer), Node::start(original)];
+        pair(&nodes[0], &nodes[1]);
+        nodes.into_iter().for_each(Node::down);
+        copy_identity(original, copy);
+        // The peer is away: nobody is there to tell them.
+        let _twins = [Node::start(original), Node::start(copy)];
+        for home in [original, copy] {
+            until("each has found the other out", || is_told(home, "copied_identity").then_some(()));
+        }
+    });
 }
 
 #[test]

@@ -183,12 +183,11 @@ impl Client {
     }
 }
 
+/// A key and what its holder is called.
+type Key<'a> = (NodeId, &'a str);
+
 /// The peer that is meant, and the keys that have shown themselves under its name or at its address.
-fn successors<'a>(
-    known: &'a Book,
-    wanted: &str,
-    peers: &[(NodeId, &'a str)],
-) -> Result<(NodeId, Vec<(NodeId, &'a str)>), ClientError> {
+fn successors<'a>(known: &'a Book, wanted: &str, peers: &[Key<'a>]) -> Result<(NodeId, Vec<Key<'a>>), ClientError> {
     let waiting = || known.pending().map(|entry| (entry.id, entry.name.as_str(), &entry.addresses));
     let pinned = || known.peers().map(|entry| (entry.id, entry.name.as_str(), &entry.addresses));
     let named: Vec<_> = peers.iter().filter(|(_, name)| name.eq_ignore_ascii_case(wanted)).collect();
@@ -203,14 +202,14 @@ fn successors<'a>(
     Ok((old, candidates))
 }
 
-fn find_waiting(wanted: &str, candidates: &[(NodeId, &str)]) -> Result<NodeId, ClientError> {
+fn find_waiting(wanted: &str, candidates: &[Key<'_>]) -> Result<NodeId, ClientError> {
     if candidates.is_empty() {
         return Err(ClientError::Failed("nobody waits for a yes here".to_owned()));
     }
     Ok(find(wanted, candidates.iter().copied())?)
 }
 
-fn decided(id: NodeId, candidates: &[(NodeId, &str)]) -> Decided {
+fn decided(id: NodeId, candidates: &[Key<'_>]) -> Decided {
     let name = candidates.iter().find(|(candidate, _)| *candidate == id).map_or("", |(_, name)| name);
     Decided { id, name: super::label(name, id) }
 }

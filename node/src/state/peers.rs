@@ -11,7 +11,7 @@
 pub use super::words::{Direction, Effect, Event, LinkId, Sighting, Time};
 use crate::defaults::{
     ADDRESSES_MAX, DIAL_BACKOFF_MAX, DIAL_BACKOFF_MIN, DIAL_COURTESY, DIALS_MAX, INFO_INTERVAL, TWIN_MEMORY,
-    TWIN_PROBE_PAUSE,
+    TWIN_PROBE_PAUSE, TWIN_PROBES_MAX,
 };
 
 use crate::identity::NodeId;
@@ -93,8 +93,8 @@ pub struct Peers {
     owners: BTreeMap<LinkId, NodeId>,
     /// When another machine with this node's key was last seen, by whom, and where.
     own_twin: Option<(Time, TwinSeen)>,
-    /// Until when no further beacon of the own key is looked into.
-    probe_at: Time,
+    /// Where beacons with the own key came from, and when that was last looked into; at most [`TWIN_PROBES_MAX`].
+    probed: BTreeMap<SocketAddr, Time>,
 }
 
 /// Another machine with this node's own key.
@@ -109,7 +109,7 @@ impl Peers {
     /// Nobody yet.
     #[must_use]
     pub const fn new(me: NodeId) -> Self {
-        Self { me, peers: BTreeMap::new(), owners: BTreeMap::new(), own_twin: None, probe_at: Time::ZERO }
+        Self { me, peers: BTreeMap::new(), owners: BTreeMap::new(), own_twin: None, probed: BTreeMap::new() }
     }
 
     /// Takes in what happened at `now` and says what is to be done.
@@ -149,8 +149,9 @@ impl Peers {
                 }
             }
             Event::OwnBeacon { address } => {
-                if self.probe_at <= now {
-                    self.probe_at = now + TWIN_PROBE_PAUSE;
+                self.probed.retain(|_, at| *at + TWIN_PROBE_PAUSE > now);
+                if self.probed.len() < TWIN_PROBES_MAX && !self.probed.contains_key(&address) {
+                    self.probed.insert(address, now);
                     effects.push(Effect::ProbeTwin { address });
                 }
             }

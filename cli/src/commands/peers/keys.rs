@@ -170,7 +170,7 @@ fn table(pending: &[PendingPeer]) -> Table {
 
 /// What to do about a key in whose place another was known.
 pub(crate) fn changed_key(peer: &PendingPeer) -> String {
-    let old = peer.replaces.map_or_else(|| peer.id, |old| old).short();
+    let old = peer.replaces.unwrap_or(peer.id).short();
     format!(
         "if that machine was set up anew, `potluck peers accept-key {old}` replaces the key; otherwise this is somebody \
          else, whom `potluck peers approve {}` lets in beside it",

@@ -259,6 +259,8 @@ fn beacons_with_the_own_key_are_looked_into_at_bounded_intervals() {
     assert_eq!(peers.handle(heard.clone(), at(0)), probe);
     assert_eq!(peers.handle(heard.clone(), at(1)), []);
     assert_eq!(peers.handle(heard, TWIN_PROBE_PAUSE), probe);
+    let many = (0..200).flat_map(|last| peers.handle(Event::OwnBeacon { address: address(last) }, TWIN_PROBE_PAUSE));
+    assert_eq!(many.count(), TWIN_PROBES_MAX - 1);
 }
 
 #[test]
