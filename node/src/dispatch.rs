@@ -4,6 +4,8 @@ pub(crate) mod requests;
 
 pub(crate) mod owner;
 
+pub(crate) mod budget;
+
 use crate::identity::NodeId;
 use crate::net::link::Link;
 use crate::wire::{Frame, FrameStream};

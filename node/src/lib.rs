@@ -37,4 +37,7 @@ pub mod node;
 
 pub mod client;
 
+#[doc(hidden)]
+pub mod fuzzing;
+
 pub use node::Node;

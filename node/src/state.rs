@@ -5,3 +5,9 @@ pub mod words;
 pub mod peers;
 
 pub mod placement;
+
+pub mod quotas;
+
+pub mod fuel_day;
+
+pub mod queue;

@@ -183,9 +183,15 @@ fn sample(tag: Tag) -> Bytes {
             wall_ms: 7,
             memory_peak_bytes: 65536,
         }),
+        Tag::QUOTAS_ARE => {
+            let share = Share { used: 1, allowed: 300 };
+            let quota = PeerQuota { peer: id(3), jobs: share, queue: share, stored_bytes: share, fuel: share };
+            message(&QuotaList { peers: vec![quota.clone()], everyone: Some(quota) })
+        }
         Tag::INFO
         | Tag::GOODBYE
         | Tag::OWNER_PEERS
+        | Tag::OWNER_QUOTAS
         | Tag::OWNER_SHUTDOWN
         | Tag::STARTED
         | Tag::SESSION_LIST

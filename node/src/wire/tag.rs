@@ -69,6 +69,8 @@ tags! {
     OWNER_HELLO = 38;
     /// After a `SUBMIT` on the owner's socket, where its blobs lie: [`OwnerSources`](super::OwnerSources).
     OWNER_SOURCES = 39;
+    /// List what peers may use and have used; no payload.
+    OWNER_QUOTAS = 56;
 
     // The walk of a job, from the side that runs it.
     /// The job has an id: [`Accepted`](super::Accepted).
@@ -131,6 +133,8 @@ tags! {
     SESSION_IS = 121;
     /// [`SessionList`](super::SessionList).
     SESSIONS_ARE = 122;
+    /// [`QuotaList`](super::QuotaList).
+    QUOTAS_ARE = 140;
 }
 
 impl Tag {
