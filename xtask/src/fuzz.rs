@@ -237,7 +237,8 @@ fn merge(workspace: &Workspace, target: &str) -> Result<()> {
     }
     fs::create_dir_all(&fresh)?;
     let mut command = fuzzer(workspace, target)?;
-    command.arg("-merge=1").arg(&fresh).arg(&kept).arg(&found).stderr(Stdio::null());
+    // What reaches the same places oftener is not worth a file.
+    command.args(["-merge=1", "-use_counters=0"]).arg(&fresh).arg(&kept).arg(&found).stderr(Stdio::null());
     run_within(&mut command, GRACE * 10)?;
     fs::remove_dir_all(&kept)?;
     fs::create_dir_all(&kept)?;

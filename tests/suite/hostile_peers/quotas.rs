@@ -85,6 +85,26 @@ fn stored_bytes_are_refused_by_name_and_what_nobody_needs_goes_first() {
 }
 
 #[test]
+fn sessions_on_disk_count_and_no_more_are_opened_when_they_fill_the_quota() {
+    let (ann, bob) = (Home::with_python().named("ann"), Home::with_python().named("bob"));
+    ann.potluck(["config", "set", "session_idle", "1"]).finish().expect(0);
+    let node = Node::start(&ann);
+    join(&node, &bob);
+    let open = |name: &str| bob.potluck(["session", "new", "--on", "ann", "--name", name]).finish();
+    open("first").expect(0);
+    until("the session is on disk and counts", || {
+        (of_bob(&ann)["stored_bytes"]["used"].as_u64() > Some(1 << 20)).then_some(())
+    });
+    ann.potluck(["quota", "bob", "--stored", "1M"]).finish().expect(0);
+    open("second").expect(125).says(&["quota of stored bytes", "potluck session stop"]);
+    let turn = bob.potluck(["session", "run", "first", "1"]).finish();
+    turn.expect(125).says(&["quota of stored bytes"]);
+    bob.potluck(["session", "stop", "first"]).finish().expect(0);
+    open("third").expect(0);
+    bob.potluck(["session", "stop", "third"]).finish().expect(0);
+}
+
+#[test]
 fn jobs_that_wait_are_counted_and_one_that_may_not_is_told() {
     let (ann, bob) = homes();
     let node = Node::start(&ann);
