@@ -1,7 +1,7 @@
 //! What can be typed. Each command's own options stand beside the command; nothing here opens or reads anything.
 
 use crate::commands::{
-    completions, config, doctor, down, env, identity, invite, join, peers, run, session, setup, shell, status, up,
+    completions, config, doctor, down, env, identity, invite, join, peers, quota, run, session, setup, shell, status, up,
     version, whoami,
 };
 use crate::exit;
@@ -48,6 +48,8 @@ pub(crate) enum Command {
     Status(status::StatusArgs),
     /// List the machines of the group, or change who belongs to it
     Peers(peers::PeersArgs),
+    /// Show and change what each peer may use of this machine
+    Quota(quota::QuotaArgs),
     /// Make a ticket that lets one more machine join
     Invite(invite::InviteArgs),
     /// Join a group with a ticket

@@ -14,6 +14,8 @@ pub(crate) mod status;
 
 pub(crate) mod peers;
 
+pub(crate) mod quota;
+
 pub(crate) mod invite;
 
 pub(crate) mod join;
@@ -46,6 +48,7 @@ pub(crate) fn dispatch(command: Command) -> anyhow::Result<u8> {
         Command::Down(args) => down::execute(&args),
         Command::Status(args) => status::execute(&args),
         Command::Peers(args) => peers::execute(args),
+        Command::Quota(args) => quota::execute(&args),
         Command::Invite(args) => invite::execute(&args),
         Command::Join(args) => join::execute(&args),
         Command::Whoami(args) => whoami::execute(&args),

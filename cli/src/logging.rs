@@ -1,7 +1,10 @@
 //! Where log lines go: stderr, as much as `POTLUCK_LOG` asks for. A daemon's lines carry the time; every other
 //! command's look like what Potluck says.
 
+mod measured;
+
 use anyhow::Context;
+use measured::Measured;
 use std::fmt;
 use std::io::IsTerminal;
 use tracing::{Event, Subscriber};
@@ -37,6 +40,8 @@ pub(crate) fn start(audience: Audience) -> anyhow::Result<()> {
         .with_ansi(std::io::stderr().is_terminal());
     match audience {
         Audience::Command => builder.event_format(Sentence).init(),
+        Audience::Daemon if asked.is_none() => builder.with_target(false).with_writer(Measured::new()).init(),
+        // Whoever asks for more wants all of it.
         Audience::Daemon => builder.with_target(false).init(),
     }
     Ok(())

@@ -11,6 +11,9 @@ use std::future::Future;
 /// The hidden first argument that makes this binary a worker.
 pub(crate) const WORKER_COMMAND: &str = "worker";
 
+/// Turns that the tasks which are left get to say goodbye: a few for each of the few there are.
+const FAREWELL_TURNS: u32 = 16;
+
 /// This user's directories.
 pub(crate) fn paths() -> anyhow::Result<Paths> {
     Paths::from_env().context("cannot find a place for Potluck's files")
@@ -34,6 +37,12 @@ pub(crate) fn block_on<T>(future: impl Future<Output = anyhow::Result<T>>) -> an
     let executor =
         tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start the event loop")?;
     let result = executor.block_on(future);
+    // A connection that was closed just now says so, or its other side would keep it until it has been silent for long.
+    executor.block_on(async {
+        for _ in 0..FAREWELL_TURNS {
+            tokio::task::yield_now().await;
+        }
+    });
     executor.shutdown_background();
     result
 }

@@ -37,12 +37,16 @@ mod saved;
 
 mod session_failure;
 
+mod quotas;
+
 pub use failure::{FailureKind, SubmitError};
 pub use found::{SessionFound, SessionsFound};
 pub use group::{Joined, PeerFound};
 pub use job::{Job, JobCanceller, JobEvent, JobEvents, JobStdin, StdinClosed};
 pub use network::ClientError;
 pub use opening::{Opening, OpeningEvent, SessionOpening};
+pub use quotas::QuotaChange;
+pub(crate) use saved::read_saved;
 pub use session_failure::SessionFailure;
 pub use sessions::{SessionHandle, SessionTurn, Transfer, TurnEvent};
 pub use submission::{StdinMode, Submission};
@@ -54,7 +58,7 @@ use crate::defaults::WORKERS_READY;
 use crate::identity::{Identity, NodeId};
 use crate::paths::Paths;
 use crate::service::embedded::{Embedded, HERE, LocalSources};
-use crate::service::{Jobs, JobsConfig, Parking, Policy};
+use crate::service::{Jobs, JobsConfig, Parking, Policy, blobs_dir};
 use crate::state::known_bad;
 use crate::state::placement::{Candidate, Capacity, Engine, Needs, Place, Placement, has_room, place};
 use crate::wire::{Frame, JobId, NodeInfo, Tag};
@@ -312,9 +316,10 @@ impl Client {
             name: config.name.clone(),
             policy: Policy::from(config),
             runtime: self.runtime()?,
-            blobs_dir: self.paths().cache_dir.join("blobs"),
+            blobs_dir: blobs_dir(&self.paths().cache_dir),
             mounts_dir: self.paths().mounts_dir(),
             blob_bytes_max: config.cache_bytes_max / 2,
+            data_dir: self.paths().data_dir.clone(),
             peers: Arc::new(network::ClientPeers::new(self)),
             makes_images,
             parking,

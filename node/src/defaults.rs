@@ -19,6 +19,25 @@ pub const CACHE_BYTES_MAX: u64 = 8 << 30;
 pub const SESSIONS_MAX: usize = 256;
 /// Sessions a node keeps of one peer.
 pub const SESSIONS_PER_PEER_MAX: usize = 8;
+/// Jobs and turns of one peer that wait for a place, unless the owner says otherwise. Each holds a stream and a description.
+pub const QUEUE_PER_PEER_MAX: u32 = 64;
+/// Jobs and turns of all peers that wait: sixteen peers' queues.
+pub const QUEUE_MAX: u32 = 16 * QUEUE_PER_PEER_MAX;
+/// Bytes one peer may keep here, sessions and inputs together, unless the owner says otherwise: some large sessions, or the
+/// data of one who works with data, on a disk that others need as well.
+pub const STORED_BYTES_PER_PEER_MAX: u64 = 16 << 30;
+/// Fuel one peer may use in 24 hours, unless the owner says otherwise: what three cores burn in a day, which are the places
+/// one peer has by default.
+pub const FUEL_PER_DAY_MAX: u64 = 2_000_000_000_000_000;
+/// The most fuel a core burns in a millisecond: what a run that was killed is charged for its time.
+pub const FUEL_MS_MOST: u64 = 8_000_000;
+/// How long what peers have used may stay unwritten: what a crash forgives.
+pub const QUOTAS_WRITTEN_AFTER: Duration = Duration::from_secs(2);
+/// Bytes of requests of one peer that are here at once, before and while they are answered. A description of a job has 16 MiB
+/// at most, a usual one some hundred bytes.
+pub const REQUEST_BYTES_PER_PEER_MAX: u32 = 64 << 20;
+/// How long whoever sends inputs may say nothing, before its place is given to others.
+pub const INPUT_SILENCE_MAX: Duration = Duration::from_secs(30);
 /// How long after its last turn a session is put to disk, unless configured.
 pub const SESSION_IDLE: Duration = Duration::from_secs(10 * 60);
 /// How long after its last turn a session is removed.
@@ -70,13 +89,15 @@ pub const LINK_IDLE_TIMEOUT: Duration = Duration::from_secs(7);
 /// Requests of the owner that are served at once; more wait. Each costs what one stream of a link does.
 pub const OWNER_REQUESTS_MAX: usize = 1024;
 /// Unread bytes one stream may hold here: what backpressure costs per job.
-pub const STREAM_WINDOW: u32 = 16 << 20;
-/// Unread bytes all streams of a link may hold here.
-pub const LINK_WINDOW: u32 = 64 << 20;
+pub const STREAM_WINDOW: u32 = 8 << 20;
+/// Unread bytes all streams of a link may hold here; with all links that one peer may have, 2 GiB.
+pub const LINK_WINDOW: u32 = 16 << 20;
 /// Streams a peer may have open on one link.
 pub const STREAMS_MAX: u32 = 1024;
 /// Links a node keeps at once, of all peers.
 pub const LINKS_MAX: usize = 2048;
+/// Links of one peer at once: its node's, and one for each command that runs or waits here.
+pub const LINKS_PER_PEER_MAX: usize = 128;
 /// Handshakes under way at once. From half of this on newcomers must first prove their address, so that forged ones
 /// leave the other half to genuine ones.
 pub const HANDSHAKES_MAX: usize = 64;

@@ -5,6 +5,7 @@ pub(crate) mod requests;
 pub(crate) mod owner;
 
 pub(crate) mod overview;
+pub(crate) mod budget;
 
 use crate::identity::NodeId;
 use crate::net::link::Link;

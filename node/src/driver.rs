@@ -10,7 +10,7 @@ pub(crate) use core::{Core, Message, Overview};
 
 use self::core::BookChange;
 use self::twins::{compare, probe_twin};
-use crate::defaults::{DRAIN_TIMEOUT, REQUEST_TIMEOUT, STREAMS_MAX, TICK};
+use crate::defaults::{DRAIN_TIMEOUT, LINKS_PER_PEER_MAX, REQUEST_TIMEOUT, STREAMS_MAX, TICK};
 use crate::dispatch::requests::{say_goodbye, serve_stream};
 use crate::dispatch::{Caller, Role};
 use crate::identity::NodeId;
@@ -163,6 +163,11 @@ impl Driver {
     }
 
     async fn linked(&mut self, link: Link, direction: Direction) {
+        let theirs = self.links.values().filter(|other| other.peer() == link.peer()).count();
+        if link.role() == Role::Peer && direction == Direction::Accepted && theirs >= LINKS_PER_PEER_MAX {
+            tracing::debug!(peer = link.peer().short(), "as many links of that peer stand as may");
+            return link.close(CloseCode::FULL);
+        }
         self.links_made += 1;
         let id = LinkId(self.links_made);
         let (peer, role, address) = (link.peer(), link.role(), link.remote_address());

@@ -39,4 +39,7 @@ pub mod node;
 
 pub mod client;
 
+#[doc(hidden)]
+pub mod fuzzing;
+
 pub use node::Node;

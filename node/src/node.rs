@@ -4,6 +4,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::defaults::EVENTS_MAX;
 use crate::dispatch::JobService;
+use crate::dispatch::budget::Budgets;
 use crate::dispatch::owner::serve_owner;
 use crate::driver::{Core, Driver, accept};
 use crate::host::Host;
@@ -142,6 +143,7 @@ impl Node {
             stop: CancellationToken::new(),
             invitations,
             host: Host::look(),
+            budgets: Budgets::default(),
             inbox,
             config,
         });

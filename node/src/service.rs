@@ -11,6 +11,10 @@ mod clashes;
 
 mod gate;
 
+pub(crate) mod quotas;
+
+pub(crate) mod stored;
+
 mod images;
 
 mod inbound;
@@ -33,6 +37,8 @@ mod outputs;
 
 mod artifact;
 
+pub(crate) mod sharing;
+
 mod sessions;
 
 mod sending_files;
@@ -42,8 +48,9 @@ pub mod embedded;
 use crate::dispatch::{Caller, JobService, Role};
 use crate::identity::NodeId;
 use crate::store::blobs::BlobStore;
+use crate::store::record::RecordError;
 use crate::wire::{Cancel, Fault, FaultCode, Frame, FrameError, FrameStream, FrameWriter, Tag};
-pub(crate) use admission::check_mount_point;
+pub(crate) use admission::{admit, check_mount_point};
 use cancelling::Cancellations;
 pub use clashes::{Case, Clash, check_paths};
 use environment::PeerStreams;
@@ -53,13 +60,28 @@ use inbound::Inbound;
 use inputs::LocalSources;
 pub(crate) use mounts::prepare_dir as prepare_mounts;
 use potluck_runtime::Runtime;
+use quotas::Accounts;
 pub(crate) use sending_files::{SendFileError, send_file};
 pub use sessions::Parking;
 use sessions::Sessions;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use stored::StoredBytes;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+
+/// Where it is noted which blobs are whose, in the data directory.
+pub(crate) const HOLDERS_DIR: &str = "holders";
+
+/// Where blobs are kept in a cache directory.
+pub(crate) fn blobs_dir(cache_dir: &Path) -> PathBuf {
+    cache_dir.join("blobs")
+}
+
+/// The blobs of a cache directory of so many bytes, half of which are theirs.
+pub(crate) fn blobs_in(cache_dir: &Path, cache_bytes_max: u64) -> BlobStore {
+    BlobStore::new(blobs_dir(cache_dir), cache_bytes_max / 2)
+}
 
 /// What the owner of this machine allows peers. The owner's own jobs are bound by their limits alone.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -88,6 +110,8 @@ pub struct JobsConfig {
     pub mounts_dir: PathBuf,
     /// Bytes of blobs kept.
     pub blob_bytes_max: u64,
+    /// Where the owner's quotas lie, and what was used of them.
+    pub data_dir: PathBuf,
     /// Who may have an environment that is missing here.
     pub peers: Arc<dyn PeerStreams>,
     /// Whether images that jobs miss are made in the background.
@@ -107,6 +131,9 @@ pub enum JobsError {
         /// Why.
         source: std::io::Error,
     },
+    /// What peers may use, or have used, cannot be read.
+    #[error("cannot read the quotas of peers")]
+    Quotas(#[from] RecordError),
 }
 
 /// Runs jobs. Clones share everything.
@@ -125,6 +152,7 @@ struct Inner {
     /// Of the disk that jobs are laid out on.
     case: Case,
     gate: Gate,
+    accounts: Arc<Accounts>,
     cancellations: Cancellations,
     environments: environment::Getter,
     images: ImageMaker,
@@ -169,10 +197,15 @@ impl Jobs {
         let sessions_dir = config.parking.as_ref().map_or(PathBuf::new(), |parking| parking.dir.clone());
         let sessions = Sessions::open(config.parking);
         let sessions = sessions.map_err(|source| JobsError::Directory { path: sessions_dir, source })?;
+        let holders = config.data_dir.join(HOLDERS_DIR);
+        let stored = StoredBytes::open(blobs.clone(), &holders);
+        let stored = stored.map_err(|source| JobsError::Directory { path: holders, source })?;
+        let accounts = Arc::new(Accounts::open(&config.data_dir, config.policy.jobs_max, stored)?);
         let inner = Inner {
             node: config.node,
             name: config.name,
             gate: Gate::new(config.policy.jobs_max),
+            accounts,
             cancellations: Cancellations::default(),
             policy: config.policy,
             environments: environment::Getter::new(config.runtime.clone(), config.peers),
@@ -237,6 +270,7 @@ impl Jobs {
             Tag::SESSION_SAVE => sessions::save(&self.inner, caller, first, inbound, writer).await,
             Tag::SESSION_FORK => sessions::fork(&self.inner, caller, first, writer).await,
             Tag::SESSION_STOP => sessions::stop(&self.inner, caller, first, writer).await,
+            Tag::OWNER_QUOTAS => sharing::tell(&self.inner, caller, writer).await,
             tag => Err(Fault::new(FaultCode::UNSUPPORTED, format!("{tag} is no request this node knows")).into()),
         }
     }
@@ -288,12 +322,15 @@ impl JobService for Jobs {
 
     async fn forget(&self, peer: NodeId) {
         self.inner.sessions.forget(peer).await;
+        self.inner.accounts.forget(&peer);
     }
 
     async fn shutdown(&self) {
         self.inner.leaving.send_replace(true);
         self.inner.gate.empty().await;
         sessions::put_away(&self.inner).await;
+        let accounts = Arc::clone(&self.inner.accounts);
+        blocking(move || accounts.write()).await;
         self.inner.runtime.stand_down();
     }
 }

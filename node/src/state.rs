@@ -9,3 +9,8 @@ pub mod placement;
 pub mod known_bad;
 
 pub mod remarks;
+pub mod quotas;
+
+pub mod fuel_day;
+
+pub mod queue;

@@ -20,7 +20,7 @@ pub mod fault;
 pub use bounds::payload_len_max;
 pub use codec::{DecodeError, decode, encode};
 pub use fault::{Fault, FaultCode};
-pub use frame::{Frame, FrameError, FrameReader, FrameStream, FrameWriter};
+pub use frame::{Frame, FrameError, FrameReader, FrameStream, FrameWriter, HEADER_LEN};
 pub use group::*;
 pub use message::*;
 pub use session::*;

@@ -9,7 +9,7 @@ mod disk;
 mod fuel;
 mod guest;
 mod image_memory;
-mod inspect;
+pub(crate) mod inspect;
 mod interpreter;
 mod interrupts;
 mod load;

@@ -18,6 +18,7 @@ mod lab;
 mod leak;
 mod png;
 mod python;
+mod rogue;
 mod stranger;
 
 pub use artifacts::{binary, compiled_code, example, guest, wheel, workspace};
@@ -30,6 +31,7 @@ pub use node::{Node, join, online_peers, pair};
 pub use png::png_size;
 pub use process::{Finished, Invocation, Running};
 pub use python::shared_cache;
+pub use rogue::{Line, Rogue, Stream, frame};
 pub use stranger::Stranger;
 pub use terminal::Terminal;
 pub use wait::{DEADLINE, holds_within, until, until_within};

@@ -106,7 +106,7 @@ impl Default for Stranger {
 
 /// Takes any server for what it says it is.
 #[derive(Debug)]
-struct Anyone;
+pub(crate) struct Anyone;
 
 impl ServerCertVerifier for Anyone {
     fn verify_server_cert(

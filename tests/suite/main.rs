@@ -25,6 +25,7 @@ mod environment;
 mod commands;
 mod daemon;
 mod group;
+mod hostile_peers;
 mod hosts;
 mod remote;
 mod strangers;

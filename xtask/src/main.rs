@@ -6,6 +6,7 @@
 mod check;
 mod command;
 mod deny;
+mod fuzz;
 mod guests;
 mod measure;
 mod test;
@@ -25,6 +26,7 @@ usage: cargo xtask COMMAND
   guests    compile the Rust and C guests to target/guests/*.wasm
   test      build what the tests need, then run all of them
   env       print the variables that the tests read, for eval in a shell
+  fuzz      run the fuzz targets for a while each (TARGET..., --seconds N, --jobs N, --merge)
   tidy      check the house rules: crate order, headers, sizes, forbidden words
   deny      check licences, sources and versions of the dependencies (deny.toml)
   check     fmt, tidy, deny, clippy and doc, with warnings as errors
@@ -33,6 +35,12 @@ usage: cargo xtask COMMAND
 ";
 
 fn main() -> ExitCode {
+    if std::env::var_os(fuzz::AS_RUSTC).is_some() {
+        return fuzz::be_rustc().unwrap_or_else(|error| {
+            eprintln!("xtask as rustc: {error:#}");
+            ExitCode::FAILURE
+        });
+    }
     let mut arguments = std::env::args().skip(1);
     let name = arguments.next().unwrap_or_default();
     match run(&name, arguments.collect()) {
@@ -46,12 +54,13 @@ fn main() -> ExitCode {
 
 fn run(name: &str, arguments: Vec<String>) -> anyhow::Result<ExitCode> {
     let workspace = Workspace::find()?;
-    if !arguments.is_empty() && !matches!(name, "test" | "bench") {
+    if !arguments.is_empty() && !matches!(name, "test" | "bench" | "fuzz") {
         bail!("takes no arguments, not {arguments:?}");
     }
     match name {
         "guests" => guests::build(&workspace)?,
         "test" => test::run_all(&workspace, &arguments)?,
+        "fuzz" => fuzz::run_all(&workspace, &arguments)?,
         "env" => test::print_environment(&workspace),
         "tidy" => tidy::check(&workspace)?,
         "deny" => deny::check(&workspace)?,

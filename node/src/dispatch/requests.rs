@@ -7,6 +7,7 @@ use crate::driver::Core;
 use crate::joining::{JoinFailure, join};
 use crate::net::link::Link;
 use crate::net::tls::Expected;
+use crate::service::chain;
 use crate::state::peers::{Event, LinkId};
 use crate::trust::book::ApproveError;
 use crate::trust::invitations::{Grant, Invitations, InviteError};
@@ -21,19 +22,57 @@ use std::time::Duration;
 
 /// Serves one stream of a link.
 pub(crate) async fn serve_stream(core: Arc<Core>, caller: Caller, link: LinkId, mut stream: FrameStream) {
-    if let Some(first) = first_frame(&caller, &mut stream).await {
-        serve_request(core, caller, Some(link), first, stream).await;
+    let Some(len) = request_len(&caller, &mut stream).await else { return };
+    let taken = match caller.role {
+        Role::Owner => Ok(None),
+        Role::Peer => core.budgets.take(caller.id, len).await.map(Some),
+    };
+    match taken {
+        Ok(_taken) => {
+            if let Some(first) = first_frame(&caller, &mut stream).await {
+                serve_request(core, caller, Some(link), first, stream).await;
+            }
+        }
+        // Whoever cannot be told is gone.
+        Err(fault) => drop(stream.writer.send_fault(&fault).await),
     }
+}
+
+/// How long the request is, before it is taken in.
+async fn request_len(caller: &Caller, stream: &mut FrameStream) -> Option<usize> {
+    match tokio::time::timeout(REQUEST_TIMEOUT, stream.reader.peek()).await {
+        Ok(Ok(head)) => head.map(|(_, len)| len),
+        Err(_) => {
+            tell(caller, stream, FaultCode::TOO_SLOW, silent()).await;
+            None
+        }
+        Ok(Err(error)) => {
+            tell(caller, stream, FaultCode::BAD_MESSAGE, error.to_string()).await;
+            None
+        }
+    }
+}
+
+fn silent() -> String {
+    format!("no request came within {} s", REQUEST_TIMEOUT.as_secs())
+}
+
+async fn tell(caller: &Caller, stream: &mut FrameStream, code: FaultCode, text: String) {
+    tracing::debug!(peer = caller.id.short(), reason = text, "stream without a request");
+    // Whoever cannot be told is gone.
+    let _ = stream.writer.send_fault(&Fault::new(code, text)).await;
 }
 
 /// The frame that names the request, if there is one; a caller that says something else is told.
 pub(super) async fn first_frame(caller: &Caller, stream: &mut FrameStream) -> Option<Frame> {
     match tokio::time::timeout(REQUEST_TIMEOUT, stream.reader.next()).await {
         Ok(Ok(first)) => first,
-        Err(_) => None,
+        Err(_) => {
+            tell(caller, stream, FaultCode::TOO_SLOW, silent()).await;
+            None
+        }
         Ok(Err(error)) => {
-            tracing::debug!(peer = caller.id.short(), %error, "stream without a request");
-            let _ = stream.writer.send_fault(&Fault::new(FaultCode::BAD_MESSAGE, error.to_string())).await;
+            tell(caller, stream, FaultCode::BAD_MESSAGE, error.to_string()).await;
             None
         }
     }
@@ -56,7 +95,8 @@ pub(super) async fn serve_request(
         let _ = stream.writer.finish().await;
         return;
     }
-    if matches!(first.tag, Tag::SUBMIT | Tag::CANCEL | Tag::FETCH_ARTIFACT) || first.tag.is_about_sessions() {
+    let of_jobs = matches!(first.tag, Tag::SUBMIT | Tag::CANCEL | Tag::FETCH_ARTIFACT | Tag::OWNER_QUOTAS);
+    if of_jobs || first.tag.is_about_sessions() {
         return core.service.serve(caller, first, stream).await;
     }
     let answer = answer(&core, &caller, link, &first).await;
@@ -131,7 +171,8 @@ async fn answer(
 
 fn decoded<T: serde::de::DeserializeOwned>(request: &Frame) -> Result<T, Fault> {
     request.decode().map_err(|error: DecodeError| {
-        Fault::new(FaultCode::BAD_MESSAGE, format!("{} request cannot be understood: {error}", request.tag))
+        let why = chain(&error);
+        Fault::new(FaultCode::BAD_MESSAGE, format!("{} request cannot be understood: {why}", request.tag))
     })
 }
 

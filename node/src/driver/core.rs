@@ -4,6 +4,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::defaults::ADDRESSES_MAX;
 use crate::dispatch::JobService;
+use crate::dispatch::budget::Budgets;
 use crate::host::Host;
 use crate::identity::Identity;
 use crate::net::interfaces::{Interface, reachable_addresses};
@@ -39,6 +40,7 @@ pub(crate) struct Core {
     pub(crate) stop: CancellationToken,
     pub(crate) invitations: Arc<Invitations>,
     pub(crate) host: Host,
+    pub(crate) budgets: Budgets,
     /// Bounded; senders wait while it is full. Closed when the driver has ended, and then nothing matters any more.
     pub(crate) inbox: mpsc::Sender<Message>,
 }

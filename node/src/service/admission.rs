@@ -4,26 +4,21 @@
 use super::Policy;
 use super::clashes::{Case, check_paths};
 use crate::dispatch::Role;
+use crate::wire::bounds::{FILES_MAX, MOUNTS_MAX, WORDS_MAX};
 use crate::wire::{Fault, FaultCode, JobFile, JobMount, JobProgram, SubmitJob};
 use potluck_runtime::{GuestPath, ImageChoice, Limits};
 
-/// Files and directories of a job, mounts included: each is an inode here.
-const FILES_MAX: usize = 65_536;
 /// Bytes of inputs of a peer's job.
 const INPUT_BYTES_MAX: u64 = 64 << 30;
-/// Arguments and environment variables together.
-const WORDS_MAX: usize = 8192;
 /// Bytes of arguments and environment variables together; they end up in the guest's memory.
 const WORDS_LEN_MAX: usize = 1 << 20;
-/// Read-only folders of a job; each is a preopened directory.
-const MOUNTS_MAX: usize = 16;
 /// Imports a script is said to have; more are of no use for choosing an image.
 const IMPORTS_MAX: usize = 4096;
 /// Guest paths that are taken.
 const RESERVED: [&str; 2] = ["/tmp", "/usr/local/lib"];
 
 /// Refuses what may not run here.
-pub(super) fn admit(job: &SubmitJob, role: Role, policy: &Policy, name: &str, case: Case) -> Result<(), Fault> {
+pub(crate) fn admit(job: &SubmitJob, role: Role, policy: &Policy, name: &str, case: Case) -> Result<(), Fault> {
     if let Some(feature) = job.requires.first() {
         let text = format!("the job needs {feature:?}, which {name} does not know; a newer Potluck there may");
         return Err(Fault::new(FaultCode::UNSUPPORTED, text));

@@ -2,12 +2,15 @@
 //! Bytes that came are checked against their digest before anything reads them; the owner's own files are read as they lie.
 
 use super::inbound::{Inbound, out_of_place};
-use super::{Stop, blocking, finished, gone};
-use crate::defaults::REQUEST_TIMEOUT;
-use crate::dispatch::Role;
+use super::stored::KeptBytes;
+use super::walk::over_quota;
+use super::{Inner, Stop, blocking, finished, gone};
+use crate::defaults::{INPUT_SILENCE_MAX, REQUEST_TIMEOUT};
+use crate::dispatch::{Caller, Role};
 use crate::store::blobs::{BlobError, BlobLease, BlobStore, BlobWriter};
 use crate::wire::{
-    BlobHead, Fault, FaultCode, FrameReader, FrameWriter, JobFile, JobProgram, Need, OwnerSources, SubmitJob, Tag,
+    BlobHead, Fault, FaultCode, Frame, FrameReader, FrameWriter, JobFile, JobProgram, Need, OwnerSources, SubmitJob,
+    Tag,
 };
 use bytes::Bytes;
 use potluck_runtime::Digest;
@@ -70,21 +73,22 @@ impl Inputs {
 
 /// Gathers every blob of a job, asking the submitter for those that are missing.
 pub(super) async fn gather(
+    inner: &Inner,
     job: &SubmitJob,
-    role: Role,
-    blobs: &BlobStore,
+    caller: &Caller,
     local: &LocalSources,
     inbound: &mut Inbound,
     writer: &mut FrameWriter,
 ) -> Result<Inputs, Stop> {
-    let wanted = wanted(job)?;
+    let (wanted, blobs) = (wanted(job)?, &inner.blobs);
     let mut inputs = Inputs { local: local.clone(), leases: HashMap::new() };
     let mut missing = Vec::new();
     for (digest, size) in &wanted {
         if local.has(digest, *size) {
             continue;
         }
-        match blobs.lease(*digest, *size) {
+        let may = caller.role == Role::Owner || *size == 0 || inner.accounts.stored.has_brought(&caller.id, digest);
+        match blobs.lease(*digest, *size).filter(|_| may) {
             Some(lease) => {
                 inputs.leases.insert(*digest, lease);
             }
@@ -92,14 +96,15 @@ pub(super) async fn gather(
         }
     }
     missing.sort_unstable();
+    check_room(inner, caller, missing.iter().map(|digest| wanted[digest]))?;
     writer.send_message(Tag::NEED, &Need { digests: missing.clone() }).await.map_err(gone)?;
     for digest in &missing {
         let digest = *digest;
-        let lease = receive(blobs, digest, wanted[&digest], role, inbound).await?;
+        let lease = receive(inner, caller, digest, wanted[&digest], inbound).await?;
         inputs.leases.insert(digest, lease);
     }
     if !missing.is_empty() {
-        let end = inbound.next().await?;
+        let end = heard(inbound).await?;
         if end.tag != Tag::BLOBS_END {
             return Err(out_of_place(&end, "BLOBS_END"));
         }
@@ -126,14 +131,41 @@ fn wanted(job: &SubmitJob) -> Result<HashMap<Digest, u64>, Fault> {
     Ok(wanted)
 }
 
+/// Refuses inputs that a peer may not keep here, before any of them travels.
+fn check_room(inner: &Inner, caller: &Caller, sizes: impl Iterator<Item = u64>) -> Result<(), Fault> {
+    let bytes = sizes.fold(0u64, u64::saturating_add);
+    room(inner, caller, bytes).map(drop)
+}
+
+/// Room for so many bytes of a peer's; the owner's own are bounded by the cache alone.
+fn room<'a>(inner: &'a Inner, caller: &Caller, bytes: u64) -> Result<Option<KeptBytes<'a>>, Fault> {
+    if caller.role == Role::Owner || bytes == 0 {
+        return Ok(None);
+    }
+    let sessions = inner.sessions.stored_bytes(&caller.id);
+    let room = inner.accounts.make_room(caller.id, bytes, sessions);
+    room.map(Some).map_err(|hit| over_quota(inner, hit))
+}
+
+/// The next frame of a submitter that is to send its inputs.
+async fn heard(inbound: &mut Inbound) -> Result<Frame, Stop> {
+    let silent = |_| {
+        let text =
+            format!("nothing of the job's inputs came for {} s, so its place is given up", INPUT_SILENCE_MAX.as_secs());
+        Stop::Refused(Fault::new(FaultCode::TOO_SLOW, text))
+    };
+    tokio::time::timeout(INPUT_SILENCE_MAX, inbound.next()).await.map_err(silent)?
+}
+
 async fn receive(
-    blobs: &BlobStore,
+    inner: &Inner,
+    caller: &Caller,
     digest: Digest,
     size: u64,
-    role: Role,
     inbound: &mut Inbound,
 ) -> Result<BlobLease, Stop> {
-    let frame = inbound.next().await?;
+    let role = caller.role;
+    let frame = heard(inbound).await?;
     if frame.tag != Tag::BLOB {
         return Err(out_of_place(&frame, "BLOB"));
     }
@@ -142,21 +174,26 @@ async fn receive(
         let text = format!("blob {} of {size} bytes was due and another came", digest.short());
         return Err(Fault::new(FaultCode::BAD_MESSAGE, text).into());
     }
-    let writer = blobs.receive(digest, size).map_err(|error| refuse(&error, role))?;
+    let room = room(inner, caller, size)?;
+    let writer = inner.blobs.receive(digest, size).map_err(|error| refuse(&error, role))?;
     let (pieces, arriving) = mpsc::channel(PIECES_MAX);
     let writing = tokio::task::spawn_blocking(move || write(writer, arriving));
     let fed = feed(pieces, size, inbound).await;
     // Also if nothing more comes: what was written is removed when the writer is told so.
     let written = finished(writing).await;
     fed?;
-    written.map_err(|error| refuse(&error, role).into())
+    let lease = written.map_err(|error| refuse(&error, role))?;
+    if let Some(Err(error)) = room.map(|room| room.keep(digest)) {
+        tracing::debug!(%error, "whose blob it is was not noted");
+    }
+    Ok(lease)
 }
 
 /// Passes on what arrives of a blob of this size.
 async fn feed(pieces: mpsc::Sender<Bytes>, size: u64, inbound: &mut Inbound) -> Result<(), Stop> {
     let mut left = size;
     while left > 0 {
-        let frame = inbound.next().await?;
+        let frame = heard(inbound).await?;
         let len = frame.payload.len() as u64;
         if frame.tag != Tag::DATA || len == 0 {
             return Err(out_of_place(&frame, "DATA"));

@@ -17,10 +17,12 @@ pub(super) use parking::{put_away, watch_all};
 pub(super) use requests::{fork, interrupt, list, save, stop};
 pub(super) use turns::turn;
 
+use super::walk::over_quota;
 use super::{Inner, sentence};
 use crate::defaults::{SESSIONS_MAX, SESSIONS_PER_PEER_MAX};
 use crate::dispatch::{Caller, Role};
 use crate::identity::NodeId;
+use crate::state::quotas::QuotaHit;
 use crate::store::sessions::SessionStore;
 use crate::wire::{Fault, FaultCode, Frame, JobId, WhichSession};
 use potluck_runtime::SessionError;
@@ -62,7 +64,8 @@ impl Sessions {
         if let Some(Parking { dir, idle }) = parking {
             let store = SessionStore::open(&dir)?;
             for record in store.list()? {
-                table.insert(record.session, Arc::new(Resident::stored(record)));
+                let bytes = store.bytes(record.session);
+                table.insert(record.session, Arc::new(Resident::stored(record, bytes)));
             }
             kept = Some(Kept { store, idle });
         }
@@ -104,6 +107,18 @@ impl Sessions {
         Ok(())
     }
 
+    /// Bytes that a peer's sessions take on disk.
+    pub(super) fn stored_bytes(&self, peer: &NodeId) -> u64 {
+        let table = self.table();
+        let theirs = table.values().filter(|resident| resident.role == Role::Peer && resident.holder == *peer);
+        theirs.fold(0, |sum, resident| sum.saturating_add(resident.stored_bytes()))
+    }
+
+    /// Every peer with a session here.
+    pub(super) fn peers(&self) -> Vec<NodeId> {
+        self.table().values().filter(|resident| resident.role == Role::Peer).map(|resident| resident.holder).collect()
+    }
+
     fn insert(&self, resident: Arc<Resident>) -> Result<(), Fault> {
         match self.table().entry(resident.session) {
             Entry::Occupied(_) => Err(here_already(resident.session)),
@@ -131,6 +146,16 @@ impl Sessions {
             self.end(&resident).await;
         }
     }
+}
+
+/// Refuses what would take more of the disk of a peer that keeps as much as it may.
+fn check_stored(inner: &Inner, caller: &Caller) -> Result<(), Fault> {
+    if caller.role == Role::Owner {
+        return Ok(());
+    }
+    let (used, allowed) = (inner.sessions.stored_bytes(&caller.id), inner.accounts.of(&caller.id).stored_bytes);
+    let hit = QuotaHit::Stored { used, allowed, asked: 1 };
+    if used < allowed { Ok(()) } else { Err(over_quota(inner, hit)) }
 }
 
 fn here_already(session: JobId) -> Fault {

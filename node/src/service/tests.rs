@@ -38,6 +38,7 @@ impl Lab {
             blobs_dir: blobs_dir(dir.path()),
             mounts_dir: dir.path().join("mounts"),
             blob_bytes_max: 1 << 30,
+            data_dir: dir.path().to_owned(),
             peers: Arc::new(NoPeers),
             makes_images: false,
             parking: None,

@@ -4,10 +4,12 @@
 use super::inbound::Inbound;
 use super::inputs::{Inputs, LocalSources};
 use super::stages::{StageRelay, tell_while};
-use super::{Inner, Stop, admission, gone, inputs, mounts, outputs, pump, sentence, sessions};
+use super::{Inner, Stop, admission, gone, inputs, mounts, outputs, pump, sentence, sessions, sharing};
 use crate::dispatch::{Caller, Role};
 use crate::service::environment::GetError;
-use crate::service::gate::{Full, Place};
+use crate::service::gate::Place;
+use crate::service::quotas::Promise;
+use crate::state::quotas::QuotaHit;
 use crate::wire::{
     Accepted, Ended, Fault, FaultCode, Frame, FrameWriter, JobProgram, SavedMemory, Stage, SubmitJob, Tag,
 };
@@ -26,6 +28,7 @@ pub(super) async fn walk(
 ) -> Result<(), Stop> {
     let job: SubmitJob = first.decode().map_err(|error| Fault::new(FaultCode::BAD_MESSAGE, super::chain(&error)))?;
     admission::admit(&job, caller.role, &inner.policy, &inner.name, inner.case)?;
+    check_quotas(inner, caller, job.limits.fuel)?;
     let Some(cancellable) = inner.cancellations.register(caller.id, job.job) else {
         return Err(Fault::new(FaultCode::BAD_INPUT, format!("job {} is here already", job.job)).into());
     };
@@ -50,8 +53,8 @@ async fn accepted_walk(
     writer: &mut FrameWriter,
     local: &LocalSources,
 ) -> Result<Frame, Stop> {
-    let _place = take_place(inner, caller.role, inbound, writer).await?;
-    let inputs = inputs::gather(&job, caller.role, &inner.blobs, local, inbound, writer).await?;
+    let _place = take_place(inner, caller, inbound, writer).await?;
+    let inputs = inputs::gather(inner, &job, caller, local, inbound, writer).await?;
     let relay = StageRelay::new();
     if let Some(environment) = job.program.environment() {
         let got = inner.environments.ensure(environment, Some(caller), &relay);
@@ -70,6 +73,7 @@ async fn accepted_walk(
         let info = tell_while(&relay, inbound, writer, opening).await??;
         return Ok(Frame::message(Tag::SESSION_IS, &info));
     }
+    let promise = promise_fuel(inner, caller, job.limits.fuel)?;
     let started = tell_while(&relay, inbound, writer, inner.runtime.start(&prepared, request)).await?;
     let run = started.map_err(|error| {
         tracing::warn!(job = %job.job, error = %super::chain(&error), "job could not be started");
@@ -77,6 +81,9 @@ async fn accepted_walk(
     })?;
     writer.queue(Frame::empty(Tag::STARTED)).await.map_err(gone)?;
     let (report, made) = pump::pump(run, job.stdin, inbound, writer).await?;
+    if let Some(promise) = promise {
+        promise.settle(report.fuel_used);
+    }
     tracing::debug!(job = %job.job, outcome = %report.outcome, "job ended");
     if !job.outputs || report.outcome == Outcome::Cancelled {
         return Ok(Frame::message(Tag::ENDED, &Ended { report, left_behind: Vec::new() }));
@@ -99,14 +106,14 @@ fn opening<'a>(job: &'a SubmitJob, inputs: &Inputs) -> Result<Option<sessions::O
 /// A place for the job. Peers wait for theirs and are told so; the owner does not wait.
 pub(super) async fn take_place<'a>(
     inner: &'a Inner,
-    role: Role,
+    caller: &Caller,
     inbound: &mut Inbound,
     writer: &mut FrameWriter,
 ) -> Result<Place<'a>, Stop> {
-    if role == Role::Owner {
+    if caller.role == Role::Owner {
         return Ok(inner.gate.enter());
     }
-    match inner.gate.try_enter() {
+    match inner.gate.try_enter(caller.id, &inner.accounts.of(&caller.id)) {
         Ok(place) => Ok(place),
         Err(Ok(waiting)) => {
             let stage = Stage::Waiting { jobs_ahead: waiting.ahead };
@@ -114,15 +121,31 @@ pub(super) async fn take_place<'a>(
             tokio::select! {
                 place = waiting.place() => Ok(place),
                 stop = inbound.interrupted() => Err(stop),
+                never = sharing::heed_changes(inner) => never,
             }
         }
-        Err(Err(Full)) => {
-            let text = format!(
-                "{} runs {} jobs of others at once and more than enough are waiting; try again later or another peer",
-                inner.name, inner.policy.jobs_max
-            );
-            Err(Fault::new(FaultCode::BUSY, text).into())
-        }
+        Err(Err(hit)) => Err(over_quota(inner, hit).into()),
+    }
+}
+
+/// The refusal of what a peer's quota does not allow.
+pub(super) fn over_quota(inner: &Inner, hit: QuotaHit) -> Fault {
+    Fault::new(FaultCode::OVER_QUOTA, hit.sentence(&inner.name))
+}
+
+/// Refuses, before anything of it travels, what a peer's quotas do not allow.
+pub(super) fn check_quotas(inner: &Inner, caller: &Caller, fuel: u64) -> Result<(), Fault> {
+    match caller.role {
+        Role::Owner => Ok(()),
+        Role::Peer => inner.accounts.check_fuel(&caller.id, fuel).map_err(|hit| over_quota(inner, hit)),
+    }
+}
+
+/// The fuel of a run that begins; none is counted of the owner's.
+pub(super) fn promise_fuel(inner: &Inner, caller: &Caller, fuel: u64) -> Result<Option<Promise>, Fault> {
+    match caller.role {
+        Role::Owner => Ok(None),
+        Role::Peer => inner.accounts.promise(caller.id, fuel).map(Some).map_err(|hit| over_quota(inner, hit)),
     }
 }
 

@@ -144,7 +144,23 @@ impl BlobStore {
         Ok(total)
     }
 
-    fn remove_unleased(&self, digest: Digest) -> bool {
+    /// Whether the blob is here.
+    pub(crate) fn has(&self, digest: Digest) -> bool {
+        self.path(digest).exists()
+    }
+
+    /// How many bytes the blob has, if it is here.
+    pub(crate) fn len(&self, digest: Digest) -> Option<u64> {
+        fs::metadata(self.path(digest)).ok().map(|metadata| metadata.len())
+    }
+
+    /// When the blob was last of use.
+    pub(crate) fn used_at(&self, digest: Digest) -> Option<SystemTime> {
+        fs::metadata(self.path(digest)).and_then(|metadata| metadata.modified()).ok()
+    }
+
+    /// Removes the blob unless somebody holds it.
+    pub(crate) fn remove_unleased(&self, digest: Digest) -> bool {
         let leases = self.inner.leases.lock().unwrap_or_else(PoisonError::into_inner);
         !leases.contains_key(&digest) && fs::remove_file(self.path(digest)).is_ok()
     }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use std::ffi::OsStr;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 const RECORD_FILE: &str = "record.toml";
@@ -153,6 +153,12 @@ impl SessionStore {
         Ok(SessionWriter { store: self.clone(), session, part })
     }
 
+    /// Bytes that a session takes on disk, holes not counted.
+    #[must_use]
+    pub fn bytes(&self, session: JobId) -> u64 {
+        bytes_below(&self.place(session))
+    }
+
     /// Removes a session, if it is here.
     pub fn remove(&self, session: JobId) {
         if let Err(error) = remove_dir(&self.place(session)) {
@@ -234,6 +240,19 @@ fn copy_sparse(from: &mut File, to: &mut File) -> io::Result<()> {
     }
 }
 
+/// What cannot be looked at is not there.
+fn bytes_below(dir: &Path) -> u64 {
+    let Ok(entries) = fs::read_dir(dir) else { return 0 };
+    entries.flatten().fold(0u64, |sum, entry| {
+        let bytes = match entry.metadata() {
+            Ok(metadata) if metadata.is_dir() => bytes_below(&entry.path()),
+            Ok(metadata) => metadata.blocks().saturating_mul(512),
+            Err(_) => 0,
+        };
+        sum.saturating_add(bytes)
+    })
+}
+
 fn make_dir(dir: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(dir)
 }
@@ -248,7 +267,6 @@ fn remove_dir(dir: &Path) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::MetadataExt;
 
     fn record(byte: u8, turns: u64) -> SessionRecord {
         SessionRecord {
@@ -312,6 +330,8 @@ mod tests {
         let metadata = fs::metadata(&copy).unwrap();
         assert_eq!(metadata.len(), 1 << 30);
         assert!(metadata.blocks() < 1000, "{}", metadata.blocks());
+        let bytes = store.bytes(record(1, 1).session);
+        assert!(bytes > 0 && bytes < 1 << 20, "{bytes}");
         let mut start = [0; 6];
         File::open(copy).unwrap().read_exact(&mut start).unwrap();
         assert_eq!(&start, b"start\0");

@@ -19,6 +19,16 @@ pub const NEED_LEN_MAX: usize = 8 * 1024 * 1024;
 pub const LIST_LEN_MAX: usize = 4 * 1024 * 1024;
 /// Bytes of a job's end: a report, and the names of what stayed behind.
 pub const ENDED_LEN_MAX: usize = 1024 * 1024;
+/// Files, or directories, of a job or of one of its folders: each is an inode where it runs.
+pub const FILES_MAX: usize = 65_536;
+/// Blobs of a job: a program and its files, those of its folders among them.
+pub const BLOBS_MAX: usize = FILES_MAX + 1;
+/// Arguments, or environment variables.
+pub const WORDS_MAX: usize = 8192;
+/// Read-only folders of a job; each is a preopened directory.
+pub const MOUNTS_MAX: usize = 16;
+/// Features a job may name.
+pub const REQUIRES_MAX: usize = 64;
 /// The most bytes a frame of this tag may carry.
 #[must_use]
 pub const fn payload_len_max(tag: Tag) -> usize {
@@ -26,13 +36,18 @@ pub const fn payload_len_max(tag: Tag) -> usize {
         Tag::SUBMIT | Tag::OWNER_SOURCES => SUBMIT_LEN_MAX,
         Tag::SESSION_TURN => TURN_LEN_MAX,
         Tag::NEED => NEED_LEN_MAX,
-        Tag::MEMBERS | Tag::MEMBERS_ARE | Tag::WELCOME | Tag::PEERS_ARE | Tag::SESSIONS_ARE | Tag::SESSION_MEMORY => {
-            LIST_LEN_MAX
-        }
+        Tag::MEMBERS
+        | Tag::MEMBERS_ARE
+        | Tag::WELCOME
+        | Tag::PEERS_ARE
+        | Tag::SESSIONS_ARE
+        | Tag::SESSION_MEMORY
+        | Tag::QUOTAS_ARE => LIST_LEN_MAX,
         Tag::ENDED => ENDED_LEN_MAX,
         Tag::DATA | Tag::STDIN | Tag::STDOUT | Tag::STDERR => CHUNK_LEN_MAX,
         Tag::GOODBYE
         | Tag::OWNER_PEERS
+        | Tag::OWNER_QUOTAS
         | Tag::OWNER_SHUTDOWN
         | Tag::STARTED
         | Tag::SESSION_LIST

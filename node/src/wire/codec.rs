@@ -4,6 +4,10 @@ use bytes::Bytes;
 use serde::{Serialize, de::DeserializeOwned};
 use std::io::Cursor;
 
+/// Lists and maps in each other that a message may have: our own have six, and each level takes stack to read, also where
+/// nobody asks for what is in it.
+const DEPTH_MAX: usize = 32;
+
 /// The payload is not the message its tag promises.
 #[derive(Debug, thiserror::Error)]
 #[error("payload is no {message}")]
@@ -30,6 +34,7 @@ pub fn encode<T: Serialize>(message: &T) -> Bytes {
 pub fn decode<T: DeserializeOwned>(payload: &[u8]) -> Result<T, DecodeError> {
     let failed = |source| DecodeError { message: short_name::<T>(), source };
     let mut deserializer = rmp_serde::Deserializer::new(Cursor::new(payload));
+    deserializer.set_max_depth(DEPTH_MAX);
     let message = T::deserialize(&mut deserializer).map_err(failed)?;
     if deserializer.position() != payload.len() as u64 {
         return Err(failed(rmp_serde::decode::Error::Uncategorized("bytes follow the message".into())));

@@ -38,6 +38,10 @@ impl FaultCode {
     pub const TICKET_EXPIRED: Self = Self(13);
     /// The ticket's secret was not proved.
     pub const TICKET_FORGED: Self = Self(14);
+    /// A quota of the caller's is used up.
+    pub const OVER_QUOTA: Self = Self(20);
+    /// The caller kept others waiting for longer than it may.
+    pub const TOO_SLOW: Self = Self(21);
 }
 
 /// `FAULT`: a refusal or failure.

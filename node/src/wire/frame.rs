@@ -122,7 +122,35 @@ impl FrameReader {
     /// # Errors
     /// [`FrameError`]; the stream is of no use after one.
     pub async fn next(&mut self) -> Result<Option<Frame>, FrameError> {
+        self.next_of(None).await
+    }
+
+    /// What the next frame is and how long, as soon as that is known and before the rest of it is taken in; `None` where the
+    /// stream ends between frames. Safe to cancel.
+    ///
+    /// # Errors
+    /// [`FrameError`], among others [`FrameError::TooLong`].
+    pub async fn peek(&mut self) -> Result<Option<(Tag, usize)>, FrameError> {
         loop {
+            if let Some(head) = self.head()? {
+                return Ok(Some(head));
+            }
+            self.make_room(READ_LEN);
+            if self.inner.read_buf(&mut self.buffer).await.map_err(FrameError::Io)? == 0 {
+                return if self.buffer.is_empty() { Ok(None) } else { Err(FrameError::Truncated) };
+            }
+        }
+    }
+
+    /// The next frame. Where only one tag is of use, a frame of another is refused by its head, whatever it carries.
+    async fn next_of(&mut self, wanted: Option<Tag>) -> Result<Option<Frame>, FrameError> {
+        loop {
+            if let (Some(wanted), Some((got, _))) = (wanted, self.head()?)
+                && got != wanted
+                && got != Tag::FAULT
+            {
+                return Err(FrameError::Unexpected { got, wanted });
+            }
             if let Some(frame) = self.take_buffered()? {
                 return Ok(Some(frame));
             }
@@ -138,7 +166,11 @@ impl FrameReader {
     /// # Errors
     /// [`FrameError`], among others [`FrameError::Fault`].
     pub async fn expect_any(&mut self) -> Result<Frame, FrameError> {
-        let frame = self.next().await?.ok_or(FrameError::Truncated)?;
+        self.expect_of(None).await
+    }
+
+    async fn expect_of(&mut self, wanted: Option<Tag>) -> Result<Frame, FrameError> {
+        let frame = self.next_of(wanted).await?.ok_or(FrameError::Truncated)?;
         if frame.tag == Tag::FAULT {
             let fault: Fault = frame.decode().map_err(|source| FrameError::Decode { tag: Tag::FAULT, source })?;
             // It will be printed: lines are kept, what a terminal would obey is not.
@@ -153,8 +185,7 @@ impl FrameReader {
     /// # Errors
     /// [`FrameError`], among others [`FrameError::Fault`] and [`FrameError::Unexpected`].
     pub async fn expect(&mut self, wanted: Tag) -> Result<Frame, FrameError> {
-        let frame = self.expect_any().await?;
-        if frame.tag == wanted { Ok(frame) } else { Err(FrameError::Unexpected { got: frame.tag, wanted }) }
+        self.expect_of(Some(wanted)).await
     }
 
     /// The message of the next frame, which must be of this tag.
@@ -168,17 +199,10 @@ impl FrameReader {
 
     /// A frame that is already whole in the buffer; otherwise makes room for what is missing of it.
     fn take_buffered(&mut self) -> Result<Option<Frame>, FrameError> {
-        if self.buffer.len() < HEADER_LEN {
+        let Some((tag, len)) = self.head()? else {
             self.make_room(READ_LEN);
             return Ok(None);
-        }
-        let tag = Tag(u16::from_le_bytes([self.buffer[0], self.buffer[1]]));
-        let len_field = [self.buffer[2], self.buffer[3], self.buffer[4], self.buffer[5]];
-        let len = usize::try_from(u32::from_le_bytes(len_field)).unwrap_or(usize::MAX);
-        let len_max = payload_len_max(tag);
-        if len > len_max {
-            return Err(FrameError::TooLong { tag, len, len_max });
-        }
+        };
         if self.buffer.len() < HEADER_LEN + len {
             let missing = HEADER_LEN + len - self.buffer.len();
             // Large payloads are made room for as they arrive: a length alone costs us at most this.
@@ -192,6 +216,15 @@ impl FrameReader {
             self.lent.push_front(payload.clone());
         }
         Ok(Some(Frame { tag, payload }))
+    }
+
+    /// The tag and length of the frame at the buffer's start, if they are there; a length over its bound is refused.
+    fn head(&self) -> Result<Option<(Tag, usize)>, FrameError> {
+        let Some(&[tag, above, a, b, c, d]) = self.buffer.first_chunk::<HEADER_LEN>() else { return Ok(None) };
+        let tag = Tag(u16::from_le_bytes([tag, above]));
+        let len = usize::try_from(u32::from_le_bytes([a, b, c, d])).unwrap_or(usize::MAX);
+        let len_max = payload_len_max(tag);
+        if len > len_max { Err(FrameError::TooLong { tag, len, len_max }) } else { Ok(Some((tag, len))) }
     }
 
     /// Makes room for so many more bytes, in memory that was lent if it is free.

@@ -148,6 +148,12 @@ fn session() -> SessionInfo {
     }
 }
 
+fn quotas() -> QuotaList {
+    let share = Share { used: 1, allowed: 300 };
+    let quota = PeerQuota { peer: id(3), jobs: share, queue: share, stored_bytes: share, fuel: share };
+    QuotaList { peers: vec![quota.clone()], everyone: Some(quota) }
+}
+
 /// A message's payload, after checking that it comes back the same.
 fn message<T: Serialize + DeserializeOwned + PartialEq + Debug>(message: &T) -> Bytes {
     let bytes = encode(message);
@@ -216,9 +222,11 @@ fn sample(tag: Tag) -> Bytes {
             wall_ms: 7,
             memory_peak_bytes: 65536,
         }),
+        Tag::QUOTAS_ARE => message(&quotas()),
         Tag::INFO
         | Tag::GOODBYE
         | Tag::OWNER_PEERS
+        | Tag::OWNER_QUOTAS
         | Tag::OWNER_SHUTDOWN
         | Tag::STARTED
         | Tag::SESSION_LIST

@@ -1,7 +1,9 @@
 //! The messages about nodes and their group: who is there, who vouches for whom, tickets, and what an owner asks of the
 //! own node. As the others they are MessagePack maps with named fields.
 
+use crate::defaults::VOUCHES_MAX;
 use crate::identity::NodeId;
+use potluck_runtime::at_most;
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 
@@ -80,9 +82,10 @@ pub struct Revocation {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Members {
     /// Who does.
+    #[serde(deserialize_with = "at_most::<VOUCHES_MAX, _, _>")]
     pub vouches: Vec<Vouch>,
     /// Who does not any more.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "at_most::<VOUCHES_MAX, _, _>")]
     pub revocations: Vec<Revocation>,
 }
 
@@ -258,6 +261,39 @@ pub struct PeerState {
     /// What people should know of them.
     #[serde(default)]
     pub remarks: Vec<Remark>,
+}
+
+/// What of something is used, and how much may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Share {
+    /// Used now.
+    pub used: u64,
+    /// Allowed.
+    pub allowed: u64,
+}
+
+/// One line of `QUOTAS_ARE`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PeerQuota {
+    /// Who.
+    pub peer: NodeId,
+    /// Jobs and turns that run.
+    pub jobs: Share,
+    /// Jobs and turns that wait.
+    pub queue: Share,
+    /// Bytes on disk: inputs and sessions.
+    pub stored_bytes: Share,
+    /// Fuel in 24 hours.
+    pub fuel: Share,
+}
+
+/// `QUOTAS_ARE`: every peer that uses anything, or has a quota of its own.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QuotaList {
+    /// The peers.
+    pub peers: Vec<PeerQuota>,
+    /// What a peer may of which nothing is said.
+    pub everyone: Option<PeerQuota>,
 }
 
 /// `PEERS_ARE`: everyone this node trusts.

@@ -2,8 +2,9 @@
 //! after the frame's length was checked. Lists are capped by the frame's own cap; paths and digests are parsed as
 //! they are decoded.
 
+use super::bounds::{BLOBS_MAX, FILES_MAX, MOUNTS_MAX, REQUIRES_MAX, WORDS_MAX};
 use crate::identity::NodeId;
-use potluck_runtime::{Digest, GuestPath, ImageChoice, Limits, Report};
+use potluck_runtime::{Digest, GuestPath, ImageChoice, Limits, Report, at_most};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -104,8 +105,10 @@ pub struct JobMount {
     /// Where the guest sees it: absolute.
     pub guest: String,
     /// Its files.
+    #[serde(deserialize_with = "at_most::<FILES_MAX, _, _>")]
     pub files: Vec<JobFile>,
     /// Its empty directories.
+    #[serde(deserialize_with = "at_most::<FILES_MAX, _, _>")]
     pub directories: Vec<GuestPath>,
     /// A folder of the answering machine to use instead of `files`; heeded only from the machine's owner.
     pub local: Option<std::path::PathBuf>,
@@ -119,14 +122,19 @@ pub struct SubmitJob {
     /// What runs.
     pub program: JobProgram,
     /// Arguments after the program's name.
+    #[serde(deserialize_with = "at_most::<WORDS_MAX, _, _>")]
     pub args: Vec<String>,
     /// Environment variables.
+    #[serde(deserialize_with = "at_most::<WORDS_MAX, _, _>")]
     pub env: Vec<(String, String)>,
     /// Files of the working directory.
+    #[serde(deserialize_with = "at_most::<FILES_MAX, _, _>")]
     pub files: Vec<JobFile>,
     /// Empty directories of the working directory.
+    #[serde(deserialize_with = "at_most::<FILES_MAX, _, _>")]
     pub directories: Vec<GuestPath>,
     /// Read-only folders.
+    #[serde(deserialize_with = "at_most::<MOUNTS_MAX, _, _>")]
     pub mounts: Vec<JobMount>,
     /// What it may use.
     pub limits: Limits,
@@ -135,6 +143,7 @@ pub struct SubmitJob {
     /// Whether files it made or changed are wanted back.
     pub outputs: bool,
     /// Features the answering node must understand, or refuse the job. None exist yet.
+    #[serde(deserialize_with = "at_most::<REQUIRES_MAX, _, _>")]
     pub requires: Vec<String>,
 }
 
@@ -165,6 +174,7 @@ impl OwnerHello {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OwnerSources {
     /// One for each blob.
+    #[serde(deserialize_with = "at_most::<BLOBS_MAX, _, _>")]
     pub sources: Vec<OwnerSource>,
 }
 
@@ -193,6 +203,7 @@ pub struct Accepted {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Need {
     /// The blobs.
+    #[serde(deserialize_with = "at_most::<BLOBS_MAX, _, _>")]
     pub digests: Vec<Digest>,
 }
 

@@ -79,6 +79,8 @@ tags! {
     OWNER_REVOKE = 50;
     /// A peer has another key now: [`AcceptKey`](super::AcceptKey).
     OWNER_ACCEPT_KEY = 51;
+    /// List what peers may use and have used; no payload.
+    OWNER_QUOTAS = 56;
 
     // The walk of a job, from the side that runs it.
     /// The job has an id: [`Accepted`](super::Accepted).
@@ -143,6 +145,8 @@ tags! {
     SESSIONS_ARE = 122;
     /// The ticket is good and the owner's yes is waited for: [`JoinWaits`](super::JoinWaits).
     JOIN_WAITS = 125;
+    /// [`QuotaList`](super::QuotaList).
+    QUOTAS_ARE = 140;
 }
 
 impl Tag {

@@ -97,6 +97,11 @@ impl ImageFile {
         if tail.memory_bytes != at || at > MEMORY_BYTES_MAX || at % PAGE as u64 != 0 {
             return Err(invalid("its memory is not as long as its tail says"));
         }
+        let pages = at / PAGE as u64;
+        let mut rows = tail.pages.iter().flatten();
+        if rows.any(|(first, count)| u64::from(*first) + u64::from(*count) > pages) {
+            return Err(invalid("its pages lie outside of its memory"));
+        }
         Ok(Self { file, tail })
     }
 }

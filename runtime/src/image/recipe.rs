@@ -2,11 +2,14 @@
 //! sent to another machine instead of the image.
 
 use crate::digest::Digest;
+use crate::lists::at_most;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
 /// The most imports of a recipe.
 const IMPORTS_MAX: usize = 256;
+/// The most imports that are even read, so that a text that is refused is not a burden first.
+const IMPORTS_READ_MAX: usize = 4096;
 /// The longest name of an import, in bytes.
 const IMPORT_LEN_MAX: usize = 200;
 /// The longest setup script, in bytes.
@@ -18,6 +21,7 @@ const MAKING: u32 = 1;
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct ImageRecipe {
     /// Modules to import, in this order.
+    #[serde(deserialize_with = "at_most::<IMPORTS_READ_MAX, _, _>")]
     pub imports: Vec<String>,
     /// A script that is run after them, if there is one.
     pub setup: Option<String>,
@@ -28,6 +32,7 @@ pub struct ImageRecipe {
 #[serde(rename_all = "snake_case")]
 pub enum ImageChoice {
     /// The smallest that covers these imports (top-level names), as far as it is there already.
+    #[serde(deserialize_with = "at_most::<IMPORTS_READ_MAX, _, _>")]
     Auto(BTreeSet<String>),
     /// None: everything is imported by the script itself.
     None,

@@ -20,7 +20,7 @@ struct Outline {
 }
 
 /// Says what the program is, or why it cannot run.
-pub(super) fn inspect(program: &[u8], purpose: Purpose, engine: &Engine) -> Result<CodeKind, Refusal> {
+pub(crate) fn inspect(program: &[u8], purpose: Purpose, engine: &Engine) -> Result<CodeKind, Refusal> {
     if !program.starts_with(b"\0asm") {
         return Err(Refusal::NotAProgram(describe(program).to_owned()));
     }

@@ -40,6 +40,7 @@ pub(in crate::service) async fn open(
     request: RunRequest,
 ) -> Result<SessionInfo, Fault> {
     inner.sessions.has_room(caller, &inner.name, opening.session, opening.name.as_deref())?;
+    super::check_stored(inner, caller)?;
     let about = About {
         session: opening.session,
         name: opening.name.clone(),

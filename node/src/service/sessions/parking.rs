@@ -84,7 +84,8 @@ async fn park(sessions: &Sessions, resident: &Resident, manner: Manner) -> bool 
     }
     match result {
         Ok(()) => {
-            resident.note_parked();
+            let (store, session) = (store.clone(), resident.session);
+            resident.note_parked(blocking(move || store.bytes(session)).await);
             tracing::debug!(session = %resident.session, "session put to disk");
             true
         }

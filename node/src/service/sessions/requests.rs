@@ -68,6 +68,7 @@ pub(in crate::service) async fn fork(
     let resident = inner.sessions.find(caller, request.session)?;
     admission::admit_limits(&resident.limits, caller.role, &inner.policy, &inner.name)?;
     inner.sessions.has_room(caller, &inner.name, request.twin, request.name.as_deref())?;
+    super::check_stored(inner, caller)?;
     let twin = {
         let mut seat = resident.sit().ok_or_else(busy)?;
         let session = opening::awake(inner, &resident, &mut seat).await?;

@@ -61,6 +61,8 @@ struct Facts {
     used_unix: u64,
     memory_bytes: u64,
     parked: bool,
+    /// What of it lies on disk, also when it is awake again.
+    stored_bytes: u64,
 }
 
 /// What whoever opens a session says of it.
@@ -90,7 +92,7 @@ impl Resident {
             limits,
             env,
             created_unix: now,
-            facts: Mutex::new(Facts { turns, used_unix: now, memory_bytes, parked: false }),
+            facts: Mutex::new(Facts { turns, used_unix: now, memory_bytes, parked: false, stored_bytes: 0 }),
             interrupter: Mutex::new(Some(session.interrupter())),
             used: Notify::new(),
             seat: AsyncMutex::new(Seat::Here(Box::new(session))),
@@ -99,7 +101,7 @@ impl Resident {
     }
 
     /// A session that is kept on disk.
-    pub(super) fn stored(record: SessionRecord) -> Self {
+    pub(super) fn stored(record: SessionRecord, stored_bytes: u64) -> Self {
         let SessionRecord { turns, used_unix, memory_bytes, .. } = record;
         Self {
             session: record.session,
@@ -112,7 +114,7 @@ impl Resident {
             limits: record.limits,
             env: record.env,
             created_unix: record.created_unix,
-            facts: Mutex::new(Facts { turns, used_unix, memory_bytes, parked: true }),
+            facts: Mutex::new(Facts { turns, used_unix, memory_bytes, parked: true, stored_bytes }),
             interrupter: Mutex::new(None),
             used: Notify::new(),
             seat: AsyncMutex::new(Seat::Stored),
@@ -204,9 +206,15 @@ impl Resident {
         self.used.notify_one();
     }
 
-    /// It is on disk.
-    pub(super) fn note_parked(&self) {
-        self.facts().parked = true;
+    /// It is on disk, and takes so many bytes there.
+    pub(super) fn note_parked(&self, stored_bytes: u64) {
+        let mut facts = self.facts();
+        (facts.parked, facts.stored_bytes) = (true, stored_bytes);
+    }
+
+    /// Bytes of it on disk.
+    pub(super) fn stored_bytes(&self) -> u64 {
+        self.facts().stored_bytes
     }
 
     /// How long nothing was done with it.

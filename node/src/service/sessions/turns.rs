@@ -19,10 +19,13 @@ pub(in crate::service) async fn turn(
     let request: RunTurn = decoded(first)?;
     let resident = inner.sessions.find(caller, request.session)?;
     admission::admit_limits(&resident.limits, caller.role, &inner.policy, &inner.name)?;
-    let _place = walk::take_place(inner, caller.role, inbound, writer).await?;
+    let limits = request.limits.unwrap_or_else(|| TurnLimits::from(&resident.limits));
+    walk::check_quotas(inner, caller, limits.fuel)?;
+    super::check_stored(inner, caller)?;
+    let _place = walk::take_place(inner, caller, inbound, writer).await?;
     let mut seat = resident.sit().ok_or_else(busy)?;
     let session = opening::awake(inner, &resident, &mut seat).await?;
-    let limits = request.limits.unwrap_or_else(|| TurnLimits::from(&resident.limits));
+    let promise = walk::promise_fuel(inner, caller, limits.fuel)?;
     let begun = session.turn(&request.source, limits).await;
     let mut turn = begun.map_err(|error| failure(&error, caller.role))?;
     let stdin = turn.stdin.take();
@@ -31,6 +34,9 @@ pub(in crate::service) async fn turn(
         stop = pump::feed(stdin, inbound) => return Err(stop),
     };
     drop(turn);
+    if let Some(promise) = promise {
+        promise.settle(ended.fuel_used);
+    }
     resident.note_turn(session);
     drop(seat);
     if ended.quit {

@@ -1,0 +1,51 @@
+//! What of this crate reads bytes that others have made, for the targets in `fuzz/` and for nobody else. Nothing here may
+//! panic or take memory out of proportion, whatever the bytes are; a disk that fails is the target's own affair.
+
+use crate::engine::engine;
+use crate::image::ImageFile;
+use crate::protocol::{Answer, FrameReader, Purpose, Spec, decode, tag};
+use crate::worker::inspect;
+use std::io;
+use std::io::Write;
+use std::sync::OnceLock;
+use tokio::io::AsyncRead;
+use wasmtime::Engine;
+
+/// Inspects a program as a worker does before it compiles one; whether it would be compiled.
+///
+/// # Panics
+/// When there is no engine.
+#[must_use]
+pub fn inspect(program: &[u8]) -> bool {
+    static ENGINE: OnceLock<Engine> = OnceLock::new();
+    let engine = ENGINE.get_or_init(|| engine(Purpose::Command, None).expect("the engine's settings are its own"));
+    inspect::inspect(program, Purpose::Command, engine).is_ok()
+}
+
+/// Reads the tail of an image or of a session's memory; whether it is one.
+///
+/// # Errors
+/// What the disk says.
+pub fn image(bytes: &[u8]) -> io::Result<bool> {
+    let mut file = tempfile::NamedTempFile::new()?;
+    file.write_all(bytes)?;
+    match ImageFile::open(file.path()) {
+        Ok(_) => Ok(true),
+        Err(error) if matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Reads what a worker and its parent say to each other; how many messages were understood.
+pub async fn worker_messages(bytes: impl AsyncRead + Unpin) -> usize {
+    let mut reader = FrameReader::new(bytes);
+    let mut understood = 0;
+    while let Ok(Some((tag, payload))) = reader.next().await {
+        understood += usize::from(match tag {
+            tag::SPEC => decode::<Spec>(&payload).is_ok(),
+            tag::ANSWER => decode::<Answer>(&payload).is_ok(),
+            _ => false,
+        });
+    }
+    understood
+}
