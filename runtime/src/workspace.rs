@@ -37,6 +37,8 @@ pub(crate) struct Workspace {
     laid: BTreeMap<GuestPath, Laid>,
     /// The length of the longest file that was put into them before the run, in bytes.
     laid_len_max: u64,
+    /// The length of all of them together, in bytes.
+    laid_len: u64,
     disk_bytes: u64,
     scratch: Arc<Scratch>,
 }
@@ -53,7 +55,17 @@ struct Laid {
 impl Workspace {
     fn new(dir: PathBuf, tenant: Tenant, disk_bytes: u64, scratch: Arc<Scratch>) -> Self {
         let settled = AtomicBool::new(false);
-        Self { dir, tenant, settled, bare: true, laid: BTreeMap::new(), laid_len_max: 0, disk_bytes, scratch }
+        Self {
+            dir,
+            tenant,
+            settled,
+            bare: true,
+            laid: BTreeMap::new(),
+            laid_len_max: 0,
+            laid_len: 0,
+            disk_bytes,
+            scratch,
+        }
     }
 
     /// Says that the run has ended cleanly; if it left nothing but its inputs, its directories may serve again.
@@ -115,6 +127,7 @@ impl Workspace {
             let laid = copy_in(&root, input).map_err(fail)?;
             total += laid.size;
             self.laid_len_max = self.laid_len_max.max(laid.size);
+            self.laid_len = self.laid_len.saturating_add(laid.size);
             self.laid.insert(input.guest.clone(), laid);
         }
         Ok(total)
@@ -123,6 +136,11 @@ impl Workspace {
     /// The length beyond which a file must be mostly holes: more than the guest was given and could write.
     pub(crate) fn file_len_max(&self) -> u64 {
         self.laid_len_max.saturating_add(self.disk_bytes)
+    }
+
+    /// The length of all files together beyond which some must be mostly holes.
+    pub(crate) fn len_max(&self) -> u64 {
+        self.laid_len.saturating_add(self.disk_bytes)
     }
 
     /// Whether this file is an input nobody touched.
