@@ -99,6 +99,9 @@ pub struct JobEvents {
     cancelling: JoinHandle<()>,
     accepted: watch::Sender<bool>,
     outputs: Option<OutputsDir>,
+    /// How much the guest may print, and how much of that has not come yet.
+    output_allowed: u64,
+    output_left: u64,
     arriving: Option<ArrivingFile>,
     over: bool,
     carrier: Option<Carrier>,
@@ -138,7 +141,9 @@ impl Job {
             sending: Some(tokio::spawn(sender.run())),
             cancelling: tokio::spawn(cancelling),
             accepted,
-            outputs: outputs_dir.map(OutputsDir::new),
+            outputs: outputs_dir.map(|path| OutputsDir::of_job(path, &packed.job)),
+            output_allowed: packed.job.limits.output_bytes,
+            output_left: packed.job.limits.output_bytes,
             arriving: None,
             over: false,
             carrier: Some(carrier),
@@ -238,8 +243,8 @@ impl JobEvents {
             }
             Tag::STAGE => Ok(Some(JobEvent::Stage(self.decode(frame)?))),
             Tag::STARTED => Ok(Some(JobEvent::Started)),
-            Tag::STDOUT => Ok(Some(JobEvent::Output { stream: OutputStream::Stdout, bytes: frame.payload.clone() })),
-            Tag::STDERR => Ok(Some(JobEvent::Output { stream: OutputStream::Stderr, bytes: frame.payload.clone() })),
+            Tag::STDOUT => self.output(OutputStream::Stdout, frame),
+            Tag::STDERR => self.output(OutputStream::Stderr, frame),
             Tag::OUTPUT_FILE => self.begin_file(frame),
             Tag::DATA => self.file_bytes(frame),
             Tag::ENDED => {
@@ -255,6 +260,15 @@ impl JobEvents {
     /// The way to the node, and what must live as long as it is used; for a session that was opened.
     pub(super) fn into_way(mut self) -> (Door, Option<Carrier>, String) {
         (self.door.clone(), self.carrier.take(), std::mem::take(&mut self.peer))
+    }
+
+    /// What the guest printed. The node that runs it counts, and need not be believed.
+    fn output(&mut self, stream: OutputStream, frame: &Frame) -> Result<Option<JobEvent>, SubmitError> {
+        let Some(left) = self.output_left.checked_sub(frame.payload.len() as u64) else {
+            return Err(SubmitError::Flooded { peer: self.peer.clone(), allowed: self.output_allowed });
+        };
+        self.output_left = left;
+        Ok(Some(JobEvent::Output { stream, bytes: frame.payload.clone() }))
     }
 
     fn begin_file(&mut self, frame: &Frame) -> Result<Option<JobEvent>, SubmitError> {
@@ -341,3 +355,6 @@ async fn sending_failed(sending: &mut Option<JoinHandle<SubmitError>>) -> Submit
     *sending = None;
     ended.unwrap_or_else(|error| SubmitError::internal("sending the job failed", error))
 }
+
+#[cfg(test)]
+mod tests;
