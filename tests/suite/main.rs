@@ -30,6 +30,8 @@ mod remote;
 mod strangers;
 mod tickets;
 
+mod attacks;
+
 mod kit;
 
 include!(concat!(env!("OUT_DIR"), "/every_guest_has_a_test.rs"));
