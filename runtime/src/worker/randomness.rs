@@ -35,7 +35,7 @@ pub(super) fn add_to_modules(linker: &mut Linker<ModuleGuest>) -> Result<()> {
                 }
                 left -= piece;
                 // Past the end of what 32 bits address there is no memory either, which the next piece meets.
-                at = at.checked_add(piece).unwrap_or(u32::MAX);
+                at = at.saturating_add(piece);
                 tokio::task::yield_now().await;
             }
             Ok(SUCCESS)
