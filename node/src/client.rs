@@ -19,6 +19,7 @@ mod sending;
 
 mod door;
 
+mod allowance;
 mod daemon;
 
 mod receiving;

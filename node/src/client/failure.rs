@@ -61,14 +61,14 @@ pub enum SubmitError {
         /// How.
         source: FrameError,
     },
-    /// The peer sent what no guest under the job's limits can have printed.
-    #[error(
-        "{peer} sent more than the {allowed} bytes of output that the job may print, and is not listened to any more"
-    )]
+    /// The peer sent more than a guest under its limits can have made.
+    #[error("{peer} sends more than the {allowed} bytes of {what} there can be, and is not listened to any more")]
     Flooded {
         /// Its label.
         peer: String,
-        /// The job's limit.
+        /// Of what.
+        what: &'static str,
+        /// How much there can be.
         allowed: u64,
     },
     /// An output file cannot be kept.

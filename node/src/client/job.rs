@@ -1,5 +1,6 @@
 //! A job as its submitter sees it: events in, stdin and a cancellation out. Dropping [`JobEvents`] ends the job.
 
+use super::allowance::Allowance;
 use super::door::{Carrier, Door, cancel_when_asked};
 use super::failure::SubmitError;
 use super::packing::Packed;
@@ -99,9 +100,7 @@ pub struct JobEvents {
     cancelling: JoinHandle<()>,
     accepted: watch::Sender<bool>,
     outputs: Option<OutputsDir>,
-    /// How much the guest may print, and how much of that has not come yet.
-    output_allowed: u64,
-    output_left: u64,
+    output: Allowance,
     arriving: Option<ArrivingFile>,
     over: bool,
     carrier: Option<Carrier>,
@@ -142,8 +141,7 @@ impl Job {
             cancelling: tokio::spawn(cancelling),
             accepted,
             outputs: outputs_dir.map(|path| OutputsDir::of_job(path, &packed.job)),
-            output_allowed: packed.job.limits.output_bytes,
-            output_left: packed.job.limits.output_bytes,
+            output: Allowance::new("output", packed.job.limits.output_bytes),
             arriving: None,
             over: false,
             carrier: Some(carrier),
@@ -262,12 +260,9 @@ impl JobEvents {
         (self.door.clone(), self.carrier.take(), std::mem::take(&mut self.peer))
     }
 
-    /// What the guest printed. The node that runs it counts, and need not be believed.
+    /// What the guest printed.
     fn output(&mut self, stream: OutputStream, frame: &Frame) -> Result<Option<JobEvent>, SubmitError> {
-        let Some(left) = self.output_left.checked_sub(frame.payload.len() as u64) else {
-            return Err(SubmitError::Flooded { peer: self.peer.clone(), allowed: self.output_allowed });
-        };
-        self.output_left = left;
+        self.output.take(&self.peer, frame.payload.len() as u64)?;
         Ok(Some(JobEvent::Output { stream, bytes: frame.payload.clone() }))
     }
 

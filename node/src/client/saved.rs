@@ -23,7 +23,7 @@ const FILES: &str = "files";
 /// Bytes of `session.toml`.
 const ABOUT_LEN_MAX: u64 = 64 << 10;
 /// Bytes by which saved memory may exceed the session's limit: what is written beside it.
-const MEMORY_LEN_SLACK: u64 = 1 << 20;
+pub(super) const MEMORY_LEN_SLACK: u64 = 1 << 20;
 /// Entries of an archive: as many files as a job may have, and the other two.
 const ENTRIES_MAX: usize = 65_538;
 /// Bytes of all files: as many as the inputs of a job may have.
