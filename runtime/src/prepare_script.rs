@@ -207,7 +207,7 @@ impl Runtime {
                 }))
                 .collect(),
             scratch: scratch.path().to_owned(),
-            bare: scratch.is_bare(),
+            given: scratch.given(),
             limits: MAKING_LIMITS,
         };
         let job = Job { source: plan.module.clone(), what: name.to_owned(), making: Making::Warm(Box::new(run)), key };

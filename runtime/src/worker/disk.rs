@@ -1,16 +1,17 @@
 //! The limits on disk space and on the number of files. Each call that may take room is charged the most it can take; only
 //! when these charges together would pass a limit are the directories walked for the exact figures.
 
-use super::tree::{self, ENTRY_BYTES, Held};
+use super::tree::{self, Held};
 use crate::limits::{LimitHit, LimitKind, Limits};
+use crate::protocol::Given;
+use crate::workspace::ENTRY_BYTES;
 use std::io;
 use std::path::PathBuf;
 
 /// How much the directories of one run hold.
 pub(super) struct DiskGauge {
     directories: Vec<PathBuf>,
-    /// What the directories held before the guest started; not counted.
-    before: Held,
+    given: Given,
     bytes: Bound,
     entries: Bound,
 }
@@ -24,7 +25,8 @@ struct Bound {
 
 impl Bound {
     fn new(kind: LimitKind, allowed: u64) -> Self {
-        Self { kind, held: 0, allowed }
+        // A session that goes on here may have made much before: the first charge finds out.
+        Self { kind, held: u64::MAX, allowed }
     }
 
     fn add(&mut self, more: u64) -> bool {
@@ -43,22 +45,11 @@ impl Bound {
 }
 
 impl DiskGauge {
-    pub(super) fn new(directories: Vec<PathBuf>, limits: &Limits) -> io::Result<Self> {
-        // Nothing is open yet that could have lost its name.
-        let before = tree::measure(&directories)?;
-        Ok(Self { before, ..Self::empty(directories, limits) })
-    }
-
-    /// For directories that are known to be empty.
-    #[expect(clippy::unnecessary_wraps, reason = "interchangeable with `new`")]
-    pub(super) fn bare(directories: Vec<PathBuf>, limits: &Limits) -> io::Result<Self> {
-        Ok(Self::empty(directories, limits))
-    }
-
-    fn empty(directories: Vec<PathBuf>, limits: &Limits) -> Self {
+    /// Of what lies in the directories, `given` is not counted.
+    pub(super) fn new(directories: Vec<PathBuf>, limits: &Limits, given: Given) -> Self {
         Self {
             directories,
-            before: Held::default(),
+            given,
             bytes: Bound::new(LimitKind::Disk, limits.disk_bytes),
             entries: Bound::new(LimitKind::Files, limits.files),
         }
@@ -79,8 +70,8 @@ impl DiskGauge {
     fn recount(&mut self, bytes: u64, entries: u64) -> Result<(), LimitHit> {
         // What cannot be measured is taken for full.
         let Ok(held) = self.measure() else { return self.bytes.set(u64::MAX, 0) };
-        self.entries.set(held.entries.saturating_sub(self.before.entries), entries)?;
-        self.bytes.set(held.bytes.saturating_sub(self.before.bytes), bytes)
+        self.entries.set(held.entries.saturating_sub(self.given.entries), entries)?;
+        self.bytes.set(held.bytes.saturating_sub(self.given.bytes), bytes)
     }
 
     fn measure(&self) -> io::Result<Held> {

@@ -41,13 +41,11 @@ pub(super) async fn run(
     inbox: Inbox,
     outbox: &Outbox,
 ) -> Answer {
-    let prepared = loaded.program(&code(spec)).and_then(|program| Ok((program, meter(spec, parent_gone)?)));
-    let ended = match prepared {
-        Ok((Program::Module(module), meter)) => run_module(spec, &module, meter, inbox, outbox).await,
-        Ok((Program::Interpreter(interpreter), meter)) => {
-            interpreter::run(spec, &interpreter, meter, inbox, outbox).await
-        }
-        Ok((Program::Component(component), meter)) => run_component(spec, &component, meter, inbox, outbox).await,
+    let meter = meter(spec, parent_gone);
+    let ended = match loaded.program(&code(spec)) {
+        Ok(Program::Module(module)) => run_module(spec, &module, meter, inbox, outbox).await,
+        Ok(Program::Interpreter(interpreter)) => interpreter::run(spec, &interpreter, meter, inbox, outbox).await,
+        Ok(Program::Component(component)) => run_component(spec, &component, meter, inbox, outbox).await,
         Err(answer) => Err(answer),
     };
     match ended {
@@ -58,10 +56,8 @@ pub(super) async fn run(
 
 /// Makes an image with a run.
 pub(super) async fn warm(spec: &WarmSpec, parent_gone: ParentGone, inbox: Inbox, outbox: &Outbox) -> Answer {
-    match meter(&spec.run, parent_gone) {
-        Ok(meter) => interpreter::warm(spec, meter, inbox, outbox).await.unwrap_or_else(|answer| answer),
-        Err(answer) => answer,
-    }
+    let meter = meter(&spec.run, parent_gone);
+    interpreter::warm(spec, meter, inbox, outbox).await.unwrap_or_else(|answer| answer)
 }
 
 fn code(spec: &RunSpec) -> LoadSpec {
@@ -72,13 +68,11 @@ fn code(spec: &RunSpec) -> LoadSpec {
     LoadSpec { code: spec.code.clone(), kind: spec.kind, purpose }
 }
 
-pub(super) fn meter(spec: &RunSpec, parent_gone: ParentGone) -> Result<Arc<Meter>, Answer> {
+pub(super) fn meter(spec: &RunSpec, parent_gone: ParentGone) -> Arc<Meter> {
     let writable = spec.preopens.iter().filter(|preopen| preopen.access == Access::ReadWrite);
     let directories = writable.map(|preopen| preopen.host.clone()).collect();
-    let disk = if spec.bare { DiskGauge::bare } else { DiskGauge::new };
-    let disk = disk(directories, &spec.limits)
-        .map_err(|error| Answer::Failed(format!("cannot measure the working directory: {error}")))?;
-    Ok(Arc::new(Meter::new(&spec.limits, disk, parent_gone)))
+    let disk = DiskGauge::new(directories, &spec.limits, spec.given);
+    Arc::new(Meter::new(&spec.limits, disk, parent_gone))
 }
 
 pub(super) fn wasi(

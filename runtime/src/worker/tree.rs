@@ -2,14 +2,10 @@
 //! open count too.
 
 use super::paths::Place;
+use crate::workspace::{ENTRY_BYTES, STAT_BLOCK_BYTES};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-
-/// What each file, directory and link is taken to need beside its content.
-pub(super) const ENTRY_BYTES: u64 = 4096;
-/// The size of the blocks `stat` counts in.
-const STAT_BLOCK_BYTES: u64 = 512;
 
 /// What directories hold.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
