@@ -71,6 +71,39 @@ fn a_memory_of_64_bits_meets_the_memory_limit() {
 }
 
 #[test]
+fn arrays_that_the_engine_collects_count_as_memory() {
+    let text = r#"(module (type $a (array (mut i8))) (memory (export "memory") 1) (table $t 100000 (ref null $a))
+        (func (export "_start") (local $n i32) (loop $again
+            (table.set $t (local.get $n) (array.new $a (i32.const 1) (i32.const 100000)))
+            (local.set $n (i32.add (local.get $n) (i32.const 1))) (br $again))))"#;
+    attack(text, MEMORY).limit("memory", ALLOWED);
+}
+
+#[test]
+fn an_array_longer_than_memory_is_a_named_end() {
+    let text = r#"(module (type $a (array (mut i64))) (memory (export "memory") 1)
+        (func (export "_start") (drop (array.new $a (i64.const 1) (i32.const -1)))))"#;
+    let attacked = attack(text, MEMORY);
+    let kind = attacked.finished.json()["outcome"]["kind"].clone();
+    assert!(kind == "trapped" || kind == "limit", "{}", attacked.finished);
+}
+
+#[test]
+fn a_list_that_the_engine_collects_counts_as_memory() {
+    let text = r#"(module (type $s (struct (field (ref null $s)))) (memory (export "memory") 1)
+        (func (export "_start") (local $p (ref null $s))
+            (loop $again (local.set $p (struct.new $s (local.get $p))) (br $again))))"#;
+    attack(text, MEMORY).limit("memory", ALLOWED);
+}
+
+#[test]
+fn memory_that_others_could_share_is_refused() {
+    let text = r#"(module (memory (export "memory") 1 100 shared) (func (export "_start")
+        (drop (memory.atomic.wait32 (i32.const 0) (i32.const 0) (i64.const -1)))))"#;
+    attack(text, MEMORY).refused(&["threads"]);
+}
+
+#[test]
 fn filling_a_table_beyond_its_end_is_a_trap() {
     let text = r#"(module (memory (export "memory") 1) (table $t 1000 funcref) (func (export "_start")
         (table.fill $t (i32.const 0) (ref.null func) (i32.const -1))))"#;
