@@ -100,7 +100,20 @@ pub(crate) fn code_of_outcome(outcome: &Outcome) -> u8 {
         Outcome::Trapped(_) => TRAPPED,
         Outcome::Limit(hit) => match hit.kind {
             LimitKind::WallTime => WALL_TIME,
-            LimitKind::Fuel | LimitKind::Memory | LimitKind::Output | LimitKind::Disk | LimitKind::OpenFiles => LIMIT,
+            LimitKind::Fuel
+            | LimitKind::Memory
+            | LimitKind::Output
+            | LimitKind::Disk
+            | LimitKind::OpenFiles
+            | LimitKind::Files
+            | LimitKind::PathDepth
+            | LimitKind::PathLength
+            | LimitKind::RandomBytes
+            | LimitKind::Stack
+            | LimitKind::TableElements
+            | LimitKind::Tables
+            | LimitKind::Memories
+            | LimitKind::Handles => LIMIT,
         },
         Outcome::Cancelled => CANCELLED,
         Outcome::Lost(_) => FAILED,

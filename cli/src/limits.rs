@@ -23,6 +23,15 @@ pub(crate) struct LimitArgs {
     /// Most bytes it may print [default: 64M]
     #[arg(long, value_name = "SIZE")]
     output: Option<ByteSize>,
+    /// Most files, directories and links it may make [default: 100000]
+    #[arg(long, value_name = "COUNT")]
+    file_count: Option<u64>,
+    /// Most files and directories it may hold open at once [default: 1024]
+    #[arg(long, value_name = "COUNT")]
+    open_files: Option<u32>,
+    /// Most bytes of randomness it may draw [default: 1G]
+    #[arg(long, value_name = "SIZE")]
+    random: Option<ByteSize>,
 }
 
 impl LimitArgs {
@@ -37,14 +46,18 @@ impl LimitArgs {
             output_bytes,
             memory_bytes: self.memory.map_or(default.memory_bytes, |memory| memory.0),
             disk_bytes: self.disk.map_or(default.disk_bytes, |disk| disk.0),
-            open_files: default.open_files,
+            open_files: self.open_files.unwrap_or(default.open_files),
+            files: self.file_count.unwrap_or(default.files),
+            random_bytes: self.random.map_or(default.random_bytes, |random| random.0),
+            ..default
         }
     }
 
     /// The limits, if one was typed at all.
     pub(crate) fn typed(self) -> Option<Limits> {
-        let Self { fuel, memory, timeout, disk, output } = self;
-        let typed = fuel.is_some() || memory.is_some() || timeout.is_some() || disk.is_some() || output.is_some();
+        let Self { fuel, memory, timeout, disk, output, file_count, open_files, random } = self;
+        let sizes = [memory, disk, output, random].iter().any(Option::is_some);
+        let typed = sizes || fuel.is_some() || timeout.is_some() || file_count.is_some() || open_files.is_some();
         typed.then(|| self.limits())
     }
 }
@@ -95,6 +108,9 @@ mod tests {
         assert_eq!(named("timeout").parse::<Span>().map(Span::milliseconds), Ok(default.wall_ms));
         assert_eq!(named("disk").parse(), Ok(ByteSize(default.disk_bytes)));
         assert_eq!(named("output").parse(), Ok(ByteSize(default.output_bytes)));
+        assert_eq!(named("file-count").parse(), Ok(default.files));
+        assert_eq!(named("open-files").parse(), Ok(default.open_files));
+        assert_eq!(named("random").parse(), Ok(ByteSize(default.random_bytes)));
     }
 
     #[test]

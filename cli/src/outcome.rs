@@ -1,7 +1,7 @@
 //! How a job or a turn ended, in the words of people and of programs. The object's fields are stable.
 
 use crate::quantity::{ByteSize, Fuel, Span};
-use potluck_runtime::{LimitHit, LimitKind, Outcome};
+use potluck_runtime::{LimitHit, LimitKind, LimitUnit, Outcome};
 use serde::Serialize;
 use std::time::Duration;
 
@@ -54,11 +54,11 @@ pub(crate) fn explanation(outcome: &Outcome) -> Option<String> {
 }
 
 fn limit_sentence(hit: &LimitHit) -> String {
-    let amount = |value: u64| match hit.kind {
-        LimitKind::Fuel => Fuel(value).to_string(),
-        LimitKind::WallTime => Span(Duration::from_millis(value)).to_string(),
-        LimitKind::Memory | LimitKind::Output | LimitKind::Disk => ByteSize(value).to_string(),
-        LimitKind::OpenFiles => value.to_string(),
+    let amount = |value: u64| match hit.kind.unit() {
+        LimitUnit::Fuel => Fuel(value).to_string(),
+        LimitUnit::Milliseconds => Span(Duration::from_millis(value)).to_string(),
+        LimitUnit::Bytes => ByteSize(value).to_string(),
+        LimitUnit::Count => value.to_string(),
     };
     let remedy = hit.kind.flag().map(|flag| format!("; `{flag}` raises it")).unwrap_or_default();
     format!("stopped by its {} limit: used {} of {}{remedy}", hit.kind, amount(hit.used), amount(hit.allowed))

@@ -45,7 +45,7 @@ pub(crate) fn say(text: &str) {
     let mut stderr = io::stderr().lock();
     for line in text.lines() {
         // Nobody is left to be told when stderr is closed.
-        let _gone = writeln!(stderr, "potluck: {line}");
+        let _gone = writeln!(stderr, "potluck: {}", tame(line));
     }
 }
 

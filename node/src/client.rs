@@ -21,6 +21,7 @@ mod sending;
 
 mod door;
 
+mod allowance;
 mod daemon;
 
 mod receiving;

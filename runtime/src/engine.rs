@@ -8,7 +8,7 @@ use wasmtime::{Config, Engine, MemoryCreator, OptLevel};
 /// The version of the engine, as peers and people see it. A test keeps it equal to the one in the lock file.
 pub const ENGINE_VERSION: &str = "48.0.8";
 /// Stack of a guest's native frames. CPython needs most of it for deep recursion.
-const GUEST_STACK_BYTES: usize = 4 << 20;
+pub(crate) const GUEST_STACK_BYTES: usize = 4 << 20;
 /// Stack of guest and host frames together; mapped, touched only as far as used.
 const ASYNC_STACK_BYTES: usize = 8 << 20;
 /// Changes whenever what our linkers provide changes, or how an interpreter is rewritten: cached code counts as checked

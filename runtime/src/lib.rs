@@ -36,7 +36,7 @@ pub use engine::ENGINE_VERSION;
 pub use image::{BUILT_IN, BuiltIn, ImageChoice, ImageRecipe, RecipeError};
 pub use job::{GUEST_PATH_DEPTH_MAX, GUEST_PATH_LEN_MAX};
 pub use job::{GuestPath, GuestPathError, InputFile, Mount, Program, RunRequest, Tenant};
-pub use limits::{LimitHit, LimitKind, Limits, TurnLimits};
+pub use limits::{LimitHit, LimitKind, LimitUnit, Limits, TurnLimits};
 pub use lists::at_most;
 pub use outcome::{Outcome, Report};
 pub use outputs::{OUTPUT_FILES_MAX, OutputEntry, OutputError, OutputListing, Outputs};

@@ -22,15 +22,8 @@ use std::time::{Duration, Instant};
 /// which they have been imported already.
 const READ_AT_IMPORT: &[&str] =
     &["MPL", "MATPLOTLIB", "NPY", "NUMPY", "OMP_", "PANDAS", "PYTHON", "SCIPY", "SKLEARN", "TZ"];
-/// What making an image may use, in bytes and milliseconds; scikit-learn's takes 250 MB and 3 s.
-const MAKING_LIMITS: Limits = Limits {
-    fuel: 10_000_000_000_000,
-    memory_bytes: 2 << 30,
-    wall_ms: 10 * 60 * 1000,
-    output_bytes: 64 << 20,
-    disk_bytes: 1 << 30,
-    open_files: 1024,
-};
+/// What making an image may use; scikit-learn's takes 250 MB and 3 s.
+const MAKING_LIMITS: Limits = Limits { memory_bytes: 2 << 30, ..Limits::DEFAULT };
 
 /// A script's part of [`Prepared`](crate::Prepared).
 #[derive(Debug)]
@@ -214,7 +207,7 @@ impl Runtime {
                 }))
                 .collect(),
             scratch: scratch.path().to_owned(),
-            bare: scratch.is_bare(),
+            given: scratch.given(),
             limits: MAKING_LIMITS,
         };
         let job = Job { source: plan.module.clone(), what: name.to_owned(), making: Making::Warm(Box::new(run)), key };

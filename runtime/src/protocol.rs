@@ -177,9 +177,18 @@ pub(crate) struct RunSpec {
     pub(crate) preopens: Vec<Preopen>,
     /// Removed if the parent dies.
     pub(crate) scratch: PathBuf,
-    /// Whether the directories the guest may write to are empty.
-    pub(crate) bare: bool,
+    /// What the guest found in the directories it may write to when it first got them; not counted.
+    pub(crate) given: Given,
     pub(crate) limits: Limits,
+}
+
+/// What was put into a guest's directories.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Given {
+    /// As they are counted against the disk limit.
+    pub(crate) bytes: u64,
+    /// Files and directories.
+    pub(crate) entries: u64,
 }
 
 /// How the guest is entered.

@@ -20,8 +20,9 @@ use tokio::process::ChildStdin;
 use tokio::sync::{Mutex as AsyncMutex, mpsc, watch};
 use tokio::time::Instant;
 
-/// How long after its wall time a worker may still be silent before it is killed.
-const BACKSTOP: Duration = Duration::from_millis(300);
+/// How long after its wall time a worker may still be silent before it is killed: it may be in a call that does not yield.
+/// With the kill itself that stays within a tenth of a second.
+pub(crate) const BACKSTOP: Duration = Duration::from_millis(75);
 /// Chunks of stdin on the way to the worker; with [`CHUNK_LEN_MAX`] this bounds them at 1 MiB.
 const STDIN_CHUNKS_MAX: usize = 4;
 /// How long a worker may take to let go of the stdin of a run that is over; it only drops it.

@@ -334,7 +334,7 @@ pub(crate) fn run_spec(prepared: &Prepared, request: &RunRequest, workspace: &Wo
         env,
         preopens,
         scratch: workspace.path().to_owned(),
-        bare: workspace.is_bare(),
+        given: workspace.given(),
         limits: request.limits.clone(),
     }
 }

@@ -3,6 +3,7 @@
 
 mod copy;
 mod owner;
+mod removal;
 mod scratch;
 
 pub(crate) use owner::{private_directory, remove_busy_directory, remove_orphaned_owner};
@@ -10,10 +11,10 @@ pub(crate) use scratch::Scratch;
 
 use crate::digest::Digest;
 use crate::job::{GuestPath, InputFile, Tenant};
+use crate::protocol::Given;
 use cap_std::ambient_authority;
 use cap_std::fs::{Dir, DirBuilder, Metadata, MetadataExt, OpenOptions, OpenOptionsExt};
-use owner::remove_directory;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
@@ -26,17 +27,24 @@ const QUICK_INPUTS_MAX: usize = 4;
 /// The most bytes that are copied at once: a tenth of a millisecond's worth.
 const QUICK_LEN_MAX: u64 = 256 << 10;
 
+/// What each file, directory and link is taken to need beside its content.
+pub(crate) const ENTRY_BYTES: u64 = 4096;
+/// The size of the blocks `stat` counts in.
+pub(crate) const STAT_BLOCK_BYTES: u64 = 512;
+
 /// The directories of one run; removed when dropped, or left to the next run.
 pub(crate) struct Workspace {
     dir: PathBuf,
     tenant: Tenant,
     /// Whether the run ended so that nobody can write to the directories any more.
     settled: AtomicBool,
-    /// Whether nothing was put into them before the run.
-    bare: bool,
+    /// What was put into them before the run.
+    given: Given,
     laid: BTreeMap<GuestPath, Laid>,
     /// The length of the longest file that was put into them before the run, in bytes.
     laid_len_max: u64,
+    /// The length of all of them together, in bytes.
+    laid_len: u64,
     disk_bytes: u64,
     scratch: Arc<Scratch>,
 }
@@ -47,13 +55,25 @@ struct Laid {
     source: PathBuf,
     inode: u64,
     size: u64,
+    /// What it takes on disk, at least its size.
+    room: u64,
     changed: (i64, i64),
 }
 
 impl Workspace {
     fn new(dir: PathBuf, tenant: Tenant, disk_bytes: u64, scratch: Arc<Scratch>) -> Self {
         let settled = AtomicBool::new(false);
-        Self { dir, tenant, settled, bare: true, laid: BTreeMap::new(), laid_len_max: 0, disk_bytes, scratch }
+        Self {
+            dir,
+            tenant,
+            settled,
+            given: Given::default(),
+            laid: BTreeMap::new(),
+            laid_len_max: 0,
+            laid_len: 0,
+            disk_bytes,
+            scratch,
+        }
     }
 
     /// Says that the run has ended cleanly; if it left nothing but its inputs, its directories may serve again.
@@ -61,9 +81,9 @@ impl Workspace {
         self.settled.store(true, Ordering::Relaxed);
     }
 
-    /// Whether the guest finds nothing in its directories.
-    pub(crate) fn is_bare(&self) -> bool {
-        self.bare
+    /// What the guest was given in its directories.
+    pub(crate) fn given(&self) -> Given {
+        self.given
     }
 
     /// Whether the directories are empty once the inputs are gone, so that they may serve again.
@@ -103,7 +123,6 @@ impl Workspace {
 
     /// Copies the inputs in and makes the empty directories. The error names the input.
     pub(crate) fn lay_out(&mut self, inputs: &[InputFile], directories: &[GuestPath]) -> Result<u64, LayoutError> {
-        self.bare = false;
         let root = self.root().map_err(|source| LayoutError { path: ".".to_owned(), source })?;
         let mut total = 0;
         for directory in directories {
@@ -114,15 +133,24 @@ impl Workspace {
             let fail = |source| LayoutError { path: input.guest.to_string(), source };
             let laid = copy_in(&root, input).map_err(fail)?;
             total += laid.size;
+            self.given.bytes = self.given.bytes.saturating_add(laid.room);
             self.laid_len_max = self.laid_len_max.max(laid.size);
+            self.laid_len = self.laid_len.saturating_add(laid.size);
             self.laid.insert(input.guest.clone(), laid);
         }
+        self.given.entries = entries(inputs, directories);
+        self.given.bytes = self.given.bytes.saturating_add(self.given.entries.saturating_mul(ENTRY_BYTES));
         Ok(total)
     }
 
     /// The length beyond which a file must be mostly holes: more than the guest was given and could write.
     pub(crate) fn file_len_max(&self) -> u64 {
         self.laid_len_max.saturating_add(self.disk_bytes)
+    }
+
+    /// The length of all files together beyond which some must be mostly holes.
+    pub(crate) fn len_max(&self) -> u64 {
+        self.laid_len.saturating_add(self.disk_bytes)
     }
 
     /// Whether this file is an input nobody touched.
@@ -145,8 +173,7 @@ impl Workspace {
 impl Drop for Workspace {
     fn drop(&mut self) {
         if !(self.empties() && self.scratch.shelve(&self.dir, self.tenant)) {
-            remove_directory(&self.dir);
-            self.scratch.leave();
+            removal::remove(std::mem::take(&mut self.dir), self.scratch.clone());
         }
     }
 }
@@ -167,6 +194,15 @@ pub(crate) struct LayoutError {
     path: String,
     #[source]
     source: io::Error,
+}
+
+/// How many files and directories there are of these.
+fn entries(inputs: &[InputFile], directories: &[GuestPath]) -> u64 {
+    let files = inputs.iter().map(|input| input.guest.as_str());
+    let above = |path: &str| path.match_indices('/').map(|(end, _)| path[..end].to_owned()).collect::<Vec<_>>();
+    let mut made: BTreeSet<String> = files.clone().flat_map(above).collect();
+    made.extend(directories.iter().flat_map(|path| above(path.as_str()).into_iter().chain([path.to_string()])));
+    (files.count() + made.len()) as u64
 }
 
 fn make_directories(root: &Dir, path: &Path) -> io::Result<()> {
@@ -194,6 +230,7 @@ fn copy_in(root: &Dir, input: &InputFile) -> io::Result<Laid> {
         source: input.source.clone(),
         inode: metadata.ino(),
         size: metadata.len(),
+        room: metadata.len().max(metadata.blocks().saturating_mul(STAT_BLOCK_BYTES)),
         changed: (metadata.ctime(), metadata.ctime_nsec()),
     })
 }

@@ -1,6 +1,6 @@
 //! Every limit bites, names itself, and has its exit code: 124 for wall time, 137 for any other.
 
-use crate::sight::both_forms;
+use crate::sight::{both_forms, command};
 use potluck_tests::{Home, Node, guest, join, write_script};
 
 /// Runs `hog WHAT` under `options` in both forms and checks the exit code and what is said.
@@ -86,6 +86,33 @@ fn disk_by_countless_empty_files() {
 fn open_files() {
     let finished = Home::new().run([guest("hog")]).arg("open-files").finish();
     finished.expect(137).says(&["open files"]);
+}
+
+#[test]
+fn open_files_by_the_flag() {
+    bites("open-files", &["--open-files", "40"], 137, &["open files", "--open-files"]);
+}
+
+#[test]
+fn the_number_of_files() {
+    bites("many-files", &["--file-count", "100"], 137, &["files limit: used 101 of 100", "--file-count"]);
+}
+
+#[test]
+fn the_depth_of_directories() {
+    bites("deep", &[], 137, &["path depth limit: used 129 of 128"]);
+}
+
+#[test]
+fn the_length_of_paths() {
+    bites("long", &[], 137, &["path length limit", "of 2 KiB"]);
+}
+
+#[test]
+fn the_stack() {
+    let home = Home::new();
+    let program = command(&home, "stack.wasm", "(call $forever)");
+    home.run([&program]).finish().expect(137).says(&["stopped by its stack limit: used 4 MiB of 4 MiB"]);
 }
 
 #[test]

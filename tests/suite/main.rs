@@ -32,6 +32,8 @@ mod strangers;
 mod tickets;
 mod trust;
 
+mod attacks;
+
 mod kit;
 
 include!(concat!(env!("OUT_DIR"), "/every_guest_has_a_test.rs"));

@@ -22,7 +22,6 @@ fn a_trap_is_134_and_says_what_happened() {
         ("unreachable", "unreachable", "unreachable"),
         ("bounds", "(drop (i32.load (i32.const 0x7fffffff)))", "out of bounds"),
         ("division", "(drop (i32.div_u (i32.const 1) (i32.const 0)))", "divide by zero"),
-        ("stack", "(call $forever)", "stack"),
         ("table", "(call_indirect (type $nullary) (i32.const 0))", "uninitialized"),
     ] {
         let program = command(&home, &format!("{name}.wasm"), body);

@@ -61,6 +61,16 @@ pub enum SubmitError {
         /// How.
         source: FrameError,
     },
+    /// The peer sent more than a guest under its limits can have made.
+    #[error("{peer} sends more than the {allowed} bytes of {what} there can be, and is not listened to any more")]
+    Flooded {
+        /// Its label.
+        peer: String,
+        /// Of what.
+        what: &'static str,
+        /// How much there can be.
+        allowed: u64,
+    },
     /// An output file cannot be kept.
     #[error("cannot write the output {path}: {why}")]
     Output {
@@ -118,7 +128,7 @@ impl SubmitError {
             Self::Input { .. } | Self::BadInput(_) | Self::Output { .. } => FailureKind::BadInput,
             Self::Unreachable(_) => FailureKind::Unreachable,
             Self::Refused { fault, .. } => fault_kind(fault.code),
-            Self::Lost { .. } | Self::Protocol { .. } => FailureKind::Lost,
+            Self::Lost { .. } | Self::Protocol { .. } | Self::Flooded { .. } => FailureKind::Lost,
             Self::CancelledUnconfirmed { .. } => FailureKind::Cancelled,
             Self::Internal { .. } => FailureKind::Internal,
         }

@@ -1,5 +1,6 @@
 //! A job as its submitter sees it: events in, stdin and a cancellation out. Dropping [`JobEvents`] ends the job.
 
+use super::allowance::Allowance;
 use super::door::{Carrier, Door, cancel_when_asked};
 use super::failure::SubmitError;
 use super::packing::Packed;
@@ -99,6 +100,7 @@ pub struct JobEvents {
     cancelling: JoinHandle<()>,
     accepted: watch::Sender<bool>,
     outputs: Option<OutputsDir>,
+    output: Allowance,
     arriving: Option<ArrivingFile>,
     over: bool,
     carrier: Option<Carrier>,
@@ -138,7 +140,8 @@ impl Job {
             sending: Some(tokio::spawn(sender.run())),
             cancelling: tokio::spawn(cancelling),
             accepted,
-            outputs: outputs_dir.map(OutputsDir::new),
+            outputs: outputs_dir.map(|path| OutputsDir::of_job(path, &packed.job)),
+            output: Allowance::new("output", packed.job.limits.output_bytes),
             arriving: None,
             over: false,
             carrier: Some(carrier),
@@ -238,8 +241,8 @@ impl JobEvents {
             }
             Tag::STAGE => Ok(Some(JobEvent::Stage(self.decode(frame)?))),
             Tag::STARTED => Ok(Some(JobEvent::Started)),
-            Tag::STDOUT => Ok(Some(JobEvent::Output { stream: OutputStream::Stdout, bytes: frame.payload.clone() })),
-            Tag::STDERR => Ok(Some(JobEvent::Output { stream: OutputStream::Stderr, bytes: frame.payload.clone() })),
+            Tag::STDOUT => self.output(OutputStream::Stdout, frame),
+            Tag::STDERR => self.output(OutputStream::Stderr, frame),
             Tag::OUTPUT_FILE => self.begin_file(frame),
             Tag::DATA => self.file_bytes(frame),
             Tag::ENDED => {
@@ -255,6 +258,12 @@ impl JobEvents {
     /// The way to the node, and what must live as long as it is used; for a session that was opened.
     pub(super) fn into_way(mut self) -> (Door, Option<Carrier>, String) {
         (self.door.clone(), self.carrier.take(), std::mem::take(&mut self.peer))
+    }
+
+    /// What the guest printed.
+    fn output(&mut self, stream: OutputStream, frame: &Frame) -> Result<Option<JobEvent>, SubmitError> {
+        self.output.take(&self.peer, frame.payload.len() as u64)?;
+        Ok(Some(JobEvent::Output { stream, bytes: frame.payload.clone() }))
     }
 
     fn begin_file(&mut self, frame: &Frame) -> Result<Option<JobEvent>, SubmitError> {
@@ -341,3 +350,6 @@ async fn sending_failed(sending: &mut Option<JoinHandle<SubmitError>>) -> Submit
     *sending = None;
     ended.unwrap_or_else(|error| SubmitError::internal("sending the job failed", error))
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,12 +1,15 @@
-//! Output files as they arrive: written aside, checked, renamed. Everything goes through one directory handle, and no
+//! Output files as they arrive: written aside, checked, renamed. No more come than a job under these limits can have
+//! made, and none in the place of another. Everything goes through one directory handle, and no
 //! component of a path is followed when it is a link, so nothing a peer sends can land outside the directory the user
 //! named.
 
 use super::failure::SubmitError;
-use crate::wire::OutputFile;
+use crate::service::Case;
+use crate::wire::{OutputFile, SubmitJob};
 use cap_std::ambient_authority;
 use cap_std::fs::{Dir, File, OpenOptions, OpenOptionsExt};
-use potluck_runtime::{Digest, GuestPath};
+use potluck_runtime::{Digest, GuestPath, OUTPUT_FILES_MAX};
+use std::collections::HashMap;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
@@ -14,10 +17,50 @@ use std::path::{Path, PathBuf};
 const PARTIAL_PREFIX: &str = ".potluck-partial-";
 
 /// The directory outputs are brought to. Made when the first file comes.
+#[derive(Debug)]
 pub(super) struct OutputsDir {
     path: PathBuf,
     dir: Option<Dir>,
-    count: u64,
+    count: usize,
+    /// How many bytes may still come.
+    bytes_left: u64,
+    arrived: Arrived,
+}
+
+/// What has come, so that nothing takes the place of another: each file and each directory above one, by the form in which
+/// the disk tells it from others.
+#[derive(Debug)]
+struct Arrived {
+    case: Case,
+    paths: HashMap<String, String>,
+}
+
+impl Arrived {
+    fn note(&mut self, path: &str) -> io::Result<()> {
+        for (end, _) in path.match_indices('/') {
+            self.spelt(&path[..end])?;
+        }
+        if self.spelt(path)? {
+            return Err(io::Error::other("it was sent before"));
+        }
+        Ok(())
+    }
+
+    /// Whether this path is known; an error if it is by another spelling.
+    fn spelt(&mut self, path: &str) -> io::Result<bool> {
+        let form = match self.case {
+            Case::Kept => path.to_owned(),
+            Case::Folded => path.to_lowercase(),
+        };
+        match self.paths.insert(form, path.to_owned()) {
+            Some(before) if before != path => {
+                let why =
+                    format!("it and {before} differ in upper and lower case alone, which this disk cannot tell apart");
+                Err(io::Error::other(why))
+            }
+            before => Ok(before.is_some()),
+        }
+    }
 }
 
 /// A file that is arriving; dropped before [`ArrivingFile::finish`], it leaves nothing.
@@ -32,8 +75,17 @@ pub(super) struct ArrivingFile {
 }
 
 impl OutputsDir {
-    pub(super) fn new(path: PathBuf) -> Self {
-        Self { path, dir: None, count: 0 }
+    /// For the outputs of this job.
+    pub(super) fn of_job(path: PathBuf, job: &SubmitJob) -> Self {
+        // Inputs come back when they were changed.
+        let inputs = job.files.iter().fold(0, |total: u64, file| total.saturating_add(file.size));
+        Self::new(path, job.limits.disk_bytes.saturating_add(inputs))
+    }
+
+    /// For so many bytes.
+    pub(super) fn new(path: PathBuf, bytes_left: u64) -> Self {
+        let arrived = Arrived { case: Case::Kept, paths: HashMap::new() };
+        Self { path, dir: None, count: 0, bytes_left, arrived }
     }
 
     /// Begins a file.
@@ -46,14 +98,15 @@ impl OutputsDir {
         if self.dir.is_none() {
             std::fs::create_dir_all(&self.path)?;
             self.dir = Some(Dir::open_ambient_dir(&self.path, ambient_authority())?);
+            self.arrived.case = Case::of(&self.path)?;
         }
+        self.admit(&head)?;
         let Some(root) = &self.dir else { return Err(io::ErrorKind::NotFound.into()) };
         let (parents, name) = split(&head.path);
         let mut parent = root.try_clone()?;
         for component in parents {
             parent = enter(&parent, component)?;
         }
-        self.count += 1;
         let partial = format!("{PARTIAL_PREFIX}{}-{}", std::process::id(), self.count);
         let mut options = OpenOptions::new();
         options.write(true).create_new(true).mode(if head.executable { 0o777 } else { 0o666 });
@@ -61,6 +114,20 @@ impl OutputsDir {
         let shown = self.path.join(head.path.as_str());
         let name = name.to_owned();
         Ok(ArrivingFile { head, parent, partial, name, file: Some(file), hasher: blake3::Hasher::new(), shown })
+    }
+
+    /// Refuses what an honest node would not send.
+    fn admit(&mut self, head: &OutputFile) -> io::Result<()> {
+        self.count += 1;
+        if self.count > OUTPUT_FILES_MAX {
+            return Err(io::Error::other(format!("a job brings back {OUTPUT_FILES_MAX} files at most")));
+        }
+        let Some(left) = self.bytes_left.checked_sub(head.size) else {
+            let why = format!("{} bytes more are allowed (the job's disk limit and its inputs)", self.bytes_left);
+            return Err(io::Error::other(format!("it is {} bytes long, and {why}", head.size)));
+        };
+        self.bytes_left = left;
+        self.arrived.note(head.path.as_str())
     }
 }
 
@@ -139,8 +206,12 @@ mod tests {
         OutputFile { path, digest: Digest::of(bytes), size: bytes.len() as u64, executable: false }
     }
 
+    fn outputs(dir: &Path) -> OutputsDir {
+        OutputsDir::new(dir.to_owned(), 1000)
+    }
+
     fn bring(dir: &Path, head: OutputFile, bytes: &[u8]) -> Result<OutputFile, SubmitError> {
-        let mut file = OutputsDir::new(dir.to_owned()).begin(head)?;
+        let mut file = outputs(dir).begin(head)?;
         file.write(bytes)?;
         file.finish()
     }
@@ -178,5 +249,43 @@ mod tests {
         assert!(bring(dir.path(), head("x", b"good"), b"good and more").is_err());
         assert!(bring(dir.path(), head("x", b"good"), b"go").is_err());
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+    }
+
+    #[track_caller]
+    fn refused(outputs: &mut OutputsDir, path: &str, size: u64, why: &str) {
+        match outputs.begin(OutputFile { size, ..head(path, b"") }) {
+            Err(SubmitError::Output { why: said, .. }) => assert!(said.contains(why), "{said}"),
+            Err(other) => panic!("{path}: {other}"),
+            Ok(_) => panic!("{path} was taken"),
+        }
+    }
+
+    #[test]
+    fn no_more_bytes_or_files_come_than_a_job_can_have_made() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut outputs = outputs(dir.path());
+        outputs.begin(OutputFile { size: 600, ..head("a", b"") }).map(drop).unwrap();
+        refused(&mut outputs, "b", 401, "400 bytes more are allowed");
+        refused(&mut outputs, "c", u64::MAX, "400 bytes more are allowed");
+        outputs.count = OUTPUT_FILES_MAX;
+        refused(&mut outputs, "d", 0, "files at most");
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn no_file_takes_the_place_of_another() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut outputs = outputs(dir.path());
+        let mut take = |path: &str| outputs.begin(head(path, b"")).unwrap().finish().map(drop).unwrap();
+        take("a/b");
+        take("a/c");
+        refused(&mut outputs, "a/b", 0, "sent before");
+        refused(&mut outputs, "a", 0, "sent before");
+        refused(&mut outputs, "a/b/c", 0, "no directory");
+        outputs.arrived.case = Case::Folded;
+        outputs.begin(head("Makefile", b"")).map(drop).unwrap();
+        refused(&mut outputs, "makefile", 0, "upper and lower case");
+        refused(&mut outputs, "MAKEFILE/x", 0, "upper and lower case");
+        assert_eq!(fs::read_dir(dir.path().join("a")).unwrap().count(), 2);
     }
 }

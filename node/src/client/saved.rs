@@ -25,7 +25,7 @@ const ABOUT_LEN_MAX: u64 = 64 << 10;
 /// Bytes of a session's memory, whatever it says of its limit: a guest's addresses have 32 bits.
 const MEMORY_LEN_MAX: u64 = 4 << 30;
 /// Bytes by which saved memory may exceed the session's limit: what is written beside it.
-const MEMORY_LEN_SLACK: u64 = 1 << 20;
+pub(super) const MEMORY_LEN_SLACK: u64 = 1 << 20;
 /// Entries of an archive: as many files as a job may have, and the other two.
 const ENTRIES_MAX: usize = 65_538;
 /// Bytes of all files: as many as the inputs of a job may have.
@@ -62,6 +62,8 @@ struct Format {
 pub(super) struct SavedSession {
     pub(super) about: About,
     files: Vec<(GuestPath, bool)>,
+    /// Where files arrive.
+    arriving: OutputsDir,
     dir: TempDir,
 }
 
@@ -78,7 +80,12 @@ impl SavedSession {
             directories: Vec::new(),
             limits: info.limits.clone(),
         };
-        Ok(Self { about, files: Vec::new(), dir: passing_dir(paths)? })
+        Ok(Self::of(about, passing_dir(paths)?))
+    }
+
+    fn of(about: About, dir: TempDir) -> Self {
+        let arriving = OutputsDir::new(dir.path().join(FILES), FILES_LEN_MAX);
+        Self { about, files: Vec::new(), arriving, dir }
     }
 
     /// Where its memory lies.
@@ -98,8 +105,8 @@ impl SavedSession {
     }
 
     /// Begins to receive a file; [`has`](Self::has) it when it is whole.
-    pub(super) fn begin(&self, head: OutputFile) -> Result<ArrivingFile, SessionFailure> {
-        Ok(OutputsDir::new(self.dir.path().join(FILES)).begin(head)?)
+    pub(super) fn begin(&mut self, head: OutputFile) -> Result<ArrivingFile, SessionFailure> {
+        Ok(self.arriving.begin(head)?)
     }
 
     /// A file has arrived.
@@ -200,7 +207,7 @@ fn unpack_into(file: impl Read + Seek, dir: TempDir) -> Result<SavedSession, Unp
         return Err(Unpack::Refused(format!("it has {} entries; the most is {ENTRIES_MAX}", archive.len())));
     }
     let about = about(&mut archive)?;
-    let mut session = SavedSession { about, files: Vec::new(), dir };
+    let mut session = SavedSession::of(about, dir);
     let mut left = FILES_LEN_MAX;
     for index in 0..archive.len() {
         let mut entry = archive.by_index(index)?;

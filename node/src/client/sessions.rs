@@ -1,10 +1,11 @@
 //! A session as its user sees it, wherever it is: on this machine's node, at a peer, or in this process.
 
 use super::Client;
+use super::allowance::Allowance;
 use super::door::{Carrier, Door, Talk};
 use super::network::{KnownPeers, decoded};
 use super::opening::{GoesOn, SessionOpening};
-use super::saved::SavedSession;
+use super::saved::{MEMORY_LEN_SLACK, SavedSession};
 use super::session_failure::SessionFailure;
 use super::target::Target;
 use crate::wire::{
@@ -16,6 +17,9 @@ use potluck_runtime::{OutputStream, TurnLimits};
 use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
+
+/// The most memory that an interpreter's addresses of 32 bits reach, in bytes.
+const ADDRESSED_MAX: u64 = 1 << 32;
 
 /// How much of a session has travelled.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -46,6 +50,7 @@ struct Way {
 pub struct SessionTurn {
     talk: Talk,
     node: String,
+    output: Allowance,
 }
 
 /// What happens in a turn, in order.
@@ -124,9 +129,10 @@ impl SessionHandle {
     /// # Errors
     /// [`SessionFailure`] when the request cannot be sent; a refusal comes as the first event.
     pub async fn turn(&self, source: &str, limits: Option<TurnLimits>) -> Result<SessionTurn, SessionFailure> {
+        let allowed = limits.as_ref().map_or(self.info.limits.output_bytes, |limits| limits.output_bytes);
         let request = RunTurn { session: self.info.session, source: source.to_owned(), limits };
         let talk = self.ask(Frame::message(Tag::SESSION_TURN, &request)).await?;
-        Ok(SessionTurn { talk, node: self.way.node.clone() })
+        Ok(SessionTurn { talk, node: self.way.node.clone(), output: Allowance::new("output", allowed) })
     }
 
     /// Interrupts the turn that runs, if one does, as Ctrl-C does. Whether that worked is seen in the turn.
@@ -196,6 +202,9 @@ impl SessionHandle {
         for left in &memory.left_behind {
             tracing::warn!(file = left, "a file of the session stays behind");
         }
+        let memory_max = info.limits.memory_bytes.min(ADDRESSED_MAX).saturating_add(MEMORY_LEN_SLACK);
+        let announced = Allowance::new("memory", memory_max).take(&self.way.node, memory.size);
+        announced.map_err(SessionFailure::Request)?;
         saved.about.directories = memory.directories;
         let mut file = saved.create_memory().map_err(failed)?;
         let mut transfer = Transfer { done: 0, total: memory.size };
@@ -237,6 +246,10 @@ impl SessionTurn {
     pub async fn next(&mut self) -> Result<TurnEvent, SessionFailure> {
         let frame = self.talk.next().await.and_then(|frame| frame.ok_or(FrameError::Truncated));
         let frame = frame.map_err(|error| SessionFailure::from_frame(&self.node, error))?;
+        if matches!(frame.tag, Tag::STDOUT | Tag::STDERR) {
+            let taken = self.output.take(&self.node, frame.payload.len() as u64);
+            taken.map_err(SessionFailure::Request)?;
+        }
         Ok(match frame.tag {
             Tag::STDOUT => TurnEvent::Output { stream: OutputStream::Stdout, bytes: frame.payload },
             Tag::STDERR => TurnEvent::Output { stream: OutputStream::Stderr, bytes: frame.payload },

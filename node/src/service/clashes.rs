@@ -20,7 +20,7 @@ pub enum Case {
 
 impl Case {
     /// How it is in `dir`, found out by trying.
-    pub(super) fn of(dir: &Path) -> io::Result<Self> {
+    pub(crate) fn of(dir: &Path) -> io::Result<Self> {
         let probe = tempfile::Builder::new().prefix("case-").rand_bytes(8).suffix("-probe").tempfile_in(dir)?;
         let Some(name) = probe.path().file_name().and_then(|name| name.to_str()) else { return Ok(Self::Kept) };
         let other = dir.join(name.replace("-probe", "-PROBE"));

@@ -98,3 +98,14 @@ fn a_file_of_holes_stays() {
     let holes = |root: &Path| File::create(root.join("holes")).unwrap().write_all_at(b"x", 1 << 33).unwrap();
     check_left_behind(holes, "holes");
 }
+
+#[test]
+fn many_files_of_holes_are_left_behind_once_they_pass_the_disk_limit() {
+    let (listing, _outputs, _home) = listing(&[("keep", "a")], |root| {
+        for number in 0..20 {
+            File::create(root.join(format!("hole-{number}"))).unwrap().set_len(DISK_BYTES / 4).unwrap();
+        }
+    });
+    assert_eq!((listing.files.len(), listing.left_behind.len()), (4, 16));
+    assert!(listing.left_behind.iter().all(|line| line.contains("mostly holes")), "{:?}", listing.left_behind);
+}

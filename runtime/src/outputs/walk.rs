@@ -51,8 +51,8 @@ pub(crate) fn walk(
     visit: impl FnMut(Found<'_>) -> Result<bool, OutputError>,
 ) -> Result<Vec<String>, OutputError> {
     let root = workspace.root().map_err(|source| OutputError::new(".", source))?;
-    let file_len_max = workspace.file_len_max();
-    let mut walk = Walk { file_len_max, visit, listed: 0, left_behind: Vec::new(), unlisted: 0 };
+    let (file_len_max, len_left) = (workspace.file_len_max(), workspace.len_max());
+    let mut walk = Walk { file_len_max, len_left, visit, listed: 0, left_behind: Vec::new(), unlisted: 0 };
     walk.directory(&root, "")?;
     if walk.unlisted > 0 {
         walk.left_behind.push(format!("{} more files and links", walk.unlisted));
@@ -63,6 +63,8 @@ pub(crate) fn walk(
 /// The state of one walk.
 struct Walk<F> {
     file_len_max: u64,
+    /// How long what is still to be listed may be; holes take no disk, but time to be read and room where they arrive.
+    len_left: u64,
     visit: F,
     listed: usize,
     left_behind: Vec<String>,
@@ -106,8 +108,14 @@ impl<F: FnMut(Found<'_>) -> Result<bool, OutputError>> Walk<F> {
             self.leave(path.as_str(), "it is a hard link to another file");
         } else if metadata.len() > self.file_len_max {
             self.leave(path.as_str(), "it is longer than the disk limit (mostly holes)");
+        } else if metadata.len() > self.len_left {
+            self.leave(path.as_str(), "with the files before it, it is longer than the disk limit (mostly holes)");
         } else {
+            let listed = self.listed;
             self.visit(Found::File(FoundFile { dir, name, path, metadata: &metadata }))?;
+            if self.listed > listed {
+                self.len_left -= metadata.len();
+            }
         }
         Ok(())
     }

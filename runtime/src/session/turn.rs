@@ -4,7 +4,7 @@ use super::{At, Session, SessionError};
 use crate::limits::{LimitHit, LimitKind, TurnLimits};
 use crate::outcome::Outcome;
 use crate::protocol::{Answer, Spec, TurnSpec, Turned, decode, tag};
-use crate::run::{OutputStream, RunStdin, open_stdin};
+use crate::run::{BACKSTOP, OutputStream, RunStdin, open_stdin};
 use bytes::Bytes;
 use std::sync::Weak;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,8 +12,6 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-/// How long after its wall time a turn's worker may still be silent before it is killed.
-const BACKSTOP: Duration = Duration::from_millis(300);
 /// How long an interrupted turn may take to end by itself. A library's long calculation looks for no interrupt.
 const INTERRUPT_PATIENCE: Duration = Duration::from_secs(2);
 

@@ -11,12 +11,13 @@ use super::orphan::ParentGone;
 use super::preview1::ModuleGuest;
 use super::preview2::ComponentGuest;
 use super::stdio::{Inbox, Outbox};
+use crate::engine::GUEST_STACK_BYTES;
 use crate::limits::{LimitHit, LimitKind};
 use crate::outcome::{Outcome, Report};
 use crate::protocol::{Access, Answer, Boot, LoadSpec, Purpose, RunSpec, WarmSpec, tag};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use wasmtime::component::ResourceTable;
+use wasmtime::component::{ResourceTable, ResourceTableError};
 use wasmtime::{InstancePre, Store, Trap, WasmBacktrace};
 use wasmtime_wasi::cli::StdinStream;
 use wasmtime_wasi::p2::bindings::CommandPre;
@@ -26,6 +27,11 @@ use wasmtime_wasi::{FsPerms, I32Exit, WasiCtxBuilder};
 const BACKTRACE_FRAMES_MAX: usize = 12;
 /// The longest text of a trap.
 const TRAP_LEN_MAX: usize = 4096;
+/// The most streams, waits, descriptors and other things of ours that a component holds at once; each takes some hundred
+/// bytes.
+const HANDLES_MAX: usize = 16_384;
+/// The most bytes that one call of a component hands over; they are copied before the call can be stopped.
+const CALL_LEN_MAX: usize = 32 << 20;
 
 /// Runs the guest to its end.
 pub(super) async fn run(
@@ -35,13 +41,11 @@ pub(super) async fn run(
     inbox: Inbox,
     outbox: &Outbox,
 ) -> Answer {
-    let prepared = loaded.program(&code(spec)).and_then(|program| Ok((program, meter(spec, parent_gone)?)));
-    let ended = match prepared {
-        Ok((Program::Module(module), meter)) => run_module(spec, &module, meter, inbox, outbox).await,
-        Ok((Program::Interpreter(interpreter), meter)) => {
-            interpreter::run(spec, &interpreter, meter, inbox, outbox).await
-        }
-        Ok((Program::Component(component), meter)) => run_component(spec, &component, meter, inbox, outbox).await,
+    let meter = meter(spec, parent_gone);
+    let ended = match loaded.program(&code(spec)) {
+        Ok(Program::Module(module)) => run_module(spec, &module, meter, inbox, outbox).await,
+        Ok(Program::Interpreter(interpreter)) => interpreter::run(spec, &interpreter, meter, inbox, outbox).await,
+        Ok(Program::Component(component)) => run_component(spec, &component, meter, inbox, outbox).await,
         Err(answer) => Err(answer),
     };
     match ended {
@@ -52,10 +56,8 @@ pub(super) async fn run(
 
 /// Makes an image with a run.
 pub(super) async fn warm(spec: &WarmSpec, parent_gone: ParentGone, inbox: Inbox, outbox: &Outbox) -> Answer {
-    match meter(&spec.run, parent_gone) {
-        Ok(meter) => interpreter::warm(spec, meter, inbox, outbox).await.unwrap_or_else(|answer| answer),
-        Err(answer) => answer,
-    }
+    let meter = meter(&spec.run, parent_gone);
+    interpreter::warm(spec, meter, inbox, outbox).await.unwrap_or_else(|answer| answer)
 }
 
 fn code(spec: &RunSpec) -> LoadSpec {
@@ -66,13 +68,11 @@ fn code(spec: &RunSpec) -> LoadSpec {
     LoadSpec { code: spec.code.clone(), kind: spec.kind, purpose }
 }
 
-pub(super) fn meter(spec: &RunSpec, parent_gone: ParentGone) -> Result<Arc<Meter>, Answer> {
+pub(super) fn meter(spec: &RunSpec, parent_gone: ParentGone) -> Arc<Meter> {
     let writable = spec.preopens.iter().filter(|preopen| preopen.access == Access::ReadWrite);
     let directories = writable.map(|preopen| preopen.host.clone()).collect();
-    let disk = if spec.bare { DiskGauge::bare } else { DiskGauge::new };
-    let disk = disk(directories, spec.limits.disk_bytes)
-        .map_err(|error| Answer::Failed(format!("cannot measure the working directory: {error}")))?;
-    Ok(Arc::new(Meter::new(&spec.limits, disk, parent_gone)))
+    let disk = DiskGauge::new(directories, &spec.limits, spec.given);
+    Arc::new(Meter::new(&spec.limits, disk, parent_gone))
 }
 
 pub(super) fn wasi(
@@ -129,6 +129,7 @@ async fn run_module(
     outbox.ready().map_err(failed)?;
     let started = Instant::now();
     let work = async {
+        store.data().memory.admit(&module.module().resources_required())?;
         let instance = module.instantiate_async(&mut store).await?;
         let start = instance.get_typed_func::<(), ()>(&mut store, "_start")?;
         start.call_async(&mut store, ()).await.map(|()| 0)
@@ -147,18 +148,24 @@ async fn run_component(
     inbox: Inbox,
     outbox: &Outbox,
 ) -> Result<(Report, bool), Answer> {
+    let mut table = ResourceTable::new();
+    table.set_max_capacity(HANDLES_MAX);
     let guest = ComponentGuest {
         wasi: wasi(spec, &meter, inbox, outbox)?.build(),
-        table: ResourceTable::new(),
+        table,
         memory: MemoryGauge::new(spec.limits.memory_bytes, meter.clone()),
         meter: meter.clone(),
     };
     let mut store = Store::new(component.engine(), guest);
+    store.set_hostcall_fuel(CALL_LEN_MAX);
     store.limiter(|guest| &mut guest.memory);
     meter_store(&mut store, spec).map_err(failed)?;
     outbox.ready().map_err(failed)?;
     let started = Instant::now();
     let work = async {
+        if let Some(required) = component.instance_pre().component().resources_required() {
+            store.data().memory.admit(&required)?;
+        }
         let command = component.instantiate_async(&mut store).await?;
         let result = command.wasi_cli_run().call_run(&mut store).await?;
         Ok(i32::from(result.is_err()))
@@ -202,8 +209,15 @@ pub(super) fn outcome(error: &wasmtime::Error, allowed: u64) -> Outcome {
     if let Some(exit) = error.downcast_ref::<I32Exit>() {
         return Outcome::Exited(exit.0);
     }
-    if error.downcast_ref::<Trap>() == Some(&Trap::OutOfFuel) {
-        return Outcome::Limit(LimitHit { kind: LimitKind::Fuel, used: allowed, allowed });
+    let all = |kind, allowed| Outcome::Limit(LimitHit { kind, used: allowed, allowed });
+    match error.downcast_ref::<Trap>() {
+        Some(Trap::OutOfFuel) => return all(LimitKind::Fuel, allowed),
+        Some(Trap::StackOverflow) => return all(LimitKind::Stack, GUEST_STACK_BYTES as u64),
+        _ => {}
+    }
+    if let Some(ResourceTableError::Full) = error.downcast_ref() {
+        let allowed = HANDLES_MAX as u64;
+        return Outcome::Limit(LimitHit { kind: LimitKind::Handles, used: allowed + 1, allowed });
     }
     Outcome::Trapped(explain(error))
 }

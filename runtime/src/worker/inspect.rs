@@ -108,7 +108,7 @@ fn check_module(outline: &Outline, purpose: Purpose, engine: &Engine) -> Result<
         Purpose::Command => preview1::linker(engine).map_err(internal)?,
         Purpose::Interpreter => preview1::interpreter_linker(engine).map_err(internal)?,
     };
-    let mut store = Store::new(engine, ModuleGuest::idle().map_err(|error| Refusal::Compile(error.to_string()))?);
+    let mut store = Store::new(engine, ModuleGuest::idle());
     for (module, name) in &outline.imports {
         if linker.get(&mut store, module, name).is_err() {
             let hint = module_hint(module, name).to_owned();

@@ -1,10 +1,10 @@
-//! The memory limit: all linear memories and tables of a run together. Growth beyond it ends the run there and then; answering the
+//! The memory limit: all linear memories and tables of a run together, and what its host holds for it. Growth beyond it ends the run there and then; answering the
 //! guest with a failed `memory.grow` would leave each language to invent its own way of dying.
 
 use super::meter::{LimitReached, Meter};
 use crate::limits::{LimitHit, LimitKind};
 use std::sync::Arc;
-use wasmtime::ResourceLimiter;
+use wasmtime::{ResourceLimiter, ResourcesRequired};
 
 /// The most elements of one table; CPython's largest has 30,000.
 const TABLE_ELEMENTS_MAX: usize = 1 << 20;
@@ -37,6 +37,26 @@ impl MemoryGauge {
     /// Counts memory that an image brings beyond what the module asks for.
     pub(super) fn hold(&mut self, bytes: u64) -> Result<(), LimitReached> {
         self.grow(bytes)
+    }
+
+    /// Memory that was held is given back.
+    pub(super) fn let_go(&mut self, bytes: u64) {
+        self.held = self.held.saturating_sub(bytes);
+    }
+
+    /// Refuses a program that needs more memories or tables than one may have.
+    pub(super) fn admit(&self, required: &ResourcesRequired) -> Result<(), LimitReached> {
+        let most = [
+            (LimitKind::Memories, required.num_memories, MEMORIES_MAX),
+            (LimitKind::Tables, required.num_tables, TABLES_MAX),
+        ];
+        for (kind, used, allowed) in most {
+            let (used, allowed) = (u64::from(used), allowed as u64);
+            if used > allowed {
+                return Err(self.meter.reach(LimitHit { kind, used, allowed }));
+            }
+        }
+        Ok(())
     }
 
     fn grow(&mut self, bytes: u64) -> Result<(), LimitReached> {
@@ -73,8 +93,12 @@ impl ResourceLimiter for MemoryGauge {
     }
 
     fn table_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
-        if desired > TABLE_ELEMENTS_MAX || maximum.is_some_and(|maximum| desired > maximum) {
+        if maximum.is_some_and(|maximum| desired > maximum) {
             return Ok(false);
+        }
+        if desired > TABLE_ELEMENTS_MAX {
+            let (used, allowed) = (desired as u64, TABLE_ELEMENTS_MAX as u64);
+            return Err(self.meter.reach(LimitHit { kind: LimitKind::TableElements, used, allowed }).into());
         }
         self.grow(desired.saturating_sub(current) as u64 * TABLE_ELEMENT_BYTES)?;
         Ok(true)

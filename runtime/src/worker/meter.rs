@@ -1,8 +1,10 @@
-//! What a guest has used of its output, disk and open files. The first limit that bites is remembered: whatever the
+//! What a guest has used of its output, disk, open files and randomness. The first limit that bites is remembered: whatever the
 //! guest's end looks like afterwards, that limit is its outcome.
 
 use super::disk::DiskGauge;
 use super::orphan::ParentGone;
+use super::paths::{PathGauge, Place};
+use super::tree;
 use crate::limits::{LimitHit, LimitKind, Limits};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -16,9 +18,11 @@ struct MeterState {
     hit: Option<LimitHit>,
     output_used: u64,
     output_allowed: u64,
-    files_open: u64,
-    files_allowed: u64,
+    open_allowed: u64,
+    random_used: u64,
+    random_allowed: u64,
     disk: DiskGauge,
+    paths: PathGauge,
     /// Streams into files; one that is open may still be written to behind the guest's back.
     streams: usize,
 }
@@ -34,9 +38,11 @@ impl Meter {
             hit: None,
             output_used: 0,
             output_allowed: limits.output_bytes,
-            files_open: 0,
-            files_allowed: u64::from(limits.open_files),
+            open_allowed: u64::from(limits.open_files),
+            random_used: 0,
+            random_allowed: limits.random_bytes,
             disk,
+            paths: PathGauge::new(limits),
             streams: 0,
         };
         Self { parent_gone, state: Mutex::new(state) }
@@ -80,33 +86,97 @@ impl Meter {
 
     /// Charges what a call may add to the disk, before it is made.
     pub(super) fn charge_disk(&self, len: u64) -> Result<(), LimitReached> {
+        let mut state = self.charging(len)?;
+        state.disk.charge(len).map_err(|hit| state.reach(hit))
+    }
+
+    /// Charges something that a call makes at this place, before it is made.
+    pub(super) fn charge_entry(&self, place: Place) -> Result<(), LimitReached> {
+        let mut state = self.charging(1)?;
+        let fits = state.paths.check(place).and_then(|()| state.disk.charge_entry());
+        fits.map_err(|hit| state.reach(hit))
+    }
+
+    fn charging(&self, len: u64) -> Result<MutexGuard<'_, MeterState>, LimitReached> {
         let mut state = self.lock();
         if self.parent_gone.is_set() {
             // The directory is being removed; nobody will read how this run ended.
             let hit = LimitHit { kind: LimitKind::Disk, used: len, allowed: 0 };
             return Err(state.reach(hit));
         }
-        state.disk.charge(len).map_err(|hit| state.reach(hit))
+        Ok(state)
+    }
+
+    /// Charges randomness, before it is drawn.
+    pub(super) fn charge_random(&self, len: u64) -> Result<(), LimitReached> {
+        let mut state = self.lock();
+        state.random_used = state.random_used.saturating_add(len);
+        if state.random_used <= state.random_allowed {
+            return Ok(());
+        }
+        let hit = LimitHit { kind: LimitKind::RandomBytes, used: state.random_used, allowed: state.random_allowed };
+        Err(state.reach(hit))
+    }
+
+    /// Where a path leads from what the guest knows by this number.
+    pub(super) fn place(&self, handle: u32, path: &[u8]) -> Place {
+        self.lock().paths.place(handle, path)
+    }
+
+    /// Something was made under a name of so many bytes.
+    pub(super) fn made(&self, name: usize) -> Result<(), LimitReached> {
+        let mut state = self.lock();
+        let MeterState { paths, disk, .. } = &mut *state;
+        paths.made(name, || farthest(disk)).map_err(|hit| state.reach(hit))
+    }
+
+    /// A link was made: from now on a path may lead farther than it says.
+    pub(super) fn linked(&self) {
+        self.lock().paths.linked();
+    }
+
+    /// Checks that something may be moved there.
+    pub(super) fn check_place(&self, place: Place) -> Result<(), LimitReached> {
+        let mut state = self.lock();
+        state.paths.check(place).map_err(|hit| state.reach(hit))
+    }
+
+    /// Something was moved.
+    pub(super) fn moved(&self, from: Place, to: Place) -> Result<(), LimitReached> {
+        let mut state = self.lock();
+        let MeterState { paths, disk, .. } = &mut *state;
+        paths.moved(from, to, || farthest(disk)).map_err(|hit| state.reach(hit))
     }
 
     /// Checks, before something is opened, that one more is allowed.
     pub(super) fn check_open(&self) -> Result<(), LimitReached> {
         let mut state = self.lock();
-        if state.files_open < state.files_allowed {
+        let open = state.paths.open_count();
+        if open < state.open_allowed {
             return Ok(());
         }
-        let hit = LimitHit { kind: LimitKind::OpenFiles, used: state.files_open + 1, allowed: state.files_allowed };
+        let hit = LimitHit { kind: LimitKind::OpenFiles, used: open + 1, allowed: state.open_allowed };
         Err(state.reach(hit))
     }
 
     /// How many files and directories are open, besides those that were given.
     pub(super) fn files_open(&self) -> u64 {
-        self.lock().files_open
+        self.lock().paths.open_count()
     }
 
-    /// Something was opened.
-    pub(super) fn opened(&self) {
-        self.lock().files_open += 1;
+    /// Something was opened, which the guest knows by this number.
+    pub(super) fn opened(&self, handle: u32, place: Place) {
+        self.lock().paths.opened(handle, place);
+    }
+
+    /// What a guest knows by this number was closed. It may close what it did not open, its preopened directories.
+    pub(super) fn closed(&self, handle: u32) {
+        self.lock().paths.closed(handle);
+    }
+
+    /// What was `from` is `to` from now on, and what that was is closed.
+    pub(super) fn renumbered(&self, from: u32, to: u32) {
+        self.lock().paths.renumbered(from, to);
     }
 
     /// A stream into a file was opened.
@@ -123,12 +193,11 @@ impl Meter {
     pub(super) fn has_streams(&self) -> bool {
         self.lock().streams > 0
     }
+}
 
-    /// Something was closed. A guest may close what it did not open, its preopened directories.
-    pub(super) fn closed(&self) {
-        let mut state = self.lock();
-        state.files_open = state.files_open.saturating_sub(1);
-    }
+/// The farthest thing there is. A tree that cannot be walked has been made too deep for it.
+fn farthest(disk: &DiskGauge) -> Place {
+    tree::measure(disk.directories()).map_or(Place::FARTHEST, |held| held.deepest)
 }
 
 impl MeterState {

@@ -1,13 +1,18 @@
 //! Preview 1 for modules: wasmtime-wasi's own functions, with those that take disk space or open files replaced by ones
 //! that charge for it first and then do the same.
 
-use super::disk::{DiskGauge, ENTRY_BYTES};
+mod entries;
+mod waits;
+
+use super::disk::DiskGauge;
 use super::fuel;
 use super::interrupts::Interrupts;
 use super::memory::MemoryGauge;
 use super::meter::Meter;
 use super::orphan::ParentGone;
+use super::randomness;
 use crate::limits::Limits;
+use crate::protocol::Given;
 use std::future::Future;
 use std::sync::Arc;
 use wasmtime::{AsContextMut, Caller, Engine, Extern, Linker, Result};
@@ -15,13 +20,13 @@ use wasmtime_wasi::p1::{self, WasiP1Ctx, wasi_snapshot_preview1 as preview1};
 use wasmtime_wasi::{I32Exit, WasiCtxBuilder};
 use wiggle::GuestMemory;
 
-const MODULE: &str = "wasi_snapshot_preview1";
+pub(super) const MODULE: &str = "wasi_snapshot_preview1";
 /// `__WASI_ERRNO_SUCCESS`.
-const SUCCESS: i32 = 0;
-/// `__WASI_ERRNO_INTR`.
-const INTERRUPTED: i32 = 27;
-/// `__WASI_OFLAGS_CREAT`.
-const OFLAGS_CREAT: i32 = 1;
+pub(super) const SUCCESS: i32 = 0;
+/// `__WASI_ERRNO_INVAL`.
+const INVALID: i32 = 28;
+/// The most buffers of one call, as in Linux; each is looked at before the call is made.
+const BUFFERS_MAX: i32 = 1024;
 /// Standard streams have their own limit.
 const STDIO: std::ops::Range<i32> = 0..3;
 /// What `host.call` answers where there is no host to call.
@@ -42,18 +47,19 @@ pub(super) struct ModuleGuest {
 
 impl ModuleGuest {
     /// A guest that has nothing and may use nothing; for looking things up in a linker.
-    pub(super) fn idle() -> std::io::Result<Self> {
+    pub(super) fn idle() -> Self {
         let limits = Limits { output_bytes: 0, disk_bytes: 0, open_files: 0, memory_bytes: 0, ..Limits::default() };
-        let meter = Arc::new(Meter::new(&limits, DiskGauge::new(Vec::new(), 0)?, ParentGone::default()));
+        let disk = DiskGauge::new(Vec::new(), &limits, Given::default());
+        let meter = Arc::new(Meter::new(&limits, disk, ParentGone::default()));
         let wasi = WasiCtxBuilder::new().build_p1();
-        Ok(Self {
+        Self {
             wasi,
             memory: MemoryGauge::new(0, meter.clone()),
             meter,
             fuel: 0,
             replaced: [false; 3],
             interrupts: None,
-        })
+        }
     }
 
     fn is_stdio(&self, fd: i32) -> bool {
@@ -67,9 +73,12 @@ pub(super) fn linker(engine: &Engine) -> Result<Linker<ModuleGuest>> {
     p1::add_to_linker_async(&mut linker, |guest: &mut ModuleGuest| &mut guest.wasi)?;
     linker.allow_shadowing(true);
     add_writes(&mut linker)?;
-    add_entries(&mut linker)?;
-    add_opens(&mut linker)?;
-    add_closes(&mut linker)?;
+    entries::add_making(&mut linker)?;
+    entries::add_moving(&mut linker)?;
+    entries::add_opening(&mut linker)?;
+    entries::add_closing(&mut linker)?;
+    waits::add(&mut linker)?;
+    randomness::add_to_modules(&mut linker)?;
     add_exit(&mut linker)?;
     linker.allow_shadowing(false);
     Ok(linker)
@@ -80,16 +89,13 @@ pub(super) fn interpreter_linker(engine: &Engine) -> Result<Linker<ModuleGuest>>
     let mut linker = linker(engine)?;
     linker.func_wrap("host", "call", |_: i32, _: i32, _: i32, _: i32| NO_HOST)?;
     fuel::add_pause(&mut linker)?;
-    linker.allow_shadowing(true);
-    add_waits(&mut linker)?;
-    linker.allow_shadowing(false);
     Ok(linker)
 }
 
-type Call<'a> = Box<dyn Future<Output = Result<i32>> + Send + 'a>;
+pub(super) type Call<'a> = Box<dyn Future<Output = Result<i32>> + Send + 'a>;
 
 /// The guest's memory and state, as the functions of preview 1 want them.
-fn parts<'a>(caller: &'a mut Caller<'_, ModuleGuest>) -> Result<(GuestMemory<'a>, &'a mut ModuleGuest)> {
+pub(super) fn parts<'a>(caller: &'a mut Caller<'_, ModuleGuest>) -> Result<(GuestMemory<'a>, &'a mut ModuleGuest)> {
     let fuel = caller.as_context_mut().hostcall_fuel();
     match caller.get_export("memory") {
         Some(Extern::Memory(memory)) => {
@@ -103,6 +109,11 @@ fn parts<'a>(caller: &'a mut Caller<'_, ModuleGuest>) -> Result<(GuestMemory<'a>
 
 fn wiggle_fuel(guest: &mut ModuleGuest, fuel: usize) {
     preview1::WasiSnapshotPreview1::set_hostcall_fuel(&mut guest.wasi, fuel);
+}
+
+/// Whether one call may have so many buffers or waits; beyond, it would take long before it can be stopped.
+fn are_too_many(count: i32, max: i32) -> bool {
+    !(0..=max).contains(&count)
 }
 
 /// The sum of the lengths in an array of `(pointer, length)`.
@@ -123,6 +134,9 @@ fn add_writes(linker: &mut Linker<ModuleGuest>) -> Result<()> {
         "fd_write",
         |mut caller: Caller<'_, ModuleGuest>, (fd, at, count, out): (i32, i32, i32, i32)| {
             Box::new(async move {
+                if are_too_many(count, BUFFERS_MAX) {
+                    return Ok(INVALID);
+                }
                 let (mut memory, guest) = parts(&mut caller)?;
                 let stdio = guest.is_stdio(fd);
                 if !stdio {
@@ -142,6 +156,9 @@ fn add_writes(linker: &mut Linker<ModuleGuest>) -> Result<()> {
         "fd_pwrite",
         |mut caller: Caller<'_, ModuleGuest>, (fd, at, count, offset, out): (i32, i32, i32, i64, i32)| {
             Box::new(async move {
+                if are_too_many(count, BUFFERS_MAX) {
+                    return Ok(INVALID);
+                }
                 let (mut memory, guest) = parts(&mut caller)?;
                 guest.meter.charge_disk(iovec_len(&memory, at, count)?)?;
                 preview1::fd_pwrite(&mut guest.wasi, &mut memory, fd, at, count, offset, out).await
@@ -162,175 +179,9 @@ fn add_writes(linker: &mut Linker<ModuleGuest>) -> Result<()> {
     Ok(())
 }
 
-fn add_entries(linker: &mut Linker<ModuleGuest>) -> Result<()> {
-    linker.func_wrap_async(
-        MODULE,
-        "path_create_directory",
-        |mut caller: Caller<'_, ModuleGuest>, (fd, path, len): (i32, i32, i32)| {
-            Box::new(async move {
-                let (mut memory, guest) = parts(&mut caller)?;
-                guest.meter.charge_disk(ENTRY_BYTES)?;
-                preview1::path_create_directory(&mut guest.wasi, &mut memory, fd, path, len).await
-            }) as Call<'_>
-        },
-    )?;
-    linker.func_wrap_async(
-        MODULE,
-        "path_symlink",
-        |mut caller: Caller<'_, ModuleGuest>, (old, old_len, fd, new, new_len): (i32, i32, i32, i32, i32)| {
-            Box::new(async move {
-                let (mut memory, guest) = parts(&mut caller)?;
-                guest.meter.charge_disk(ENTRY_BYTES)?;
-                preview1::path_symlink(&mut guest.wasi, &mut memory, old, old_len, fd, new, new_len).await
-            }) as Call<'_>
-        },
-    )?;
-    linker.func_wrap_async(
-        MODULE,
-        "path_link",
-        |mut caller: Caller<'_, ModuleGuest>,
-         (old_fd, flags, old, old_len, new_fd, new, new_len): (i32, i32, i32, i32, i32, i32, i32)| {
-            Box::new(async move {
-                let (mut memory, guest) = parts(&mut caller)?;
-                guest.meter.charge_disk(ENTRY_BYTES)?;
-                let wasi = &mut guest.wasi;
-                preview1::path_link(wasi, &mut memory, old_fd, flags, old, old_len, new_fd, new, new_len).await
-            }) as Call<'_>
-        },
-    )?;
-    Ok(())
-}
-
-fn add_opens(linker: &mut Linker<ModuleGuest>) -> Result<()> {
-    linker.func_wrap_async(
-        MODULE,
-        "path_open",
-        |mut caller: Caller<'_, ModuleGuest>,
-         (fd, lookup, path, len, flags, rights, inheriting, fd_flags, out): (
-            i32,
-            i32,
-            i32,
-            i32,
-            i32,
-            i64,
-            i64,
-            i32,
-            i32,
-        )| {
-            Box::new(async move {
-                let (mut memory, guest) = parts(&mut caller)?;
-                guest.meter.check_open()?;
-                if flags & OFLAGS_CREAT != 0 {
-                    guest.meter.charge_disk(ENTRY_BYTES)?;
-                }
-                let wasi = &mut guest.wasi;
-                let errno = preview1::path_open(
-                    wasi,
-                    &mut memory,
-                    fd,
-                    lookup,
-                    path,
-                    len,
-                    flags,
-                    rights,
-                    inheriting,
-                    fd_flags,
-                    out,
-                )
-                .await?;
-                if errno == SUCCESS {
-                    guest.meter.opened();
-                }
-                Ok(errno)
-            }) as Call<'_>
-        },
-    )?;
-    Ok(())
-}
-
-/// What may wait for long: an interrupt ends it as a signal would.
-fn add_waits(linker: &mut Linker<ModuleGuest>) -> Result<()> {
-    linker.func_wrap_async(
-        MODULE,
-        "poll_oneoff",
-        |mut caller: Caller<'_, ModuleGuest>, (on, out, count, events): (i32, i32, i32, i32)| {
-            Box::new(async move {
-                let (mut memory, guest) = parts(&mut caller)?;
-                let interrupts = guest.interrupts.clone();
-                let wait = preview1::poll_oneoff(&mut guest.wasi, &mut memory, on, out, count, events);
-                or_interrupted(wait, interrupts).await
-            }) as Call<'_>
-        },
-    )?;
-    linker.func_wrap_async(
-        MODULE,
-        "fd_read",
-        |mut caller: Caller<'_, ModuleGuest>, (fd, at, count, out): (i32, i32, i32, i32)| {
-            Box::new(async move {
-                let (mut memory, guest) = parts(&mut caller)?;
-                let interrupts = guest.interrupts.clone().filter(|_| guest.is_stdio(fd));
-                let wait = preview1::fd_read(&mut guest.wasi, &mut memory, fd, at, count, out);
-                or_interrupted(wait, interrupts).await
-            }) as Call<'_>
-        },
-    )?;
-    Ok(())
-}
-
-async fn or_interrupted(wait: impl Future<Output = Result<i32>>, interrupts: Option<Arc<Interrupts>>) -> Result<i32> {
-    let Some(interrupts) = interrupts else { return wait.await };
-    tokio::select! {
-        // What is there already is not lost.
-        biased;
-        errno = wait => errno,
-        () = interrupts.raised() => Ok(INTERRUPTED),
-    }
-}
-
-/// What gives a descriptor back.
-fn add_closes(linker: &mut Linker<ModuleGuest>) -> Result<()> {
-    linker.func_wrap_async(MODULE, "fd_close", |mut caller: Caller<'_, ModuleGuest>, (fd,): (i32,)| {
-        Box::new(async move {
-            let (mut memory, guest) = parts(&mut caller)?;
-            let stdio = guest.is_stdio(fd);
-            let errno = preview1::fd_close(&mut guest.wasi, &mut memory, fd).await?;
-            if errno == SUCCESS {
-                if !stdio {
-                    guest.meter.closed();
-                }
-                mark_replaced(guest, fd);
-            }
-            Ok(errno)
-        }) as Call<'_>
-    })?;
-    linker.func_wrap_async(MODULE, "fd_renumber", |mut caller: Caller<'_, ModuleGuest>, (from, to): (i32, i32)| {
-        Box::new(async move {
-            let (mut memory, guest) = parts(&mut caller)?;
-            let stdio = guest.is_stdio(to);
-            let errno = preview1::fd_renumber(&mut guest.wasi, &mut memory, from, to).await?;
-            if errno == SUCCESS && from != to {
-                if !stdio {
-                    guest.meter.closed();
-                }
-                mark_replaced(guest, from);
-                mark_replaced(guest, to);
-            }
-            Ok(errno)
-        }) as Call<'_>
-    })?;
-    Ok(())
-}
-
 /// Every exit code is the program's own, cut to a byte as the systems it was written for do; wasmtime-wasi's function
 /// traps from 126 on.
 fn add_exit(linker: &mut Linker<ModuleGuest>) -> Result<()> {
     linker.func_wrap(MODULE, "proc_exit", |code: i32| -> Result<()> { Err(I32Exit(code & 0xff).into()) })?;
     Ok(())
-}
-
-/// From now on this number may mean a file.
-fn mark_replaced(guest: &mut ModuleGuest, fd: i32) {
-    if let Some(replaced) = usize::try_from(fd).ok().and_then(|fd| guest.replaced.get_mut(fd)) {
-        *replaced = true;
-    }
 }

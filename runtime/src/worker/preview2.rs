@@ -2,19 +2,20 @@
 //! by ones that charge for it first and then do the same. Sockets are there because standard libraries import them
 //! always; every use of one is refused.
 
-use super::disk::ENTRY_BYTES;
+mod entries;
+mod stream;
+
 use super::memory::MemoryGauge;
-use super::meter::{LimitReached, Meter};
-use bytes::Bytes;
+use super::meter::Meter;
+use super::randomness;
 use std::future::Future;
 use std::sync::Arc;
+use stream::MeteredStream;
 use wasmtime::component::{Linker, LinkerInstance, Resource, ResourceTable, ResourceType};
 use wasmtime::{Engine, Result, StoreContextMut};
 use wasmtime_wasi::filesystem::{Descriptor, WasiFilesystemView};
-use wasmtime_wasi::p2::bindings::filesystem::types::{
-    DescriptorFlags, ErrorCode, HostDescriptor, OpenFlags, PathFlags,
-};
-use wasmtime_wasi::p2::{FsResult, OutputStream, Pollable, StreamError, StreamResult};
+use wasmtime_wasi::p2::bindings::filesystem::types::{ErrorCode, HostDescriptor};
+use wasmtime_wasi::p2::{FsResult, OutputStream};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 /// The instance whose calls are replaced, under the very name wasmtime-wasi defines it by.
@@ -43,8 +44,12 @@ pub(super) fn linker(engine: &Engine) -> Result<Linker<ComponentGuest>> {
     let mut files = linker.instance(FILES)?;
     add_writes(&mut files)?;
     add_streams(&mut files)?;
-    add_entries(&mut files)?;
-    add_opens(&mut files)?;
+    entries::add_making(&mut files)?;
+    entries::add_moving(&mut files)?;
+    entries::add_opening(&mut files)?;
+    entries::add_listing(&mut files)?;
+    entries::add_given(&mut linker)?;
+    randomness::add_to_components(&mut linker)?;
     linker.allow_shadowing(false);
     Ok(linker)
 }
@@ -117,115 +122,6 @@ fn metered(
     stream: Resource<Box<dyn OutputStream>>,
 ) -> FsResult<Resource<Box<dyn OutputStream>>> {
     let inner = guest.table.delete(stream)?;
-    guest.meter.stream_opened();
-    let metered: Box<dyn OutputStream> = Box::new(MeteredStream { inner, meter: guest.meter.clone() });
+    let metered: Box<dyn OutputStream> = Box::new(MeteredStream::new(inner, guest.meter.clone()));
     Ok(guest.table.push(metered)?)
-}
-
-fn add_entries(files: &mut LinkerInstance<'_, ComponentGuest>) -> Result<()> {
-    files.func_wrap_async(
-        "[method]descriptor.create-directory-at",
-        |mut store: Guest<'_>, (fd, path): (Resource<Descriptor>, String)| {
-            Box::new(async move {
-                let guest = store.data_mut();
-                guest.meter.charge_disk(ENTRY_BYTES)?;
-                answer(guest.filesystem().create_directory_at(fd, path).await)
-            }) as Call<'_, ()>
-        },
-    )?;
-    files.func_wrap_async(
-        "[method]descriptor.symlink-at",
-        |mut store: Guest<'_>, (fd, old, new): (Resource<Descriptor>, String, String)| {
-            Box::new(async move {
-                let guest = store.data_mut();
-                guest.meter.charge_disk(ENTRY_BYTES)?;
-                answer(guest.filesystem().symlink_at(fd, old, new).await)
-            }) as Call<'_, ()>
-        },
-    )?;
-    files.func_wrap_async(
-        "[method]descriptor.link-at",
-        |mut store: Guest<'_>,
-         (fd, flags, old, new_fd, new): (Resource<Descriptor>, PathFlags, String, Resource<Descriptor>, String)| {
-            Box::new(async move {
-                let guest = store.data_mut();
-                guest.meter.charge_disk(ENTRY_BYTES)?;
-                answer(guest.filesystem().link_at(fd, flags, old, new_fd, new).await)
-            }) as Call<'_, ()>
-        },
-    )
-}
-
-fn add_opens(files: &mut LinkerInstance<'_, ComponentGuest>) -> Result<()> {
-    files.func_wrap_async(
-        "[method]descriptor.open-at",
-        |mut store: Guest<'_>,
-         (fd, lookup, path, open, flags): (Resource<Descriptor>, PathFlags, String, OpenFlags, DescriptorFlags)| {
-            Box::new(async move {
-                let guest = store.data_mut();
-                guest.meter.check_open()?;
-                if open.contains(OpenFlags::CREATE) {
-                    guest.meter.charge_disk(ENTRY_BYTES)?;
-                }
-                let opened = guest.filesystem().open_at(fd, lookup, path, open, flags).await;
-                if opened.is_ok() {
-                    guest.meter.opened();
-                }
-                answer(opened)
-            }) as Call<'_, Resource<Descriptor>>
-        },
-    )?;
-    files.resource("descriptor", ResourceType::host::<Descriptor>(), |mut store: Guest<'_>, index| {
-        let guest = store.data_mut();
-        guest.meter.closed();
-        HostDescriptor::drop(&mut guest.filesystem(), Resource::new_own(index))
-    })
-}
-
-/// An output stream into a file, charged to the disk limit.
-struct MeteredStream {
-    inner: Box<dyn OutputStream>,
-    meter: Arc<Meter>,
-}
-
-impl Drop for MeteredStream {
-    fn drop(&mut self) {
-        self.meter.stream_closed();
-    }
-}
-
-fn trap(limit: LimitReached) -> StreamError {
-    StreamError::Trap(limit.into())
-}
-
-#[async_trait::async_trait]
-impl Pollable for MeteredStream {
-    async fn ready(&mut self) {
-        self.inner.ready().await;
-    }
-}
-
-#[async_trait::async_trait]
-impl OutputStream for MeteredStream {
-    fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
-        self.meter.charge_disk(bytes.len() as u64).map_err(trap)?;
-        self.inner.write(bytes)
-    }
-
-    fn flush(&mut self) -> StreamResult<()> {
-        self.inner.flush()
-    }
-
-    fn check_write(&mut self) -> StreamResult<usize> {
-        self.inner.check_write()
-    }
-
-    async fn blocking_write_and_flush(&mut self, bytes: Bytes) -> StreamResult<()> {
-        self.meter.charge_disk(bytes.len() as u64).map_err(trap)?;
-        self.inner.blocking_write_and_flush(bytes).await
-    }
-
-    async fn cancel(&mut self) {
-        self.inner.cancel().await;
-    }
 }

@@ -47,7 +47,7 @@ impl Session {
         let paths = spec.run.image.iter().chain(&spec.layers);
         let layers = paths.map(|path| interpreter::image_file(path)).collect::<Result<Vec<ImageFile>, _>>()?;
         let tails: Vec<ImageTail> = layers.iter().map(|layer| layer.tail.clone()).collect();
-        let meter = meter(&spec.run, parent_gone)?;
+        let meter = meter(&spec.run, parent_gone);
         let interrupts = Interrupts::listen(&spec.interrupts, spec.turns).map_err(failed)?;
         let input = TurnInput::new(inbox.clone(), outbox);
         let wasi = guest::wasi(&spec.run, &meter, input.clone(), outbox)?.build_p1();

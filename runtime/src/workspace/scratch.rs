@@ -71,8 +71,8 @@ impl Scratch {
     /// Directories with a copy of what lies in these.
     pub(crate) fn copy(self: &Arc<Self>, of: &Workspace) -> io::Result<Workspace> {
         let mut workspace = self.workspace(of.tenant, of.disk_bytes)?;
-        workspace.bare = false;
-        workspace.laid_len_max = of.laid_len_max;
+        workspace.given = of.given;
+        (workspace.laid_len_max, workspace.laid_len) = (of.laid_len_max, of.laid_len);
         for (from, to) in [(of.root_path(), workspace.root_path()), (of.tmp_path(), workspace.tmp_path())] {
             let open = |dir: PathBuf| Dir::open_ambient_dir(dir, ambient_authority());
             copy_directory(&open(from)?, &open(to)?, 0)?;

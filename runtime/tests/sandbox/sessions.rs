@@ -1,9 +1,9 @@
 //! A session from turn to turn: what lasts, and what a turn cannot break.
 
 use crate::kit::{Test, block_on};
-use crate::session_kit::{Bench, collect, out, turn, turn_limits, turn_with};
+use crate::session_kit::{Bench, Said, collect, out, turn, turn_limits, turn_with};
 use bytes::Bytes;
-use potluck_runtime::{LimitKind, Outcome, Session, TurnEvent, TurnLimits};
+use potluck_runtime::{LimitKind, Limits, Outcome, RunRequest, Session, TurnEvent, TurnLimits};
 use std::time::Duration;
 
 pub(crate) const TESTS: &[Test] = &[
@@ -13,6 +13,7 @@ pub(crate) const TESTS: &[Test] = &[
     ("session_says_how_many_turns_it_had_and_what_memory_it_has", facts),
     ("session_turn_says_when_it_waits_for_input", input_wanted),
     ("session_turn_that_passes_a_limit_is_undone", limits),
+    ("session_disk_limit_counts_what_was_written_before", disk),
     ("session_turn_is_interrupted_and_the_session_goes_on", interrupt),
     ("session_can_be_interrupted_at_any_moment", any_moment),
     ("session_turn_that_heeds_no_interrupt_is_undone", unheeded),
@@ -170,6 +171,10 @@ fn limits() {
                 TurnLimits { output_bytes: 5000, ..turn_limits() },
             ),
             ("x.append(5)\ny = bytearray(1_500_000_000)", LimitKind::Memory, turn_limits()),
+            ("x.append(6)\nimport os\nwhile True: os.urandom(1 << 24)", LimitKind::RandomBytes, turn_limits()),
+            ("x.append(7)\nimport os\nos.makedirs('/'.join('d' * 129))", LimitKind::PathDepth, turn_limits()),
+            ("x.append(8)\nf = open('f', 'w')\nf.truncate(1 << 40)", LimitKind::Disk, turn_limits()),
+            ("x.append(9)\nf = [open('f', 'w') for n in range(2000)]", LimitKind::OpenFiles, turn_limits()),
         ];
         for (source, kind, limits) in cases {
             let said = turn_with(&mut session, source, b"", limits).await;
@@ -189,6 +194,35 @@ fn limits() {
             let said = turn_with(&mut session, source, b"", limits).await;
             assert_eq!(said.report.outcome, Outcome::Exited(0), "{}", said.err);
         }
+    });
+}
+
+/// What was written stays when a turn is undone, and when the session goes on in another worker; and so it stays counted.
+fn disk() {
+    block_on(async {
+        let bench = Bench::open("interpreter").await;
+        let limits = Limits { disk_bytes: 1 << 20, files: 5, ..Limits::default() };
+        let request = RunRequest { limits, ..bench.request() };
+        let mut session = bench.runtime.open_session(&bench.prepared, request).await.unwrap();
+        out(&mut session, "_ = open('a', 'wb').write(bytes(800_000))").await;
+        let more = "open('b', 'wb').write(bytes(800_000))";
+        let full = |said: &Said| matches!(&said.report.outcome, Outcome::Limit(hit) if hit.kind == LimitKind::Disk);
+        for _ in 0..3 {
+            let said = turn(&mut session, more).await;
+            assert!(full(&said) && said.report.undone, "{:?}", said.report);
+        }
+        session.park(&bench.home.path().join("parked.session")).await.unwrap();
+        assert!(full(&turn(&mut session, more).await), "after it was parked");
+        let mut twin = session.fork().await.unwrap();
+        assert!(full(&turn(&mut twin, more).await), "in its twin");
+        out(&mut session, "import os; os.unlink('a')").await;
+        out(&mut session, "_ = open('b', 'wb').write(bytes(800_000))").await;
+        let said = turn(&mut session, "for n in range(9): open(str(n), 'w')").await;
+        assert!(
+            matches!(&said.report.outcome, Outcome::Limit(hit) if hit.kind == LimitKind::Files),
+            "{:?}",
+            said.report
+        );
     });
 }
 

@@ -18,6 +18,8 @@ fn main() -> io::Result<()> {
         "tmp" => disk("/tmp/big.bin")?,
         "many-files" => many_files()?,
         "open-files" => open_files()?,
+        "deep" => chain("d")?,
+        "long" => chain(&"n".repeat(100))?,
         other => panic!("nothing is called {other}"),
     }
     println!("took {what}");
@@ -68,5 +70,14 @@ fn open_files() -> io::Result<()> {
     let mut open = Vec::new();
     loop {
         open.push(File::open("one")?);
+    }
+}
+
+/// Each directory inside the one before.
+fn chain(name: &str) -> io::Result<()> {
+    let mut path = std::path::PathBuf::new();
+    loop {
+        path.push(name);
+        fs::create_dir(&path)?;
     }
 }

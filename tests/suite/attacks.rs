@@ -1,0 +1,18 @@
+//! Hostile guests. Each runs on a node that serves somebody else at the same time, and ends in an outcome that has a name,
+//! or is refused with a reason; what the other is told is unchanged, the node answers, and nothing is left.
+
+mod arena;
+mod guest;
+
+mod bombs;
+mod components;
+mod descriptors;
+mod disk;
+mod links;
+mod memory;
+mod output;
+mod paths;
+mod python;
+mod random;
+mod stack;
+mod time;

@@ -1,0 +1,174 @@
+//! Where an attack takes place: a node, an honest job on it that talks before and after, and the attack between.
+
+use potluck_tests::{Finished, Home, Node, Running, busy_processes_of, until};
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+
+/// Answers each line with itself, until its input ends.
+const HONEST: &str = r#"(module
+    (import "wasi_snapshot_preview1" "fd_read" (func $read (param i32 i32 i32 i32) (result i32)))
+    (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+    (memory (export "memory") 1)
+    (func (export "_start") (loop $again
+        (i32.store (i32.const 0) (i32.const 1024)) (i32.store (i32.const 4) (i32.const 4096))
+        (if (call $read (i32.const 0) (i32.const 0) (i32.const 1) (i32.const 8)) (then unreachable))
+        (if (i32.eqz (i32.load (i32.const 8))) (then return))
+        (i32.store (i32.const 4) (i32.load (i32.const 8)))
+        (if (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8)) (then unreachable))
+        (br $again))))"#;
+
+/// One user's node, and what is asked of it.
+pub(super) struct Arena {
+    pub(super) home: Home,
+}
+
+impl Arena {
+    pub(super) fn new() -> Self {
+        Self { home: Home::new() }
+    }
+
+    pub(super) fn with_python() -> Self {
+        Self { home: Home::with_python() }
+    }
+
+    /// Runs `potluck run --json` with these arguments while an honest job is in the middle of its work.
+    #[track_caller]
+    pub(super) fn attack(&self, args: &[&str]) -> Attacked {
+        self.attack_with(args, |running| running.finish())
+    }
+
+    /// The same, where `end` brings the attacker's command to its end.
+    #[track_caller]
+    pub(super) fn attack_with(&self, args: &[&str], end: impl FnOnce(Running) -> Finished) -> Attacked {
+        let home = &self.home;
+        home.write("honest.wasm", wat::parse_str(HONEST).expect("the honest job is well-formed"));
+        let mut node = Node::start(home);
+        let mut honest = home.run(["--quiet", "honest.wasm"]).start();
+        honest.write("before\n");
+        honest.wait_for_stdout("before\n");
+        let attacker = home.run(["--json"]).args(args).start();
+        home.potluck(["status"]).finish().expect(0);
+        let finished = end(attacker);
+        home.potluck(["status"]).finish().expect(0);
+        honest.write("after\n");
+        honest.wait_for_stdout("after\n");
+        let honest = honest.finish();
+        assert_eq!(honest.expect(0).out(), "before\nafter\n", "the honest job was told something else");
+        until("nothing of either run is left", || is_as_before(home).then_some(()));
+        let log = node.process().stderr.text();
+        assert!(log.len() < LOG_LEN_MAX, "the node's log grew to {} bytes: {:.2000}", log.len(), log);
+        node.down();
+        Attacked { finished }
+    }
+}
+
+/// Whether nothing is left but the daemon, workers that wait, and directories as empty as they were made, which wait for
+/// the next run.
+fn is_as_before(home: &Home) -> bool {
+    let is_empty = |directory: PathBuf| std::fs::read_dir(directory).is_ok_and(|mut entries| entries.next().is_none());
+    let directories = home.scratch_entries();
+    directories.into_iter().all(|run| is_empty(run.join("root")) && is_empty(run.join("tmp")))
+        && busy_processes_of(home.root()).len() <= 1
+}
+
+/// The most a node may log of one attack, in bytes.
+const LOG_LEN_MAX: usize = 16 << 10;
+
+/// Runs a preview-1 module in its text form under these options.
+#[track_caller]
+pub(super) fn attack(text: &str, options: &[&str]) -> Attacked {
+    attack_bytes(wat::parse_str(text).expect("the attack is well-formed text"), options)
+}
+
+/// Runs a program under these options.
+#[track_caller]
+pub(super) fn attack_bytes(bytes: impl AsRef<[u8]>, options: &[&str]) -> Attacked {
+    let arena = Arena::new();
+    arena.home.write("attack.wasm", bytes);
+    arena.attack(&[options, &["attack.wasm"]].concat())
+}
+
+/// Runs a program that lies somewhere, with an argument.
+#[track_caller]
+pub(super) fn attack_with(program: &Path, argument: &str, options: &[&str]) -> Attacked {
+    let program = program.to_str().expect("the path is text");
+    Arena::new().attack(&[options, &[program, argument]].concat())
+}
+
+/// Runs a Python script under these options.
+#[track_caller]
+pub(super) fn attack_python(script: &str, options: &[&str]) -> Attacked {
+    let arena = Arena::with_python();
+    arena.home.write("attack.py", script);
+    arena.attack(&[options, &["attack.py"]].concat())
+}
+
+/// How an attack ended.
+pub(super) struct Attacked {
+    pub(super) finished: Finished,
+}
+
+impl Attacked {
+    #[track_caller]
+    fn outcome(&self) -> Value {
+        self.finished.json()["outcome"].clone()
+    }
+
+    /// It was ended by this limit, of which so much was allowed; answers how much was used.
+    #[track_caller]
+    pub(super) fn limit(&self, name: &str, allowed: u64) -> u64 {
+        let outcome = self.outcome();
+        assert_eq!((&outcome["kind"], &outcome["limit"]), (&"limit".into(), &name.into()), "{}", self.finished);
+        assert_eq!(outcome["allowed"], allowed, "{}", self.finished);
+        let used = outcome["used"].as_u64().unwrap_or_else(|| panic!("it is not said how much was used: {outcome}"));
+        assert!(used >= allowed, "{used} of {allowed}: {}", self.finished);
+        self.finished.expect(if name == "wall_time" { 124 } else { 137 });
+        used
+    }
+
+    /// Its wall time ended it, and not long after it was over.
+    #[track_caller]
+    pub(super) fn wall_time(&self, allowed: u64) {
+        let used = self.limit("wall_time", allowed);
+        assert!(used < allowed + 2000, "{used} ms of {allowed}");
+    }
+
+    /// It ended by itself with this code.
+    #[track_caller]
+    pub(super) fn exited(&self, code: i32) -> &Self {
+        let outcome = self.outcome();
+        assert_eq!((&outcome["kind"], &outcome["code"]), (&"exited".into(), &code.into()), "{}", self.finished);
+        self
+    }
+
+    /// It did what WebAssembly forbids.
+    #[track_caller]
+    pub(super) fn trapped(&self, why: &str) -> &Self {
+        let outcome = self.outcome();
+        let said = outcome["why"].as_str().unwrap_or_default();
+        assert!(outcome["kind"] == "trapped" && said.contains(why), "{}", self.finished);
+        self.finished.expect(134);
+        self
+    }
+
+    /// It was not run, and it was said why.
+    #[track_caller]
+    pub(super) fn refused(&self, says: &[&str]) -> &Self {
+        self.finished.expect(126).says(says);
+        self
+    }
+
+    /// What it printed.
+    #[track_caller]
+    pub(super) fn printed(&self) -> String {
+        self.finished.json()["stdout"].as_str().unwrap_or_default().to_owned()
+    }
+
+    /// What it printed to stderr.
+    #[track_caller]
+    pub(super) fn complained(&self, text: &str) -> &Self {
+        let said = self.finished.json()["stderr"].as_str().unwrap_or_default().to_owned();
+        assert!(said.contains(text), "{}", self.finished);
+        self
+    }
+}
