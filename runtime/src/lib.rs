@@ -8,6 +8,7 @@ mod cache;
 mod digest;
 mod engine;
 mod file_state;
+mod handed;
 mod image;
 mod job;
 mod limits;
@@ -23,9 +24,12 @@ mod run;
 mod runtime;
 mod script;
 mod session;
+mod spawner;
+mod walls;
 mod watch;
 mod worker;
 mod worker_process;
+mod worker_role;
 mod workspace;
 
 pub use digest::{Digest, DigestParseError};
@@ -37,7 +41,8 @@ pub use limits::{LimitHit, LimitKind, Limits, TurnLimits};
 pub use outcome::{Outcome, Report};
 pub use outputs::{OUTPUT_FILES_MAX, OutputEntry, OutputError, OutputListing, Outputs};
 pub use pool::Ready;
-pub use prepare::{PrepareError, Prepared};
+pub use prepare::{CompileLimits, PrepareError, Prepared};
+pub use protocol::Proof;
 pub use python::{
     Artifact, ArtifactWriter, EnvironmentError, EnvironmentSpec, EnvironmentStatus, Environments, MissingPackage,
     PYTHON, Package, ScriptImports, script_imports,
@@ -48,5 +53,6 @@ pub use script::{ScriptBoot, ScriptPlan, SignalPlaces};
 pub use session::{
     Continuation, Interrupter, Session, SessionError, SessionFile, SessionFiles, Turn, TurnEvent, TurnReport,
 };
+pub use walls::{Wall, missing_walls};
 pub use watch::{SilentWatch, Stage, Watch};
 pub use worker::worker_main;

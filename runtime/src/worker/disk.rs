@@ -2,9 +2,15 @@
 //! would pass the limit are the directories walked for the exact figure. Files that were removed while open count too.
 
 use crate::limits::{LimitHit, LimitKind};
+use rustix::fs::{AtFlags, Dir, FileType, readlinkat, statat};
+use std::ffi::OsStr;
+use std::fs::File;
 use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::{LazyLock, Mutex, PoisonError};
 
 /// What each file, directory and link is taken to need beside its content.
 pub(super) const ENTRY_BYTES: u64 = 4096;
@@ -79,17 +85,35 @@ fn measure_directory(directory: &Path) -> io::Result<u64> {
 /// loaded code that was removed from its cache, is not the run's.
 fn measure_removed(directories: &[PathBuf]) -> io::Result<u64> {
     let directories: Vec<PathBuf> = directories.iter().map(std::fs::canonicalize).collect::<io::Result<_>>()?;
+    let mut descriptors = DESCRIPTORS.lock().unwrap_or_else(PoisonError::into_inner);
+    let descriptors = descriptors.as_mut().map_err(|error| io::Error::from(error.kind()))?;
+    let mut names = Vec::new();
+    descriptors.rewind();
+    while let Some(entry) = descriptors.read() {
+        names.push(entry?.file_name().to_owned());
+    }
     let mut total = 0;
-    for entry in std::fs::read_dir("/proc/self/fd")? {
-        let path = entry?.path();
-        let Ok(place) = std::fs::read_link(&path) else { continue };
+    for name in names {
+        let Ok(place) = readlinkat(descriptors.fd()?, &name, Vec::new()) else { continue };
+        let place = Path::new(OsStr::from_bytes(place.as_bytes()));
         if !directories.iter().any(|directory| place.starts_with(directory)) {
             continue;
         }
-        let Ok(metadata) = std::fs::metadata(&path) else { continue };
-        if metadata.is_file() && metadata.nlink() == 0 {
-            total += ENTRY_BYTES + metadata.blocks() * STAT_BLOCK_BYTES;
+        let Ok(file) = statat(descriptors.fd()?, &name, AtFlags::empty()) else { continue };
+        if FileType::from_raw_mode(file.st_mode).is_file() && file.st_nlink == 0 {
+            total += ENTRY_BYTES + u64::try_from(file.st_blocks).unwrap_or_default() * STAT_BLOCK_BYTES;
         }
     }
     Ok(total)
+}
+
+/// What this process has open; opened itself before this process can open nothing of the kind.
+static DESCRIPTORS: LazyLock<Mutex<io::Result<Dir>>> = LazyLock::new(|| {
+    let open = || Ok(Dir::new(OwnedFd::from(File::open("/proc/self/fd")?))?);
+    Mutex::new(open())
+});
+
+/// To be called before the process is confined.
+pub(super) fn open_descriptors() {
+    LazyLock::force(&DESCRIPTORS);
 }

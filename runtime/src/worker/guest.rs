@@ -7,7 +7,6 @@ use super::interpreter;
 use super::loaded::{Loaded, Program};
 use super::memory::MemoryGauge;
 use super::meter::Meter;
-use super::orphan::ParentGone;
 use super::preview1::ModuleGuest;
 use super::preview2::ComponentGuest;
 use super::stdio::{Inbox, Outbox};
@@ -28,14 +27,8 @@ const BACKTRACE_FRAMES_MAX: usize = 12;
 const TRAP_LEN_MAX: usize = 4096;
 
 /// Runs the guest to its end.
-pub(super) async fn run(
-    spec: &RunSpec,
-    loaded: &mut Loaded,
-    parent_gone: ParentGone,
-    inbox: Inbox,
-    outbox: &Outbox,
-) -> Answer {
-    let prepared = loaded.program(&code(spec)).and_then(|program| Ok((program, meter(spec, parent_gone)?)));
+pub(super) async fn run(spec: &RunSpec, loaded: &mut Loaded, inbox: Inbox, outbox: &Outbox) -> Answer {
+    let prepared = loaded.program(&code(spec)).and_then(|program| Ok((program, meter(spec)?)));
     let ended = match prepared {
         Ok((Program::Module(module), meter)) => run_module(spec, &module, meter, inbox, outbox).await,
         Ok((Program::Interpreter(interpreter), meter)) => {
@@ -51,8 +44,8 @@ pub(super) async fn run(
 }
 
 /// Makes an image with a run.
-pub(super) async fn warm(spec: &WarmSpec, parent_gone: ParentGone, inbox: Inbox, outbox: &Outbox) -> Answer {
-    match meter(&spec.run, parent_gone) {
+pub(super) async fn warm(spec: &WarmSpec, inbox: Inbox, outbox: &Outbox) -> Answer {
+    match meter(&spec.run) {
         Ok(meter) => interpreter::warm(spec, meter, inbox, outbox).await.unwrap_or_else(|answer| answer),
         Err(answer) => answer,
     }
@@ -66,13 +59,13 @@ fn code(spec: &RunSpec) -> LoadSpec {
     LoadSpec { code: spec.code.clone(), kind: spec.kind, purpose }
 }
 
-pub(super) fn meter(spec: &RunSpec, parent_gone: ParentGone) -> Result<Arc<Meter>, Answer> {
+pub(super) fn meter(spec: &RunSpec) -> Result<Arc<Meter>, Answer> {
     let writable = spec.preopens.iter().filter(|preopen| preopen.access == Access::ReadWrite);
     let directories = writable.map(|preopen| preopen.host.clone()).collect();
     let disk = if spec.bare { DiskGauge::bare } else { DiskGauge::new };
     let disk = disk(directories, spec.limits.disk_bytes)
         .map_err(|error| Answer::Failed(format!("cannot measure the working directory: {error}")))?;
-    Ok(Arc::new(Meter::new(&spec.limits, disk, parent_gone)))
+    Ok(Arc::new(Meter::new(&spec.limits, disk)))
 }
 
 pub(super) fn wasi(

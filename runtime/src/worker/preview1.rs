@@ -6,7 +6,6 @@ use super::fuel;
 use super::interrupts::Interrupts;
 use super::memory::MemoryGauge;
 use super::meter::Meter;
-use super::orphan::ParentGone;
 use crate::limits::Limits;
 use std::future::Future;
 use std::sync::Arc;
@@ -44,7 +43,7 @@ impl ModuleGuest {
     /// A guest that has nothing and may use nothing; for looking things up in a linker.
     pub(super) fn idle() -> std::io::Result<Self> {
         let limits = Limits { output_bytes: 0, disk_bytes: 0, open_files: 0, memory_bytes: 0, ..Limits::default() };
-        let meter = Arc::new(Meter::new(&limits, DiskGauge::new(Vec::new(), 0)?, ParentGone::default()));
+        let meter = Arc::new(Meter::new(&limits, DiskGauge::new(Vec::new(), 0)?));
         let wasi = WasiCtxBuilder::new().build_p1();
         Ok(Self {
             wasi,
