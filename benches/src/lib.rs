@@ -22,7 +22,7 @@ const UP_TIMEOUT: Duration = Duration::from_secs(30);
 pub fn role() -> Option<ExitCode> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
-        ["worker"] => Some(worker_main()),
+        ["worker", ..] => Some(worker_main()),
         ["node", home] => Some(serve(Path::new(home))),
         _ => None,
     }

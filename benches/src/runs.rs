@@ -10,8 +10,8 @@ use std::time::Duration;
 use criterion::Criterion;
 use potluck_benches::{hello, role, script};
 use potluck_runtime::{
-    BuiltIn, GuestPath, ImageChoice, InputFile, Outcome, Prepared, Program, Ready, RunEvent, RunRequest, Runtime,
-    RuntimeConfig, SilentWatch, WorkerCommand,
+    BuiltIn, CompileLimits, GuestPath, ImageChoice, InputFile, Outcome, Prepared, Program, Ready, RunEvent, RunRequest,
+    Runtime, RuntimeConfig, SilentWatch, WorkerCommand,
 };
 use tempfile::TempDir;
 
@@ -54,7 +54,8 @@ fn open(directory: &TempDir, ready: Ready) -> Runtime {
     let worker = WorkerCommand { program, args: vec!["worker".into()] };
     let cache_dir = std::env::var_os("POTLUCK_TEST_HOME").map_or_else(|| directory.path().join("cache"), PathBuf::from);
     let scratch_dir = directory.path().join("scratch");
-    let config = RuntimeConfig { cache_dir, scratch_dir, cache_bytes_max: CACHE_BYTES_MAX, worker, ready };
+    let compile = CompileLimits::default();
+    let config = RuntimeConfig { cache_dir, scratch_dir, cache_bytes_max: CACHE_BYTES_MAX, worker, ready, compile };
     Runtime::open(config).expect("a temporary directory can be used")
 }
 

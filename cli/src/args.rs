@@ -1,8 +1,8 @@
 //! What can be typed. Each command's own options stand beside the command; nothing here opens or reads anything.
 
 use crate::commands::{
-    completions, config, doctor, down, env, identity, invite, join, peers, quota, run, session, setup, shell, status, up,
-    version, whoami,
+    completions, config, doctor, down, env, identity, invite, join, peers, quota, run, session, setup, shell, status,
+    up, version, whoami,
 };
 use crate::exit;
 use crate::logging::Audience;

@@ -66,7 +66,7 @@ use crate::wire::{Frame, JobId, NodeInfo, Tag};
 use door::{Carrier, Connection, Door};
 use network::{KnownPeers, Reached};
 use packing::{MountsBy, Packed, pack};
-use potluck_runtime::{Ready, Runtime, RuntimeConfig, WorkerCommand};
+use potluck_runtime::{CompileLimits, Ready, Runtime, RuntimeConfig, WorkerCommand};
 use std::sync::{Arc, OnceLock};
 
 /// What a client works with.
@@ -142,6 +142,7 @@ impl Client {
             cache_bytes_max: self.config().cache_bytes_max,
             worker: self.inner.config.worker.clone(),
             ready,
+            compile: CompileLimits::default(),
         });
         let runtime = runtime.map_err(|source| ClientError::local("cannot set up the sandbox", source))?;
         Ok(self.inner.runtime.get_or_init(|| runtime).clone())

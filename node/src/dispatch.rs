@@ -4,8 +4,8 @@ pub(crate) mod requests;
 
 pub(crate) mod owner;
 
-pub(crate) mod overview;
 pub(crate) mod budget;
+pub(crate) mod overview;
 
 use crate::identity::NodeId;
 use crate::net::link::Link;

@@ -8,8 +8,8 @@ pub mod placement;
 
 pub mod known_bad;
 
-pub mod remarks;
 pub mod quotas;
+pub mod remarks;
 
 pub mod fuel_day;
 

@@ -5,13 +5,13 @@
 //! Holding a [`Code`] holds a shared lock on the file, and eviction takes only files whose lock is free.
 
 use crate::digest::Digest;
+use crate::handed::{Handed, path_in_process};
 use crate::protocol::{CodeKind, Made};
 use crate::workspace::private_directory;
 use rustix::fs::FlockOperation;
 use serde::{Deserialize, Serialize};
 use std::fs::{File, FileTimes};
 use std::io::{self, Read, Write};
-use std::os::fd::AsRawFd;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -40,13 +40,18 @@ pub(crate) struct Code {
     pub(crate) path: PathBuf,
     pub(crate) kind: CodeKind,
     pub(crate) key: CodeKey,
-    _hold: File,
+    hold: File,
 }
 
 impl Code {
     /// Code that lies in a file of its own outside the cache (`hold`), for as long as this value lives.
     pub(crate) fn displaced(path: PathBuf, kind: CodeKind, key: CodeKey, hold: File) -> Self {
-        Self { path, kind, key, _hold: hold }
+        Self { path, kind, key, hold }
+    }
+
+    /// The file, to be handed to a worker, which can only read it.
+    pub(crate) fn handed(&self) -> io::Result<Handed> {
+        Handed::to_read(&self.hold)
     }
 }
 
@@ -145,7 +150,7 @@ impl Cache {
         if let Err(error) = file.set_times(FileTimes::new().set_accessed(SystemTime::now())) {
             tracing::debug!(%error, "the use of compiled code is not recorded");
         }
-        Ok(Code { path: path.to_owned(), kind: note.kind, key, _hold: file })
+        Ok(Code { path: path.to_owned(), kind: note.kind, key, hold: file })
     }
 
     /// Takes the right to compile this code, if nobody has it now. Several processes may ask; one gets it.
@@ -185,7 +190,7 @@ impl Cache {
         std::fs::rename(&claim.output, &path)?;
         rustix::fs::flock(&file, FlockOperation::LockShared)?;
         self.evict();
-        Ok(Code { path, kind: made.kind, key, _hold: file })
+        Ok(Code { path, kind: made.kind, key, hold: file })
     }
 
     /// Removes code that does not load.
@@ -278,9 +283,16 @@ impl Cache {
     }
 }
 
-/// The path by which a worker reaches a file we hold.
-pub(crate) fn path_in_process(file: &File) -> PathBuf {
-    PathBuf::from(format!("/proc/{}/fd/{}", std::process::id(), file.as_raw_fd()))
+impl Claim {
+    /// An empty file for what is made.
+    pub(crate) fn create(&self) -> io::Result<Handed> {
+        create_own(&self.output).map(Handed::new)
+    }
+}
+
+/// Makes a new file that is this user's alone.
+pub(crate) fn create_own(path: &Path) -> io::Result<File> {
+    File::options().read(true).write(true).create_new(true).mode(0o600).custom_flags(nofollow()).open(path)
 }
 
 /// The right to compile one program, held by one process at a time.

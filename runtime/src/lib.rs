@@ -10,6 +10,7 @@ mod engine;
 mod file_state;
 #[doc(hidden)]
 pub mod fuzzing;
+mod handed;
 mod image;
 mod job;
 mod limits;
@@ -26,9 +27,12 @@ mod run;
 mod runtime;
 mod script;
 mod session;
+mod spawner;
+mod walls;
 mod watch;
 mod worker;
 mod worker_process;
+mod worker_role;
 mod workspace;
 
 pub use digest::{Digest, DigestParseError};
@@ -41,7 +45,8 @@ pub use lists::at_most;
 pub use outcome::{Outcome, Report};
 pub use outputs::{OUTPUT_FILES_MAX, OutputEntry, OutputError, OutputListing, Outputs};
 pub use pool::Ready;
-pub use prepare::{PrepareError, Prepared};
+pub use prepare::{CompileLimits, PrepareError, Prepared};
+pub use protocol::Proof;
 pub use python::{
     Artifact, ArtifactWriter, EnvironmentError, EnvironmentSpec, EnvironmentStatus, Environments, MissingPackage,
     PYTHON, Package, ScriptImports, script_imports,
@@ -52,5 +57,6 @@ pub use script::{ScriptBoot, ScriptPlan, SignalPlaces};
 pub use session::{
     Continuation, Interrupter, Session, SessionError, SessionFile, SessionFiles, Turn, TurnEvent, TurnReport,
 };
+pub use walls::{Wall, missing_walls};
 pub use watch::{SilentWatch, Stage, Watch};
 pub use worker::worker_main;

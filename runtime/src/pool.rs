@@ -1,13 +1,15 @@
 //! Workers that wait for work, so that a run need not wait for a worker. A spare has served nobody; a kept one has served
 //! one tenant, and only that tenant gets it again. Their number is bounded, and most of them end when nothing is to do.
 
+use crate::handed::Handed;
 use crate::job::Tenant;
-use crate::protocol::{Answer, LoadSpec, Purpose, Spec, decode, tag};
+use crate::protocol::{Answer, CodeKind, LoadSpec, Purpose, Spec, decode, tag};
 use crate::runtime::WorkerCommand;
 use crate::worker_process::{Line, Worker};
 use crate::workspace::Scratch;
+use std::fs::File;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -42,6 +44,8 @@ pub(crate) struct Pool {
     ready: Ready,
     /// The directories that runs leave to each other go with the workers.
     scratch: Arc<Scratch>,
+    /// The environments' artifacts, which every worker may read.
+    artifacts: PathBuf,
     state: Mutex<State>,
 }
 
@@ -51,12 +55,20 @@ struct State {
     /// The one used last at the end.
     kept: Vec<Kept>,
     /// What ran last, as a command and as an interpreter.
-    likely: [Option<LoadSpec>; 2],
+    likely: [Option<CodeAt>; 2],
     /// When a spare was last wanted.
     wanted: Option<Instant>,
     refilling: bool,
     watched: bool,
     closed: bool,
+}
+
+/// Compiled code, where it lies.
+#[derive(Clone, Debug)]
+pub(crate) struct CodeAt {
+    pub(crate) path: PathBuf,
+    pub(crate) kind: CodeKind,
+    pub(crate) purpose: Purpose,
 }
 
 struct Kept {
@@ -66,8 +78,8 @@ struct Kept {
 }
 
 impl Pool {
-    pub(crate) fn new(command: WorkerCommand, ready: Ready, scratch: Arc<Scratch>) -> Arc<Self> {
-        Arc::new(Self { command, ready, scratch, state: Mutex::default() })
+    pub(crate) fn new(command: WorkerCommand, ready: Ready, scratch: Arc<Scratch>, artifacts: PathBuf) -> Arc<Self> {
+        Arc::new(Self { command, ready, scratch, artifacts, state: Mutex::default() })
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -98,11 +110,17 @@ impl Pool {
 
     /// A worker for whoever needs one now.
     pub(crate) fn start(&self) -> io::Result<Line> {
-        Worker::start(&self.command)
+        self.start_reading(Vec::new())
+    }
+
+    /// A worker that can also read in these directories.
+    pub(crate) fn start_reading(&self, directories: Vec<PathBuf>) -> io::Result<Line> {
+        let reads = std::iter::once(self.artifacts.clone()).filter(|artifacts| artifacts.is_dir()).chain(directories);
+        Worker::start(&self.command, self.scratch.cell()?, reads.collect())
     }
 
     /// A run of this code has started: more such runs are likely, and spares that were taken are made up for.
-    pub(crate) fn started(self: &Arc<Self>, code: LoadSpec) {
+    pub(crate) fn started(self: &Arc<Self>, code: CodeAt) {
         if self.ready.spares_max == 0 {
             return;
         }
@@ -248,12 +266,15 @@ impl State {
 }
 
 /// Has a spare load code. Code that does not load is found by the run that wants it.
-async fn load(line: &mut Line, code: LoadSpec) -> io::Result<()> {
-    line.order(&Spec::Load(code.clone())).await?;
+async fn load(line: &mut Line, code: CodeAt) -> io::Result<()> {
+    // Another process may have evicted it.
+    let Ok(file) = File::open(&code.path) else { return Ok(()) };
+    let spec = LoadSpec { code: Handed::new(file), kind: code.kind, purpose: code.purpose };
+    line.order(&Spec::Load(spec)).await?;
     let answer = tokio::time::timeout(LOAD_TIME_MAX, line.frames.next()).await.map_err(io::Error::other)??;
     match answer {
         Some((tag::ANSWER, payload)) => match decode(&payload)? {
-            Answer::Loaded => line.note_loaded(code.code),
+            Answer::Loaded => line.note_loaded(code.path),
             answer => tracing::debug!(?answer, "code could not be loaded ahead"),
         },
         Some(_) | None => return Err(io::Error::other("the worker gave no answer")),

@@ -1,15 +1,19 @@
 //! From a program to what a run of it needs: native code and, for a script, the image it starts from. Each is looked up,
 //! or made in a worker, once, and kept.
 
-use crate::cache::{Claim, Code, CodeKey, path_in_process};
+use crate::cache::{Claim, Code, CodeKey};
 use crate::digest::Digest;
+use crate::handed::{Handed, path_in_process};
 use crate::image::{BuiltIn, ImageChoice};
 use crate::job::{GuestPath, Program};
 use crate::prepare_script::PreparedScript;
-use crate::protocol::{self, Answer, BaseSpec, CompileSpec, Made, Purpose, Refusal, RunSpec, Spec, WarmSpec, tag};
+use crate::protocol::{
+    self, Answer, BaseSpec, CompileSpec, Destination, Made, Purpose, Refusal, RunSpec, Spec, WarmSpec, tag,
+};
 use crate::python::EnvironmentError;
-use crate::runtime::Runtime;
+use crate::runtime::{Runtime, base_preopens};
 use crate::watch::{Stage, Watch};
+use crate::workspace::{Cell, Workspace};
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -20,6 +24,25 @@ use std::time::{Duration, Instant};
 const TICK: Duration = Duration::from_millis(100);
 /// How much of what a failed setup says is told: the last of it, in bytes.
 const SAID_LEN_MAX: usize = 4 << 10;
+/// What a process says last that gets no memory.
+const OUT_OF_MEMORY: [&str; 2] = ["memory allocation of", "Cannot allocate memory"];
+
+/// What compiling a program may take. A module of a few hundred bytes can be made to cost the compiler gigabytes and
+/// minutes, and none of the limits of runs holds there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CompileLimits {
+    /// Memory of the process, in bytes.
+    pub memory_bytes: u64,
+    /// Wall time.
+    pub time: Duration,
+}
+
+impl Default for CompileLimits {
+    /// Twice what 100 MB of ordinary code take.
+    fn default() -> Self {
+        Self { memory_bytes: 4 << 30, time: Duration::from_secs(5 * 60) }
+    }
+}
 
 /// A program that is ready to run. As long as this lives, its code stays in the cache.
 #[derive(Clone, Debug)]
@@ -215,16 +238,19 @@ impl Runtime {
         watch: &dyn Watch,
     ) -> Result<(Code, Option<String>), PrepareError> {
         let memory = memory_file();
-        // No file has the empty name, so that without a claim the fallback serves.
-        let output = claim.map(|claim| claim.output.clone()).unwrap_or_default();
-        let spec = job.spec(output, memory.as_ref().map(|(_, path)| path.clone()));
-        let work = self.ask_maker(job, &spec);
+        let output = claim.map_err(Clone::clone).and_then(|claim| claim.create().map_err(|error| error.to_string()));
+        let no_place = output.as_ref().err().cloned();
+        let fallback = memory.as_ref().and_then(|memory| memory.try_clone().ok()).map(Handed::new);
+        let work = self.ask_maker(job, Destination { output: output.ok(), fallback });
         tokio::pin!(work);
         let mut ticks = tokio::time::interval(TICK);
+        let time_is_over = tokio::time::sleep(if job.is_bounded() { self.compile().time } else { Duration::MAX });
+        tokio::pin!(time_is_over);
         let made = loop {
             tokio::select! {
                 made = &mut work => break made?,
                 _ = ticks.tick() => job.tell(watch, started),
+                () = &mut time_is_over => return Err(job.takes_too_long(self.compile())),
             }
         };
         tracing::debug!(what = %job.what, ms = started.elapsed().as_millis(), bytes = made.len, "made");
@@ -233,12 +259,12 @@ impl Runtime {
                 Ok(code) => return Ok((code, None)),
                 Err(error) => (self.cache().borrow_unplaced(claim, job.key, &made), error.to_string()),
             },
-            (claim, displaced, Some((file, path))) => {
-                let why = claim.err().or(displaced.as_ref()).cloned().unwrap_or_default();
-                (Ok(Code::displaced(path, made.kind, job.key, file)), why)
+            (_, displaced, Some(file)) => {
+                let why = no_place.or_else(|| displaced.clone()).unwrap_or_default();
+                (Ok(Code::displaced(path_in_process(&file), made.kind, job.key, file)), why)
             }
-            (claim, displaced, None) => {
-                let why = claim.err().or(displaced.as_ref()).cloned().unwrap_or_default();
+            (_, displaced, None) => {
+                let why = no_place.or_else(|| displaced.clone()).unwrap_or_default();
                 (Err(io::Error::other(why.clone())), why)
             }
         };
@@ -252,10 +278,11 @@ impl Runtime {
         Ok((code, Some(warning)))
     }
 
-    async fn ask_maker(&self, job: &Job, spec: &Spec) -> Result<Made, PrepareError> {
+    async fn ask_maker(&self, job: &Job, destination: Destination) -> Result<Made, PrepareError> {
         let fail = |why: String| PrepareError::Worker { path: job.source.clone(), why };
         let mut line = self.pool().start().map_err(|error| fail(error.to_string()))?;
-        line.order(spec).await.map_err(|error| fail(error.to_string()))?;
+        let spec = job.spec(destination, &line.cell, self.compile())?;
+        line.order(&spec).await.map_err(|error| fail(error.to_string()))?;
         let mut said = Vec::new();
         let answer = loop {
             match line.frames.next().await.map_err(|error| fail(error.to_string()))? {
@@ -268,17 +295,15 @@ impl Runtime {
                     said.drain(..said.len().saturating_sub(SAID_LEN_MAX));
                 }
                 Some(_) => {}
-                None => return Err(fail(line.worker.exited().await.explain())),
+                None => return Err(job.died(&line.worker.exited().await.explain(), self.compile())),
             }
         };
-        // The worker takes the closing of this pipe for our death, and would remove what it made.
         line.worker.exited().await;
-        drop(line);
         match answer {
             Answer::Made(made) => Ok(made),
-            Answer::Refused(refusal) => Err(job.refusal(refusal, &said)),
+            Answer::Refused(refusal) => Err(job.refusal(refusal, &said, self.compile())),
             Answer::Failed(why) | Answer::CodeUnusable(why) => Err(fail(why)),
-            Answer::Report { .. } | Answer::Loaded | Answer::Turned(_) | Answer::Kept { .. } => {
+            Answer::Report { .. } | Answer::Loaded | Answer::Turned(_) | Answer::Kept { .. } | Answer::Proved(_) => {
                 Err(fail("the worker gave an answer that is none".to_owned()))
             }
         }
@@ -328,8 +353,25 @@ pub(crate) enum Making {
     Code(Purpose),
     /// The image of an interpreter that has not run.
     Base,
-    /// The image of an interpreter after this run.
-    Warm(Box<RunSpec>),
+    /// The image of an interpreter after a run.
+    Warm(Box<Warming>),
+}
+
+/// A run that makes an image.
+pub(crate) struct Warming {
+    /// What the interpreter is given, but for its own directories.
+    pub(crate) run: RunSpec,
+    /// Those.
+    pub(crate) scratch: Workspace,
+}
+
+impl Warming {
+    fn run_in(&self, cell: &Arc<Cell>) -> io::Result<RunSpec> {
+        self.scratch.move_into(cell)?;
+        let mut run = self.run.clone();
+        run.preopens.splice(..0, base_preopens(&self.scratch));
+        Ok(run)
+    }
 }
 
 impl Making {
@@ -352,18 +394,51 @@ impl Job {
         }
     }
 
-    fn spec(&self, output: PathBuf, fallback: Option<PathBuf>) -> Spec {
-        let source = std::path::absolute(&self.source).unwrap_or_else(|_| self.source.clone());
-        match &self.making {
-            Making::Code(purpose) => Spec::Compile(CompileSpec { source, purpose: *purpose, output, fallback }),
-            Making::Base => Spec::Base(BaseSpec { source, output, fallback }),
-            Making::Warm(run) => Spec::Warm(Box::new(WarmSpec { run: (**run).clone(), output, fallback })),
-        }
+    /// What a worker with this directory is told.
+    fn spec(&self, destination: Destination, cell: &Arc<Cell>, limits: CompileLimits) -> Result<Spec, PrepareError> {
+        let source = || {
+            let opened = File::open(&self.source).map(Handed::new);
+            opened.map_err(|source| PrepareError::NotFound { path: self.source.clone(), source })
+        };
+        Ok(match &self.making {
+            Making::Code(purpose) => {
+                let memory_bytes = self.is_bounded().then_some(limits.memory_bytes);
+                Spec::Compile(CompileSpec { source: source()?, purpose: *purpose, memory_bytes, destination })
+            }
+            Making::Base => Spec::Base(BaseSpec { source: source()?, destination }),
+            Making::Warm(warming) => {
+                let fail = |error: io::Error| PrepareError::Image { name: self.what.clone(), why: error.to_string() };
+                let run = warming.run_in(cell).map_err(fail)?;
+                Spec::Warm(Box::new(WarmSpec { run, destination }))
+            }
+        })
     }
 
-    fn refusal(&self, refusal: Refusal, said: &[u8]) -> PrepareError {
+    /// Whether it may come from anybody. An interpreter is known by its digest, and an image is made by a run with limits.
+    fn is_bounded(&self) -> bool {
+        matches!(self.making, Making::Code(Purpose::Command))
+    }
+
+    fn takes_too_long(&self, limits: CompileLimits) -> PrepareError {
+        let why = format!("compiling it takes more than {:?}, which is the most allowed", limits.time);
+        PrepareError::Compile { path: self.source.clone(), why }
+    }
+
+    /// The worker ended without an answer.
+    fn died(&self, why: &str, limits: CompileLimits) -> PrepareError {
+        let path = self.source.clone();
+        if self.is_bounded() && OUT_OF_MEMORY.iter().any(|said| why.contains(said)) {
+            let most = limits.memory_bytes >> 20;
+            let why = format!("compiling it takes more than {most} MiB of memory, which is the most allowed");
+            return PrepareError::Compile { path, why };
+        }
+        PrepareError::Worker { path, why: why.to_owned() }
+    }
+
+    fn refusal(&self, refusal: Refusal, said: &[u8], limits: CompileLimits) -> PrepareError {
         let path = self.source.clone();
         match refusal {
+            Refusal::Compile(why) if OUT_OF_MEMORY.iter().any(|said| why.contains(said)) => self.died(&why, limits),
             Refusal::Unreadable(why) => PrepareError::NotFound { path, source: io::Error::other(why) },
             Refusal::NotAProgram(why) => PrepareError::NotAProgram { path, why },
             Refusal::MissingImport { import, hint } => PrepareError::MissingImport { path, import, hint },
@@ -383,15 +458,11 @@ pub(crate) fn any_entry() -> GuestPath {
     GuestPath::parse("main.py").expect("a plain file name is a guest path")
 }
 
-/// A file in memory and the path by which a worker reaches it while we hold it, for code that finds no room on disk.
-pub(crate) fn memory_file() -> Option<(File, PathBuf)> {
+/// A file in memory, for what finds no room on disk or needs none.
+pub(crate) fn memory_file() -> Option<File> {
     let flags = rustix::fs::MemfdFlags::CLOEXEC;
     match rustix::fs::memfd_create("potluck-code", flags) {
-        Ok(descriptor) => {
-            let file = File::from(descriptor);
-            let path = path_in_process(&file);
-            Some((file, path))
-        }
+        Ok(descriptor) => Some(File::from(descriptor)),
         Err(error) => {
             tracing::debug!(%error, "no memory file for compiled code");
             None

@@ -7,14 +7,13 @@ use crate::image::{BUILT_IN, BuiltIn, ImageChoice, ImageRecipe};
 use crate::job::{GuestPath, InputFile, Program, RunRequest};
 use crate::limits::Limits;
 use crate::outcome::Outcome;
-use crate::prepare::{Job, Making, PrepareError, any_entry};
-use crate::protocol::{Access, Boot, CodeKind, Preopen, Purpose, RunSpec};
+use crate::prepare::{Job, Making, PrepareError, Warming, any_entry};
+use crate::protocol::{Boot, CodeKind, Purpose, RunSpec};
 use crate::python::{EnvironmentError, takes_a_modules_place};
 use crate::run::RunEvent;
 use crate::runtime::Runtime;
 use crate::script::{ScriptBoot, ScriptPlan};
 use crate::watch::{SilentWatch, Stage, Watch};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -50,27 +49,27 @@ impl PreparedScript {
     }
 
     /// What a session starts from, and what makes it one.
-    pub(crate) fn opening(&self, request: &RunRequest, env: &[(String, String)]) -> (PathBuf, Vec<String>) {
+    pub(crate) fn opening(&self, request: &RunRequest, env: &[(String, String)]) -> (Arc<Code>, Vec<String>) {
         let opening = self.plan.opening(env);
         match self.warm(request) {
-            Some(image) => (image.path.clone(), vec![opening]),
+            Some(image) => (image.clone(), vec![opening]),
             None => {
                 let ScriptBoot::Turn { source } = self.plan.making(&[], "") else {
-                    return (self.base.path.clone(), Vec::new());
+                    return (self.base.clone(), Vec::new());
                 };
-                (self.base.path.clone(), vec![source, opening])
+                (self.base.clone(), vec![source, opening])
             }
         }
     }
 
     /// The warm image, unless this run could tell: it keeps the directories it was made with, what its libraries read from
     /// the environment, and its modules where a file of the job would come first.
-    fn warm(&self, request: &RunRequest) -> Option<&Code> {
+    fn warm(&self, request: &RunRequest) -> Option<&Arc<Code>> {
         let read = |key: &str| READ_AT_IMPORT.iter().any(|start| key.starts_with(start));
         let tells = !request.mounts.is_empty()
             || request.env.iter().any(|(key, _)| read(key))
             || takes_a_modules_place(request.inputs.iter().map(|input| &input.guest));
-        self.image.as_deref().filter(|_| !tells)
+        self.image.as_ref().filter(|_| !tells)
     }
 
     pub(crate) fn kept(&self) -> impl Iterator<Item = &Code> {
@@ -191,26 +190,20 @@ impl Runtime {
         let scratch = self.scratch_directory(MAKING_LIMITS.disk_bytes);
         let scratch = scratch.map_err(|error| PrepareError::Image { name: name.to_owned(), why: error.to_string() })?;
         let plan = &interpreter.plan;
+        let unusable = |source| PrepareError::Cache { source };
         let run = RunSpec {
-            code: code.path.clone(),
+            code: code.handed().map_err(unusable)?,
             kind: CodeKind::Module,
-            image: Some(base.path.clone()),
+            image: Some(base.handed().map_err(unusable)?),
             boot: Boot::Script(plan.making(&recipe.imports, recipe.setup.as_deref().unwrap_or_default())),
             argv: plan.argv.iter().take(1).cloned().collect(),
             env: crate::runtime::base_env().into_iter().chain(plan.env.iter().cloned()).collect(),
-            preopens: crate::runtime::base_preopens(&scratch)
-                .into_iter()
-                .chain(plan.preopens.iter().map(|(host, guest)| Preopen {
-                    host: host.clone(),
-                    guest: guest.clone(),
-                    access: Access::ReadOnly,
-                }))
-                .collect(),
-            scratch: scratch.path().to_owned(),
+            preopens: plan.preopens.iter().map(|(host, guest)| crate::runtime::read_only(host, guest)).collect(),
             given: scratch.given(),
             limits: MAKING_LIMITS,
         };
-        let job = Job { source: plan.module.clone(), what: name.to_owned(), making: Making::Warm(Box::new(run)), key };
+        let making = Making::Warm(Box::new(Warming { run, scratch }));
+        let job = Job { source: plan.module.clone(), what: name.to_owned(), making, key };
         let (image, warning) = self.made(&job, watch).await?;
         if let Some(warning) = warning {
             tracing::debug!(%warning, "image is not kept");

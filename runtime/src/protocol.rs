@@ -3,6 +3,7 @@
 //! version. Everything a worker says is one ordered stream: output keeps its order, and a reader that waits holds the
 //! guest back.
 
+use crate::handed::Handed;
 use crate::image::SavedSession;
 use crate::limits::{Limits, TurnLimits};
 use crate::outcome::Report;
@@ -61,6 +62,25 @@ pub(crate) enum Spec {
     Layer(LayerSpec),
     /// Write the session's whole state to a file.
     Save(SaveSpec),
+    /// Try what a confined worker must not be able to do.
+    Prove,
+}
+
+impl Spec {
+    /// The files that go along with it, each in its place, always in the same order.
+    pub(crate) fn handed(&self) -> Vec<&Handed> {
+        match self {
+            Self::Compile(spec) => std::iter::once(&spec.source).chain(spec.destination.handed()).collect(),
+            Self::Base(spec) => std::iter::once(&spec.source).chain(spec.destination.handed()).collect(),
+            Self::Warm(spec) => spec.run.handed().chain(spec.destination.handed()).collect(),
+            Self::Load(spec) => vec![&spec.code],
+            Self::Run(spec) => spec.handed().collect(),
+            Self::Open(spec) => spec.run.handed().chain(&spec.layers).chain([&spec.state, &spec.interrupts]).collect(),
+            Self::Turn(_) | Self::Prove => Vec::new(),
+            Self::Layer(spec) => vec![&spec.state],
+            Self::Save(spec) => vec![&spec.output],
+        }
+    }
 }
 
 /// Start a session.
@@ -69,13 +89,13 @@ pub(crate) struct OpenSpec {
     /// What the interpreter is given; its limits hold for all turns, of fuel, wall time and output for the boot alone.
     pub(crate) run: RunSpec,
     /// What lies over the image, in this order.
-    pub(crate) layers: Vec<PathBuf>,
+    pub(crate) layers: Vec<Handed>,
     /// What to run first, each as a turn.
     pub(crate) boot: Vec<String>,
     /// Where the state is kept after each turn: an empty file of the parent's, which outlives this process.
-    pub(crate) state: PathBuf,
+    pub(crate) state: Handed,
     /// The pipe by which the parent interrupts a turn: it writes the turn's number (`u64`, little-endian).
-    pub(crate) interrupts: PathBuf,
+    pub(crate) interrupts: Handed,
     /// The number of the session's last turn; 0 before its first.
     pub(crate) turns: u64,
     /// Where in its memory the interpreter looks for an interrupt.
@@ -97,7 +117,7 @@ pub(crate) struct TurnSpec {
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct LayerSpec {
     /// An empty file of the parent's.
-    pub(crate) state: PathBuf,
+    pub(crate) state: Handed,
     /// Whether it is to hold what all layers below it hold, so that only the image need lie there.
     pub(crate) merged: bool,
 }
@@ -105,37 +125,47 @@ pub(crate) struct LayerSpec {
 /// Write the whole state.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct SaveSpec {
-    /// A new file.
-    pub(crate) output: PathBuf,
+    /// An empty file.
+    pub(crate) output: Handed,
 }
 
 /// Inspect a program and make native code of it.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct CompileSpec {
-    pub(crate) source: PathBuf,
+    pub(crate) source: Handed,
     pub(crate) purpose: Purpose,
-    /// Where the code goes; removed again if the parent dies.
-    pub(crate) output: PathBuf,
-    /// Where it goes instead if `output` cannot be written.
-    pub(crate) fallback: Option<PathBuf>,
+    /// The most memory that compiling may take, in bytes.
+    pub(crate) memory_bytes: Option<u64>,
+    pub(crate) destination: Destination,
 }
 
 /// Make the image of an interpreter that has not run yet.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct BaseSpec {
-    pub(crate) source: PathBuf,
-    /// As in [`CompileSpec`].
-    pub(crate) output: PathBuf,
-    pub(crate) fallback: Option<PathBuf>,
+    pub(crate) source: Handed,
+    pub(crate) destination: Destination,
 }
 
 /// Make an image with a run.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct WarmSpec {
     pub(crate) run: RunSpec,
-    /// As in [`CompileSpec`].
-    pub(crate) output: PathBuf,
-    pub(crate) fallback: Option<PathBuf>,
+    pub(crate) destination: Destination,
+}
+
+/// Where something goes that is to be kept: empty files of the parent's.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Destination {
+    /// Nothing where there is no place for it on disk.
+    pub(crate) output: Option<Handed>,
+    /// Where it goes instead if `output` cannot be written.
+    pub(crate) fallback: Option<Handed>,
+}
+
+impl Destination {
+    fn handed(&self) -> impl Iterator<Item = &Handed> {
+        self.output.iter().chain(&self.fallback)
+    }
 }
 
 /// What a program is compiled for.
@@ -157,9 +187,9 @@ pub(crate) enum CodeKind {
 }
 
 /// Load compiled code ahead of the run that will want it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct LoadSpec {
-    pub(crate) code: PathBuf,
+    pub(crate) code: Handed,
     pub(crate) kind: CodeKind,
     pub(crate) purpose: Purpose,
 }
@@ -167,19 +197,23 @@ pub(crate) struct LoadSpec {
 /// Run compiled code.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct RunSpec {
-    pub(crate) code: PathBuf,
+    pub(crate) code: Handed,
     pub(crate) kind: CodeKind,
     /// The image a script starts from.
-    pub(crate) image: Option<PathBuf>,
+    pub(crate) image: Option<Handed>,
     pub(crate) boot: Boot,
     pub(crate) argv: Vec<String>,
     pub(crate) env: Vec<(String, String)>,
     pub(crate) preopens: Vec<Preopen>,
-    /// Removed if the parent dies.
-    pub(crate) scratch: PathBuf,
     /// What the guest found in the directories it may write to when it first got them; not counted.
     pub(crate) given: Given,
     pub(crate) limits: Limits,
+}
+
+impl RunSpec {
+    fn handed(&self) -> impl Iterator<Item = &Handed> {
+        std::iter::once(&self.code).chain(&self.image)
+    }
 }
 
 /// What was put into a guest's directories.
@@ -236,11 +270,23 @@ pub(crate) enum Answer {
         memory_bytes: u64,
     },
     Made(Made),
+    Proved(Vec<Proof>),
     Refused(Refusal),
     /// The native code cannot be loaded: damaged, or made by another build.
     CodeUnusable(String),
     /// The worker itself could not do its work.
     Failed(String),
+}
+
+/// What came of something that a confined worker must not be able to do.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Proof {
+    /// What was tried.
+    pub attempt: String,
+    /// Whether the second wall stopped it.
+    pub denied: bool,
+    /// What the system said.
+    pub how: String,
 }
 
 /// The end of a turn.

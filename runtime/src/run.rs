@@ -120,6 +120,8 @@ pub struct RunEvents {
 pub(crate) struct Back {
     pub(crate) pool: Arc<Pool>,
     pub(crate) tenant: Tenant,
+    /// Whether it may serve again.
+    pub(crate) keeps: bool,
 }
 
 struct Ending {
@@ -188,7 +190,14 @@ impl RunEvents {
         match protocol::decode(payload) {
             Ok(Answer::Report { report, clean }) => Ending { report, clean },
             Ok(Answer::Failed(why) | Answer::CodeUnusable(why)) => self.lost(why),
-            Ok(Answer::Loaded | Answer::Made(_) | Answer::Refused(_) | Answer::Turned(_) | Answer::Kept { .. })
+            Ok(
+                Answer::Loaded
+                | Answer::Made(_)
+                | Answer::Refused(_)
+                | Answer::Turned(_)
+                | Answer::Kept { .. }
+                | Answer::Proved(_),
+            )
             | Err(_) => self.lost("the worker gave an answer that is none".to_owned()),
         }
     }
@@ -199,7 +208,7 @@ impl RunEvents {
         let Some(line) = &mut self.line else { return };
         let clean = self.ended.as_ref().is_some_and(|ending| ending.clean);
         self.over.send_replace(true);
-        if clean && line.frames.is_empty() && self.back.pool.keeps() && self.canceller.disarm() {
+        if clean && line.frames.is_empty() && self.back.keeps && self.back.pool.keeps() && self.canceller.disarm() {
             line.worker.release();
             if let Some(workspace) = &self.workspace {
                 workspace.settle();

@@ -4,9 +4,9 @@ use crate::cache::Cache;
 use crate::digest::KnownDigests;
 use crate::engine::{self, ENGINE_VERSION};
 use crate::job::{GuestPath, Mount, Program, RunRequest, Tenant};
-use crate::pool::{Pool, Ready};
-use crate::prepare::{PrepareError, Prepared};
-use crate::protocol::{Access, Answer, Boot, LoadSpec, Preopen, Purpose, RunSpec, Spec, decode, tag};
+use crate::pool::{CodeAt, Pool, Ready};
+use crate::prepare::{CompileLimits, PrepareError, Prepared};
+use crate::protocol::{Access, Answer, Boot, Preopen, Proof, Purpose, RunSpec, Spec, decode, tag};
 use crate::python::Environments;
 use crate::run::{self, Back, Run};
 use crate::watch::SilentWatch;
@@ -38,6 +38,8 @@ pub struct RuntimeConfig {
     pub worker: WorkerCommand,
     /// How many workers wait for work.
     pub ready: Ready,
+    /// What compiling a program may take.
+    pub compile: CompileLimits,
 }
 
 /// A command whose process calls [`worker_main`](crate::worker_main).
@@ -61,6 +63,7 @@ struct Inner {
     scratch: Arc<Scratch>,
     pool: Arc<Pool>,
     known_digests: KnownDigests,
+    compile: CompileLimits,
     fingerprints: [OnceLock<u64>; 2],
 }
 
@@ -107,11 +110,11 @@ impl Runtime {
         }
         let code_dir = config.cache_dir.join("code");
         let cache = Cache::open(&code_dir, config.cache_bytes_max).map_err(fail(&code_dir, "compiled code"))?;
-        let scratch = Scratch::open(&config.scratch_dir, config.ready.kept_max)
+        let scratch = Scratch::open(&config.scratch_dir, config.ready.kept_max, config.worker.clone())
             .map_err(fail(&config.scratch_dir, "running jobs"))?;
         let fingerprints = [OnceLock::new(), OnceLock::new()];
         let environments = Environments::new(&config.cache_dir);
-        let pool = Pool::new(config.worker, config.ready, scratch.clone());
+        let pool = Pool::new(config.worker, config.ready, scratch.clone(), environments.directory());
         Ok(Self {
             inner: Arc::new(Inner {
                 cache,
@@ -119,6 +122,7 @@ impl Runtime {
                 scratch,
                 pool,
                 known_digests: KnownDigests::default(),
+                compile: config.compile,
                 fingerprints,
             }),
         })
@@ -192,32 +196,40 @@ impl Runtime {
         request: &RunRequest,
         workspace: &Arc<Workspace>,
     ) -> Result<Launched, StartError> {
-        let spec = Spec::Run(Box::new(run_spec(prepared, request, workspace)));
-        while let Some(line) = self.inner.pool.take(request.tenant, &prepared.code.path) {
-            match self.begin(line, &spec, prepared, request, workspace).await? {
+        while let Some(line) = self.waiting(prepared, request) {
+            match self.begin(line, prepared, request, workspace).await? {
                 // It may have died while it waited, which is no fault of this run.
                 Launched::Gone(why) => tracing::debug!(%why, "a worker that waited is gone"),
                 launched => return Ok(launched),
             }
         }
-        let line = self.inner.pool.start().map_err(|error| StartError::Worker(error.to_string()))?;
-        self.begin(line, &spec, prepared, request, workspace).await
+        let line = self.inner.pool.start_reading(foreign(request));
+        let line = line.map_err(|error| StartError::Worker(error.to_string()))?;
+        self.begin(line, prepared, request, workspace).await
+    }
+
+    /// A worker that waits and may serve this request. One that needs folders of its own needs a worker of its own: whoever
+    /// waits is already confined.
+    pub(crate) fn waiting(&self, prepared: &Prepared, request: &RunRequest) -> Option<Line> {
+        if !request.mounts.is_empty() {
+            return None;
+        }
+        self.inner.pool.take(request.tenant, &prepared.code.path)
     }
 
     /// Has the worker load the code and start the guest.
     async fn begin(
         &self,
         mut line: Line,
-        spec: &Spec,
         prepared: &Prepared,
         request: &RunRequest,
         workspace: &Arc<Workspace>,
     ) -> Result<Launched, StartError> {
         let worker_error = |error: io::Error| StartError::Worker(error.to_string());
-        // The pipe is among what is held, because the worker takes its closing for our death, and would remove the
-        // directory.
-        line.worker.hold((prepared.clone(), workspace.clone(), line.stdin.clone(), self.clone()));
-        if let Err(error) = line.order(spec).await {
+        line.worker.hold((prepared.clone(), workspace.clone(), self.clone()));
+        workspace.move_into(&line.cell).map_err(layout)?;
+        let spec = Spec::Run(Box::new(run_spec(prepared, request, workspace).map_err(worker_error)?));
+        if let Err(error) = line.order(&spec).await {
             return Ok(Launched::Gone(error.to_string()));
         }
         let Ok(first) = tokio::time::timeout(READY_TIME_MAX, line.frames.next()).await else {
@@ -227,10 +239,11 @@ impl Runtime {
         };
         match first.map_err(worker_error)? {
             Some((tag::READY, _)) => {
-                let code = load_spec(prepared);
-                line.note_loaded(code.code.clone());
+                let code = code_at(prepared);
+                line.note_loaded(code.path.clone());
                 self.inner.pool.started(code);
-                let back = Back { pool: self.inner.pool.clone(), tenant: request.tenant };
+                let keeps = request.mounts.is_empty();
+                let back = Back { pool: self.inner.pool.clone(), tenant: request.tenant, keeps };
                 let run = run::attach(line, workspace.clone(), request.limits.wall(), back);
                 Ok(Launched::Running(Box::new(run)))
             }
@@ -245,11 +258,31 @@ impl Runtime {
                     | Answer::Made(_)
                     | Answer::Refused(_)
                     | Answer::Turned(_)
+                    | Answer::Proved(_)
                     | Answer::Kept { .. } => Err(StartError::Worker("it gave an answer that is none".to_owned())),
                 }
             }
             Some(_) => Err(StartError::Worker("it spoke before it was ready".to_owned())),
             None => Ok(Launched::Gone(line.worker.exited().await.explain())),
+        }
+    }
+
+    /// Has a worker try what it must not be able to do.
+    ///
+    /// # Errors
+    /// [`StartError::Worker`] if there is no worker, or it does not answer.
+    pub async fn prove_walls(&self) -> Result<Vec<Proof>, StartError> {
+        let fail = |error: io::Error| StartError::Worker(error.to_string());
+        let mut line = self.inner.pool.start().map_err(fail)?;
+        line.order(&Spec::Prove).await.map_err(fail)?;
+        let answered = tokio::time::timeout(READY_TIME_MAX, line.frames.next()).await;
+        match answered.map_err(|_| StartError::Worker("it gives no answer".to_owned()))?.map_err(fail)? {
+            Some((tag::ANSWER, payload)) => match decode(&payload).map_err(fail)? {
+                Answer::Proved(proofs) => Ok(proofs),
+                _ => Err(StartError::Worker("it gave an answer that is none".to_owned())),
+            },
+            Some(_) => Err(StartError::Worker("it gave an answer that is none".to_owned())),
+            None => Err(StartError::Worker(line.worker.exited().await.explain())),
         }
     }
 
@@ -262,6 +295,10 @@ impl Runtime {
     /// An empty working directory.
     pub(crate) fn scratch_directory(&self, disk_bytes: u64) -> io::Result<Workspace> {
         self.inner.scratch.workspace(Tenant::OWNER, disk_bytes)
+    }
+
+    pub(crate) fn compile(&self) -> CompileLimits {
+        self.inner.compile
     }
 
     pub(crate) fn cache(&self) -> &Cache {
@@ -296,22 +333,26 @@ enum Launched {
     Gone(String),
 }
 
-pub(crate) fn load_spec(prepared: &Prepared) -> LoadSpec {
+pub(crate) fn code_at(prepared: &Prepared) -> CodeAt {
     let purpose = if prepared.script.is_some() { Purpose::Interpreter } else { Purpose::Command };
-    LoadSpec { code: prepared.code.path.clone(), kind: prepared.code.kind, purpose }
+    CodeAt { path: prepared.code.path.clone(), kind: prepared.code.kind, purpose }
+}
+
+/// The folders outside of what every worker may read.
+pub(crate) fn foreign(request: &RunRequest) -> Vec<PathBuf> {
+    request.mounts.iter().map(|mount| mount.host.clone()).collect()
 }
 
 fn layout(error: impl std::error::Error + Send + Sync + 'static) -> StartError {
     StartError::Layout(Box::new(error))
 }
 
-pub(crate) fn run_spec(prepared: &Prepared, request: &RunRequest, workspace: &Workspace) -> RunSpec {
-    let mut env = base_env();
+pub(crate) fn run_spec(prepared: &Prepared, request: &RunRequest, workspace: &Workspace) -> io::Result<RunSpec> {
+    let env = run_env(prepared, request);
     let mut preopens = base_preopens(workspace);
     let script = prepared.script.as_deref();
     let mut argv = match (script, &prepared.program) {
         (Some(script), _) => {
-            env.extend(script.plan.env.iter().cloned());
             preopens.extend(script.plan.preopens.iter().map(|(host, guest)| read_only(host, guest)));
             script.plan.argv.clone()
         }
@@ -319,24 +360,30 @@ pub(crate) fn run_spec(prepared: &Prepared, request: &RunRequest, workspace: &Wo
         (None, Program::Script { entry, .. }) => vec![entry.to_string()],
     };
     argv.extend(request.args.iter().cloned());
-    for (key, value) in &request.env {
-        env.retain(|(known, _)| known != key);
-        env.push((key.clone(), value.clone()));
-    }
     preopens.extend(request.mounts.iter().map(|mount| read_only(&mount.host, &mount.guest)));
     let boot = script.map_or(Boot::Command, |script| Boot::Script(script.boot(request, &env)));
-    RunSpec {
-        code: prepared.code.path.clone(),
+    Ok(RunSpec {
+        code: prepared.code.handed()?,
         kind: prepared.code.kind,
-        image: script.map(|script| script.image(request).path.clone()),
+        image: script.map(|script| script.image(request).handed()).transpose()?,
         boot,
         argv,
         env,
         preopens,
-        scratch: workspace.path().to_owned(),
         given: workspace.given(),
         limits: request.limits.clone(),
+    })
+}
+
+/// The environment variables of a run.
+pub(crate) fn run_env(prepared: &Prepared, request: &RunRequest) -> Vec<(String, String)> {
+    let mut env = base_env();
+    env.extend(prepared.script.iter().flat_map(|script| script.plan.env.iter().cloned()));
+    for (key, value) in &request.env {
+        env.retain(|(known, _)| known != key);
+        env.push((key.clone(), value.clone()));
     }
+    env
 }
 
 /// The environment variables every guest has.
@@ -352,7 +399,7 @@ pub(crate) fn base_preopens(workspace: &Workspace) -> Vec<Preopen> {
     ]
 }
 
-fn read_only(host: &Path, guest: &str) -> Preopen {
+pub(crate) fn read_only(host: &Path, guest: &str) -> Preopen {
     Preopen { host: host.to_owned(), guest: guest.to_owned(), access: Access::ReadOnly }
 }
 

@@ -15,7 +15,8 @@ pub use interrupt::Interrupter;
 pub use saved::Continuation;
 pub use turn::{Turn, TurnEvent, TurnReport};
 
-use crate::cache::path_in_process;
+use crate::cache::Code;
+use crate::handed::Handed;
 use crate::job::RunRequest;
 use crate::outputs::OutputError;
 use crate::prepare::{PrepareError, Prepared, memory_file};
@@ -72,8 +73,8 @@ enum At {
 /// The image below a session's layers.
 #[derive(Clone)]
 enum Image {
-    /// One of the cache, held by what was prepared.
-    Prepared(PathBuf),
+    /// One of the cache.
+    Prepared(Arc<Code>),
     /// A saved state.
     Saved(Arc<File>),
     /// A saved state that is checked before a worker is given it. Over it lies no layer.
@@ -81,12 +82,12 @@ enum Image {
 }
 
 impl Image {
-    /// Where a worker finds it.
-    fn path(&self) -> Option<PathBuf> {
+    /// What a worker gets of it.
+    fn handed(&self) -> io::Result<Handed> {
         match self {
-            Self::Prepared(path) => Some(path.clone()),
-            Self::Saved(file) => Some(path_in_process(file)),
-            Self::Parked(_) => None,
+            Self::Prepared(code) => code.handed(),
+            Self::Saved(file) => Handed::to_read(file),
+            Self::Parked(_) => Err(io::Error::from(io::ErrorKind::NotFound)),
         }
     }
 }
@@ -96,17 +97,21 @@ impl Image {
 struct Layer {
     /// Holds it in memory.
     file: Arc<File>,
-    path: PathBuf,
 }
 
 impl Layer {
     fn new() -> Result<Self, SessionError> {
-        let (file, path) = memory_file().ok_or_else(|| {
+        let file = memory_file().ok_or_else(|| {
             SessionError::Worker(
                 "this system has no files in memory (memfd_create), in which sessions are kept".to_owned(),
             )
         })?;
-        Ok(Self { file: Arc::new(file), path })
+        Ok(Self { file: Arc::new(file) })
+    }
+
+    /// What the worker that writes to it gets.
+    fn handed_to_write(&self) -> Result<Handed, SessionError> {
+        self.file.try_clone().map(Handed::new).map_err(unable)
     }
 
     /// Whether anything was kept in it yet.
@@ -237,7 +242,7 @@ impl Session {
         let merged = self.layers.len() >= LAYERS_MAX;
         let layer = Layer::new()?;
         let frozen = self.layers.clone();
-        let spec = Spec::Layer(LayerSpec { state: layer.path.clone(), merged });
+        let spec = Spec::Layer(LayerSpec { state: layer.handed_to_write()?, merged });
         // An empty layer changes nothing, should nobody wait for the worker.
         self.ready().await?;
         self.layers.push(layer);
@@ -284,6 +289,10 @@ impl Drop for Session {
             line.worker.kill();
         }
     }
+}
+
+fn unable(error: io::Error) -> SessionError {
+    SessionError::Worker(error.to_string())
 }
 
 fn gone() -> SessionError {

@@ -1,10 +1,12 @@
 //! The worker: a process that does what its parent tells it, one thing at a time: it loads code, runs guests, or makes
 //! something to be kept (native code, an image), after which it ends. It reads its orders from stdin and answers on stdout; before it answers, everything of
 //! the order is dropped, and only loaded code stays, and the memory of a script, which is what its image is again before
-//! another guest gets it. When stdin closes the parent is gone, and the worker removes the
-//! directory it was given and ends at once, whatever the guest is doing.
+//! another guest gets it. Before it reads the first order it confines itself, and from then on opens nothing by name but
+//! what lies in its own directory. When stdin closes nobody wants it any more and it ends; when its parent is gone the system kills
+//! it, whatever the guest is doing.
 
 mod compile;
+mod confine;
 mod disk;
 mod fuel;
 mod guest;
@@ -19,11 +21,11 @@ mod make;
 mod memory;
 mod meter;
 mod orders;
-mod orphan;
 mod pages;
 mod paths;
 mod preview1;
 mod preview2;
+mod prove;
 mod randomness;
 mod session;
 mod spare_memory;
@@ -32,9 +34,10 @@ mod stdio;
 mod tree;
 
 use crate::protocol::{Answer, FrameReader, OpenSpec, Spec, TurnSpec};
+use crate::worker_role::{Role, WorkerRole};
+use confine::confine;
 use loaded::Loaded;
 use orders::Orders;
-use orphan::{Left, Orphan, ParentGone};
 use session::Session;
 use std::io;
 use std::os::fd::AsFd;
@@ -45,10 +48,15 @@ use tokio::net::unix::pipe;
 /// The exit code of a worker that could not even read its orders.
 const EXIT_UNABLE: u8 = 70;
 
-/// The whole life of a worker process.
+/// The whole life of a worker process, or of the one that cleans up after its parent.
 #[must_use]
 pub fn worker_main() -> ExitCode {
-    match work() {
+    let worked = match Role::of_this_process() {
+        Some(Role::Worker(role)) => work(&role),
+        Some(Role::Sweeper(scratch)) => crate::workspace::sweep_after_parent(&scratch),
+        None => Err(io::Error::other("this is the inside of Potluck, and is started by it alone")),
+    };
+    match worked {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             use std::io::Write;
@@ -59,52 +67,40 @@ pub fn worker_main() -> ExitCode {
     }
 }
 
-fn work() -> io::Result<()> {
+fn work(role: &WorkerRole) -> io::Result<()> {
+    confine::begin(role)?;
     // One thread runs the guest and moves its bytes; polling the pipes between any two turns keeps both lively.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().event_interval(4).build()?;
     runtime.block_on(async {
         // Ctrl-C in a terminal may reach the whole process group; what it means is for the parent to decide.
         let _ignored = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::interrupt())?;
-        let stdin = io::stdin().as_fd().try_clone_to_owned()?;
-        let stdout = io::stdout().as_fd().try_clone_to_owned()?;
-        let orphan = Orphan::end_with_parent(stdin.try_clone()?)?;
-        let orders = Orders::open(FrameReader::new(pipe::Receiver::from_owned_fd(stdin)?));
-        let outbox = Outbox::open(pipe::Sender::from_owned_fd(stdout)?);
-        if !serve(orders, &orphan, &outbox).await? || outbox.finish().await.is_err() {
-            // The parent is gone, and the thread that watches it ends this process when it has cleaned up. Ending here
-            // would cut that short.
-            std::future::pending::<()>().await;
-        }
+        let stdin = pipe::Receiver::from_owned_fd(io::stdin().as_fd().try_clone_to_owned()?)?;
+        let stdout = pipe::Sender::from_owned_fd(io::stdout().as_fd().try_clone_to_owned()?)?;
+        pages::open_pagemap();
+        tree::open_descriptors();
+        confine(role)?;
+        let orders = Orders::open(FrameReader::new(stdin));
+        let outbox = Outbox::open(stdout);
+        serve(role, orders, &outbox).await?;
+        // Nobody may be left to read it.
+        let _unread = outbox.finish().await;
         Ok(())
     })
 }
 
-/// Does what is ordered; false when the parent is gone, true when this process has done its last.
-async fn serve(mut orders: Orders, orphan: &Orphan, outbox: &Outbox) -> io::Result<bool> {
+/// Does what is ordered, until this process has done its last or the parent wants no more.
+async fn serve(role: &WorkerRole, mut orders: Orders, outbox: &Outbox) -> io::Result<()> {
     let mut loaded = Loaded::default();
     let mut session = None;
     while let Some(order) = orders.next().await {
         let (spec, inbox) = order?;
         let answer = match spec {
-            Spec::Compile(spec) => {
-                orphan.leave(Left::File(spec.output.clone()));
-                outbox.answer(&compile::compile(&spec))?;
-                return Ok(true);
-            }
-            Spec::Base(spec) => {
-                orphan.leave(Left::File(spec.output.clone()));
-                outbox.answer(&compile::base(&spec))?;
-                return Ok(true);
-            }
-            Spec::Warm(spec) => {
-                let parent_gone = orphan.leave(Left::Directory(spec.run.scratch.clone()));
-                outbox.answer(&guest::warm(&spec, parent_gone, inbox, outbox).await)?;
-                return Ok(true);
-            }
+            Spec::Compile(spec) => return outbox.answer(&compile::compile(&spec)),
+            Spec::Base(spec) => return outbox.answer(&compile::base(&spec)),
+            Spec::Warm(spec) => return outbox.answer(&guest::warm(&spec, inbox, outbox).await),
             Spec::Load(spec) => loaded.program(&spec).map_or_else(|answer| answer, |_| Answer::Loaded),
             Spec::Run(spec) => {
-                let parent_gone = orphan.leave(Left::Directory(spec.scratch.clone()));
-                let answer = guest::run(&spec, &mut loaded, parent_gone, inbox.clone(), outbox).await;
+                let answer = guest::run(&spec, &mut loaded, inbox.clone(), outbox).await;
                 inbox.close();
                 outbox.answer(&answer)?;
                 outbox.written().await;
@@ -112,28 +108,22 @@ async fn serve(mut orders: Orders, orphan: &Orphan, outbox: &Outbox) -> io::Resu
                 continue;
             }
             Spec::Open(spec) => {
-                let parent_gone = orphan.leave(Left::Directory(spec.run.scratch.clone()));
-                let opened = open(*spec, &mut loaded, parent_gone, inbox, outbox).await;
+                let opened = open(*spec, &mut loaded, inbox, outbox).await;
                 opened.and_then(|opened| session.insert(opened).keep()).unwrap_or_else(|answer| answer)
             }
             Spec::Turn(spec) => turn(&mut session, &spec, inbox, outbox).await?,
             Spec::Layer(spec) => with(&mut session, |session| session.layer(&spec)),
             Spec::Save(spec) => with(&mut session, |session| session.save(&spec)),
+            Spec::Prove => Answer::Proved(prove::prove(&role.cell)),
         };
         outbox.answer(&answer)?;
     }
-    Ok(false)
+    Ok(())
 }
 
-async fn open(
-    spec: OpenSpec,
-    loaded: &mut Loaded,
-    parent_gone: ParentGone,
-    inbox: Inbox,
-    outbox: &Outbox,
-) -> Result<Session, Answer> {
+async fn open(spec: OpenSpec, loaded: &mut Loaded, inbox: Inbox, outbox: &Outbox) -> Result<Session, Answer> {
     let interpreter = loaded.interpreter(&spec.run.code, spec.run.kind)?;
-    Session::open(spec, &interpreter, parent_gone, inbox, outbox).await
+    Session::open(spec, &interpreter, inbox, outbox).await
 }
 
 /// Runs a turn, says how it ended, and then, while nobody waits, keeps what it has left. After a turn that did not come

@@ -1,17 +1,23 @@
 //! A worker process seen from its parent: started, killed, reaped. Whoever lets go of it, the process ends: it is killed
 //! when its handle's runtime is dropped, and ends itself when the pipe from us closes.
 
+use crate::handed;
 use crate::protocol::{self, FrameReader, PIPE_LEN, Spec, tag};
 use crate::runtime::WorkerCommand;
+use crate::spawner;
+use crate::worker_role::WorkerRole;
+use crate::workspace::Cell;
 use std::any::Any;
 use std::collections::VecDeque;
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
+use tokio::io::AsyncWriteExt;
+use tokio::io::Interest;
+use tokio::net::UnixStream;
+use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::sync::{Mutex as AsyncMutex, watch};
 
 /// How much of a worker's own words is kept for diagnosis: the last of it.
@@ -25,15 +31,18 @@ pub(crate) struct Line {
     /// Locked while a frame is written, so that nobody writes into the middle of one.
     pub(crate) stdin: Arc<AsyncMutex<ChildStdin>>,
     pub(crate) frames: FrameReader<ChildStdout>,
+    /// Where files are handed over.
+    socket: Arc<UnixStream>,
+    /// Where it can open files by name.
+    pub(crate) cell: Arc<Cell>,
     /// The code it has loaded, the one used last at the end.
     loaded: VecDeque<PathBuf>,
 }
 
 impl Drop for Line {
     fn drop(&mut self) {
-        // The worker is killed when its last handle goes. If the pipe closed before, it would take that for our death and
-        // remove what its last run has left, which we may still be reading.
-        self.worker.hold_if_free(self.stdin.clone());
+        // The worker is killed when its last handle goes; its directory stays until it is gone.
+        self.worker.hold_if_free(self.cell.clone());
     }
 }
 
@@ -41,6 +50,13 @@ impl Line {
     /// Tells the worker what to do.
     pub(crate) async fn order(&mut self, spec: &Spec) -> io::Result<()> {
         let payload = protocol::encode(spec)?;
+        let files = spec.handed();
+        if !files.is_empty() {
+            let sent = self.socket.async_io(Interest::WRITABLE, || handed::send(&*self.socket, &files)).await;
+            if let Err(error) = sent {
+                return Err(io::Error::new(error.kind(), self.worker.exited().await.explain()));
+            }
+        }
         // A worker that dies breaks this pipe; why it died is told by its exit.
         let written = self.stdin.lock().await.write_all(&protocol::frame(tag::SPEC, &payload)?).await;
         if let Err(error) = written {
@@ -109,37 +125,35 @@ impl Exit {
 }
 
 impl Worker {
-    /// Starts a worker.
-    pub(crate) fn start(command: &WorkerCommand) -> io::Result<Line> {
-        // A group of its own: Ctrl-C in a terminal reaches us, and we decide.
-        let mut child = Command::new(&command.program)
-            .args(&command.args)
-            .env_clear()
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .process_group(0)
-            .kill_on_drop(true)
-            .spawn()?;
+    /// Starts a worker that can open files by name in its cell, and read in these directories.
+    pub(crate) fn start(command: &WorkerCommand, cell: Arc<Cell>, reads: Vec<PathBuf>) -> io::Result<Line> {
+        let role = WorkerRole { parent: std::process::id(), cell: cell.path().to_owned(), reads };
+        let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
+        ours.set_nonblocking(true)?;
+        let socket = Arc::new(UnixStream::from_std(ours)?);
+        let mut process = Command::new(&command.program);
+        process.args(&command.args).args(role.arguments()).env_clear().kill_on_drop(true);
+        process.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(OwnedFd::from(theirs));
+        let mut child = spawner::spawn(process)?;
         let missing = || io::Error::other("the worker has no pipe");
         let stdin = child.stdin.take().ok_or_else(missing)?;
         let stdout = child.stdout.take().ok_or_else(missing)?;
-        let stderr = child.stderr.take().ok_or_else(missing)?;
         widen(&stdin);
         widen(&stdout);
         let (end, end_receiver) = watch::channel(End::No);
         let (exit_sender, exit) = watch::channel(None);
         let worker = Self { end: Arc::new(end), exit, keep: Arc::default() };
         let keep = worker.keep.clone();
+        let words = socket.clone();
         tokio::spawn(async move {
-            let ended = keep_child(child, stderr, end_receiver).await;
+            let ended = keep_child(child, words, end_receiver).await;
             // Whoever hears of the end may leave the process at once, and what is kept would stay behind.
             let kept = keep.lock().unwrap_or_else(PoisonError::into_inner).take();
             drop(kept);
             exit_sender.send_replace(Some(ended));
         });
         let stdin = Arc::new(AsyncMutex::new(stdin));
-        Ok(Line { worker, stdin, frames: FrameReader::new(stdout), loaded: VecDeque::new() })
+        Ok(Line { worker, stdin, frames: FrameReader::new(stdout), socket, cell, loaded: VecDeque::new() })
     }
 
     /// Holds `keep` until the process is gone or lets go of it.
@@ -203,8 +217,8 @@ impl Exit {
 }
 
 /// Waits for the end of the process or for the wish to end it, and always reaps it.
-async fn keep_child(mut child: Child, stderr: ChildStderr, mut end: watch::Receiver<End>) -> Exit {
-    let words = tokio::spawn(last_words(stderr));
+async fn keep_child(mut child: Child, words: Arc<UnixStream>, mut end: watch::Receiver<End>) -> Exit {
+    let words = tokio::spawn(last_words(words));
     // An error here means that every handle is gone: then nobody can want the run any more.
     let wished = async { end.wait_for(|end| *end != End::No).await.map(|_| ()).ok() };
     let ended = tokio::select! {
@@ -225,11 +239,15 @@ async fn keep_child(mut child: Child, stderr: ChildStderr, mut end: watch::Recei
 }
 
 /// The last of what the worker itself says (its log and panics).
-async fn last_words(mut stderr: ChildStderr) -> String {
+async fn last_words(socket: Arc<UnixStream>) -> String {
     let mut words = Vec::new();
     let mut buffer = [0u8; 1024];
-    while let Ok(n @ 1..) = stderr.read(&mut buffer).await {
-        words.extend_from_slice(&buffer[..n]);
+    while socket.readable().await.is_ok() {
+        match socket.try_read(&mut buffer) {
+            Ok(n @ 1..) => words.extend_from_slice(&buffer[..n]),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
+            Ok(_) | Err(_) => break,
+        }
         let excess = words.len().saturating_sub(WORDS_LEN_MAX);
         words.drain(..excess);
     }

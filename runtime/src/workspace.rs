@@ -1,13 +1,17 @@
 //! Scratch directories. Each [`Runtime`](crate::Runtime) with runs owns one directory; each run has one inside it: `root`
 //! (the guest's working directory) and `tmp`.
 
+mod cell;
 mod copy;
 mod owner;
 mod removal;
 mod scratch;
+mod sweeper;
 
-pub(crate) use owner::{private_directory, remove_busy_directory, remove_orphaned_owner};
+pub(crate) use cell::Cell;
+pub(crate) use owner::private_directory;
 pub(crate) use scratch::Scratch;
+pub(crate) use sweeper::sweep_after_parent;
 
 use crate::digest::Digest;
 use crate::job::{GuestPath, InputFile, Tenant};
@@ -19,8 +23,8 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// The most inputs that are looked at to tell whether they are small.
 const QUICK_INPUTS_MAX: usize = 4;
@@ -34,7 +38,7 @@ pub(crate) const STAT_BLOCK_BYTES: u64 = 512;
 
 /// The directories of one run; removed when dropped, or left to the next run.
 pub(crate) struct Workspace {
-    dir: PathBuf,
+    place: Mutex<Place>,
     tenant: Tenant,
     /// Whether the run ended so that nobody can write to the directories any more.
     settled: AtomicBool,
@@ -49,6 +53,14 @@ pub(crate) struct Workspace {
     scratch: Arc<Scratch>,
 }
 
+/// Where the directories of a run are now.
+#[derive(Clone)]
+pub(super) struct Place {
+    pub(super) dir: PathBuf,
+    /// Whose worker's directory that is in, if it is in one.
+    pub(super) cell: Option<Arc<Cell>>,
+}
+
 /// An input as it was when the guest started. A guest can set a file's times but not its change time, so equal
 /// figures mean that nobody wrote to it.
 struct Laid {
@@ -61,10 +73,10 @@ struct Laid {
 }
 
 impl Workspace {
-    fn new(dir: PathBuf, tenant: Tenant, disk_bytes: u64, scratch: Arc<Scratch>) -> Self {
-        let settled = AtomicBool::new(false);
+    fn new(place: Place, tenant: Tenant, disk_bytes: u64, scratch: Arc<Scratch>) -> Self {
+        let (place, settled) = (Mutex::new(place), AtomicBool::new(false));
         Self {
-            dir,
+            place,
             tenant,
             settled,
             given: Given::default(),
@@ -102,19 +114,31 @@ impl Workspace {
         are_at_top && self.laid.keys().all(|path| std::fs::remove_file(root.join(path.as_str())).is_ok())
     }
 
-    /// The whole scratch directory of the run.
-    pub(crate) fn path(&self) -> &Path {
-        &self.dir
+    /// Moves the directories to where this worker can open them.
+    pub(crate) fn move_into(&self, cell: &Arc<Cell>) -> io::Result<()> {
+        let mut place = self.place.lock().unwrap_or_else(PoisonError::into_inner);
+        if place.cell.as_ref().is_some_and(|now| Arc::ptr_eq(now, cell)) {
+            return Ok(());
+        }
+        let name = place.dir.file_name().ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
+        let dir = cell.path().join(name);
+        std::fs::rename(&place.dir, &dir)?;
+        *place = Place { dir, cell: Some(cell.clone()) };
+        Ok(())
+    }
+
+    fn place(&self) -> Place {
+        self.place.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The guest's working directory.
     pub(crate) fn root_path(&self) -> PathBuf {
-        self.dir.join("root")
+        self.place().dir.join("root")
     }
 
     /// The guest's `/tmp`.
     pub(crate) fn tmp_path(&self) -> PathBuf {
-        self.dir.join("tmp")
+        self.place().dir.join("tmp")
     }
 
     pub(crate) fn root(&self) -> io::Result<Dir> {
@@ -172,8 +196,9 @@ impl Workspace {
 
 impl Drop for Workspace {
     fn drop(&mut self) {
-        if !(self.empties() && self.scratch.shelve(&self.dir, self.tenant)) {
-            removal::remove(std::mem::take(&mut self.dir), self.scratch.clone());
+        let place = self.place();
+        if !(self.empties() && self.scratch.shelve(&place, self.tenant)) {
+            removal::remove(place, self.scratch.clone());
         }
     }
 }

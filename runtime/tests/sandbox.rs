@@ -23,6 +23,8 @@ mod sessions;
 mod streams;
 #[path = "sandbox/waiting.rs"]
 mod waiting;
+#[path = "sandbox/walls.rs"]
+mod walls;
 
 use std::process::ExitCode;
 
@@ -64,6 +66,7 @@ const TABLES: &[&[kit::Test]] = &[
     kept::TESTS,
     components::TESTS,
     waiting::TESTS,
+    walls::TESTS,
     sessions::TESTS,
     session_states::TESTS,
 ];

@@ -113,10 +113,15 @@ impl Home {
         self.config().join("data/scratch")
     }
 
-    /// The working directories of runs that exist now. Each process that runs jobs has a directory of its own for them.
+    /// The working directories of runs that exist now. Each process that runs jobs has a directory of its own for them, and
+    /// so has each of its workers.
     #[must_use]
     pub fn scratch_entries(&self) -> Vec<PathBuf> {
-        left_in(&self.scratch()).iter().flat_map(|owner| left_in(owner)).collect()
+        let is_worker =
+            |path: &PathBuf| path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"worker-"));
+        let entries = left_in(&self.scratch()).into_iter().flat_map(|owner| left_in(&owner));
+        let (workers, runs): (Vec<PathBuf>, Vec<PathBuf>) = entries.partition(is_worker);
+        workers.iter().flat_map(|worker| left_in(worker)).chain(runs).collect()
     }
 
     /// Writes a file below the working directory and returns its path.

@@ -39,10 +39,14 @@ impl Process {
         fs::read_to_string(format!("/proc/{}/stat", self.id)).is_ok_and(|stat| stat.contains(") T "))
     }
 
-    /// Whether it is a worker that waits for its next run: it holds no file below `root` but the code it has loaded.
+    /// Whether it is a worker that waits for its next run, which holds no file below `root` but the code it has loaded; or
+    /// the process that waits for the end of its parent.
     #[must_use]
     pub fn waits(&self, root: &Path) -> bool {
-        self.command.trim_end().ends_with(" worker")
+        if self.command.contains(" --sweeper ") {
+            return true;
+        }
+        self.command.contains(" --worker ")
             && !holds_file(&Path::new("/proc").join(self.id.to_string()), |file| is_of_run(file, root))
     }
 

@@ -155,7 +155,7 @@ fn revoking_ends_running_jobs_within_a_second_and_reaches_the_group() {
     join(&first, &eve);
     until("bob knows eve", || (online_peers(&bob).len() == 2).then_some(()));
     eve.write("forever.wasm", wat::parse_str(FOREVER).expect("the test's own module is well-formed"));
-    let job = eve.run(["--on", "ann", "--fuel", "900P", "--timeout", "10m", "forever.wasm"]).start();
+    let job = eve.run(["--on", "ann", "--fuel", "1900T", "--timeout", "10m", "forever.wasm"]).start();
     job.wait_for_stdout("going");
     ann.potluck(["peers", "revoke", "eve", "--yes"]).finish().expect(0).says(&["eve", "revoked"]);
     until_within(AT_ONCE, "nothing of eve runs at ann", || ann.scratch_entries().is_empty().then_some(()));

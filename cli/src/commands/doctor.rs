@@ -4,6 +4,7 @@
 mod machine;
 mod multicast;
 mod network;
+mod walls;
 
 use crate::{exit, render, settings};
 use clap::Args;
@@ -13,9 +14,10 @@ use serde::Serialize;
 const EXAMPLES: &str = "\
 Examples:
   potluck doctor
+  potluck doctor --walls
   potluck doctor --json | jq '.[] | select(.result == \"fail\")'
 
-Exits with 1 when something does not work.";
+Exits with 1 when something does not work, or is not stopped.";
 
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
@@ -23,6 +25,9 @@ pub(crate) struct DoctorArgs {
     /// Print one JSON array
     #[arg(long)]
     json: bool,
+    /// Prove instead that a guest which broke out of WebAssembly is stopped: a worker tries all it must not do
+    #[arg(long)]
+    walls: bool,
 }
 
 /// How a test went.
@@ -61,6 +66,9 @@ impl Check {
 
 pub(crate) fn execute(args: &DoctorArgs) -> anyhow::Result<u8> {
     let client = settings::client()?;
+    if args.walls {
+        return settings::block_on(walls::prove(&client, args.json));
+    }
     let checks = settings::block_on(async { Ok(examine(&client).await) })?;
     if args.json {
         render::print_json(&checks)?;
@@ -79,6 +87,7 @@ async fn examine(client: &Client) -> Vec<Check> {
     checks.push(machine::cache(client.paths()));
     checks.push(machine::python(client));
     checks.push(machine::worker(client).await);
+    checks.extend(walls::walls());
     checks
 }
 

@@ -6,9 +6,9 @@
 
 use super::blocking;
 use super::stored::{KeptBytes, StoredBytes};
+use crate::clock::Clock;
 use crate::defaults::{FUEL_MS_MOST, QUOTAS_WRITTEN_AFTER};
 use crate::identity::NodeId;
-use crate::joining::unix_now;
 use crate::state::fuel_day::FuelDay;
 use crate::state::quotas::{Allowance, QuotaHit, Quotas};
 use crate::store::record::{Record, RecordError};
@@ -102,7 +102,7 @@ impl Accounts {
 
     /// Fuel a peer has used in the last day.
     pub(crate) fn fuel_used(&self, peer: &NodeId) -> u64 {
-        lock(&self.fuel).get(peer).map_or(0, |fuel| fuel.day.used(unix_now()))
+        lock(&self.fuel).get(peer).map_or(0, |fuel| fuel.day.used(Clock::system().unix_now()))
     }
 
     /// Every peer that has used anything.
@@ -114,14 +114,14 @@ impl Accounts {
     /// Whether a peer may use so much fuel more.
     pub(super) fn check_fuel(&self, peer: &NodeId, asked: u64) -> Result<(), QuotaHit> {
         let allowed = self.of(peer).fuel_per_day;
-        check(lock(&self.fuel).get(peer), allowed, asked, unix_now())
+        check(lock(&self.fuel).get(peer), allowed, asked, Clock::system().unix_now())
     }
 
     /// Promises a peer's run its fuel.
     pub(super) fn promise(self: &Arc<Self>, peer: NodeId, asked: u64) -> Result<Promise, QuotaHit> {
         let allowed = self.of(&peer).fuel_per_day;
         let mut fuel = lock(&self.fuel);
-        check(fuel.get(&peer), allowed, asked, unix_now())?;
+        check(fuel.get(&peer), allowed, asked, Clock::system().unix_now())?;
         let fuel = fuel.entry(peer).or_default();
         fuel.promised = fuel.promised.saturating_add(asked);
         Ok(Promise { accounts: Arc::clone(self), peer, fuel: asked, begun: Instant::now(), settled: false })
@@ -139,7 +139,7 @@ impl Accounts {
 
     /// Writes down what was used.
     pub(super) fn write(&self) {
-        let now = unix_now();
+        let now = Clock::system().unix_now();
         let mut fuel = lock(&self.fuel);
         fuel.retain(|_, fuel| fuel.promised > 0 || !fuel.day.is_over(now));
         let days = fuel.iter().map(|(peer, fuel)| (*peer, fuel.day.clone())).collect();
@@ -153,7 +153,7 @@ impl Accounts {
         let mut table = lock(&self.fuel);
         let fuel = table.entry(peer).or_default();
         fuel.promised = fuel.promised.saturating_sub(promised);
-        fuel.day.charge(unix_now(), used);
+        fuel.day.charge(Clock::system().unix_now(), used);
         drop(table);
         // One writes for all that end in the next moments.
         if let Ok(runtime) = tokio::runtime::Handle::try_current()

@@ -5,7 +5,7 @@ use super::environment::NoPeers;
 use super::*;
 use crate::wire::{Accepted, BlobHead, FetchArtifact, JobFile, JobId, JobProgram, Need, SubmitJob};
 use bytes::Bytes;
-use potluck_runtime::{Digest, GuestPath, Limits, Ready, RuntimeConfig, WorkerCommand};
+use potluck_runtime::{CompileLimits, Digest, GuestPath, Limits, Ready, RuntimeConfig, WorkerCommand};
 use std::time::Duration;
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -29,6 +29,7 @@ impl Lab {
             cache_bytes_max: 1 << 30,
             worker,
             ready: Ready::none(),
+            compile: CompileLimits::default(),
         });
         let jobs = Jobs::open(JobsConfig {
             node: NodeId::from_bytes([7; 32]),

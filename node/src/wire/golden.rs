@@ -196,17 +196,7 @@ fn sample(tag: Tag) -> Bytes {
         Tag::JOIN_CHALLENGE => message(&JoinChallenge { nonce: [9; 32], proof: [10; 32] }),
         Tag::JOIN_PROOF => message(&JoinProof { proof: [10; 32] }),
         Tag::STDOUT | Tag::STDERR | Tag::STDIN | Tag::DATA => Bytes::from_static(b"raw bytes"),
-        Tag::SESSION_TURN => message(&RunTurn {
-            session: JobId([2; 16]),
-            source: "1+1".into(),
-            limits: Some(TurnLimits { fuel: 5, wall_ms: 1000, output_bytes: 100 }),
-        }),
-        Tag::SESSION_INTERRUPT | Tag::SESSION_SAVE | Tag::SESSION_STOP => {
-            message(&WhichSession { session: JobId([2; 16]) })
-        }
-        Tag::SESSION_FORK => {
-            message(&ForkSession { session: JobId([2; 16]), twin: JobId([3; 16]), name: Some("b".into()) })
-        }
+        tag if tag.is_about_sessions() => session_sample(tag),
         Tag::SESSION_IS => message(&session()),
         Tag::SESSIONS_ARE => message(&SessionList { sessions: vec![session()] }),
         Tag::SESSION_MEMORY => message(&SessionMemory {
@@ -229,11 +219,29 @@ fn sample(tag: Tag) -> Bytes {
         | Tag::OWNER_QUOTAS
         | Tag::OWNER_SHUTDOWN
         | Tag::STARTED
-        | Tag::SESSION_LIST
         | Tag::STDIN_WANTED
         | Tag::BLOBS_END
         | Tag::STDIN_END
         | Tag::DONE => Bytes::new(),
+        other => panic!("{other} has no sample"),
+    }
+}
+
+/// Requests that are about sessions.
+fn session_sample(tag: Tag) -> Bytes {
+    match tag {
+        Tag::SESSION_TURN => message(&RunTurn {
+            session: JobId([2; 16]),
+            source: "1+1".into(),
+            limits: Some(TurnLimits { fuel: 5, wall_ms: 1000, output_bytes: 100 }),
+        }),
+        Tag::SESSION_INTERRUPT | Tag::SESSION_SAVE | Tag::SESSION_STOP => {
+            message(&WhichSession { session: JobId([2; 16]) })
+        }
+        Tag::SESSION_FORK => {
+            message(&ForkSession { session: JobId([2; 16]), twin: JobId([3; 16]), name: Some("b".into()) })
+        }
+        Tag::SESSION_LIST => Bytes::new(),
         other => panic!("{other} has no sample"),
     }
 }

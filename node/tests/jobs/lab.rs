@@ -179,8 +179,11 @@ impl Machine {
 
     fn leftovers(&self) -> usize {
         let entries = |dir: &Path| std::fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path());
-        let runs = entries(&self.paths.scratch_dir).flat_map(|owner| entries(&owner).collect::<Vec<_>>());
-        let runs = runs.filter(|path| path.is_dir()).count();
+        let is_worker =
+            |path: &PathBuf| path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"worker-"));
+        let inside = entries(&self.paths.scratch_dir).flat_map(|owner| entries(&owner).collect::<Vec<_>>());
+        let (workers, runs): (Vec<PathBuf>, Vec<PathBuf>) = inside.filter(|path| path.is_dir()).partition(is_worker);
+        let runs = runs.len() + workers.iter().map(|worker| entries(worker).count()).sum::<usize>();
         runs + entries(&self.paths.data_dir.join("mounts")).count()
     }
 

@@ -78,7 +78,14 @@ impl ImageFile {
     /// # Errors
     /// `InvalidData` when it is not a whole image of this version.
     pub(crate) fn open(path: &Path) -> io::Result<Self> {
-        let file = File::open(path)?;
+        File::open(path).and_then(Self::read)
+    }
+
+    /// Reads the tail of an image that is open.
+    ///
+    /// # Errors
+    /// As for [`open`](Self::open).
+    pub(crate) fn read(file: File) -> io::Result<Self> {
         let len = file.metadata()?.len();
         let invalid = |why: &'static str| io::Error::new(io::ErrorKind::InvalidData, why);
         let mut end = [0; END_LEN as usize];

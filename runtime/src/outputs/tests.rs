@@ -1,5 +1,6 @@
 use super::*;
 use crate::job::InputFile;
+use crate::runtime::WorkerCommand;
 use crate::workspace::Scratch;
 use std::fs::{self, File, Permissions};
 use std::os::unix::fs::{FileExt, PermissionsExt, symlink};
@@ -10,7 +11,8 @@ const DISK_BYTES: u64 = 1 << 20;
 /// Lays these inputs out, lets `work` do what a guest would, and lists.
 fn listing(inputs: &[(&str, &str)], work: impl FnOnce(&Path)) -> (OutputListing, Outputs, tempfile::TempDir) {
     let home = tempfile::tempdir().unwrap();
-    let scratch = Scratch::open(&home.path().join("scratch"), 0).unwrap();
+    let command = WorkerCommand { program: "/nonexistent".into(), args: Vec::new() };
+    let scratch = Scratch::open(&home.path().join("scratch"), 0, command).unwrap();
     let mut workspace = scratch.workspace(crate::job::Tenant::OWNER, DISK_BYTES).unwrap();
     let inputs: Vec<InputFile> = inputs
         .iter()

@@ -157,6 +157,14 @@ impl Environments {
         Self { directory: cache_dir.join("environments"), specs: SPECS }
     }
 
+    /// Where their artifacts lie. It is made if it can be, because whoever may read in it must know it.
+    pub(crate) fn directory(&self) -> PathBuf {
+        if let Err(error) = crate::workspace::private_directory(&self.directory) {
+            tracing::debug!(%error, "there is no place for environments");
+        }
+        self.directory.clone()
+    }
+
     #[cfg(test)]
     pub(super) fn with_specs(cache_dir: &Path, specs: &'static [&'static EnvironmentSpec]) -> Self {
         Self { specs, ..Self::new(cache_dir) }

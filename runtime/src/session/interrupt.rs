@@ -1,11 +1,10 @@
 //! How a turn is interrupted: its number goes to the worker over a pipe, where a thread of its own reads it; whoever waits
 //! for the turn's end is told as well, because a guest may not look.
 
-use crate::cache::path_in_process;
+use crate::handed::Handed;
 use rustix::pipe::{PipeFlags, pipe_with};
 use std::fs::File;
 use std::io::{self, Write};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::watch;
@@ -30,8 +29,8 @@ impl Interrupts {
     }
 
     /// Where the worker reads.
-    pub(super) fn path(&self) -> PathBuf {
-        path_in_process(&self.reader)
+    pub(super) fn handed(&self) -> io::Result<Handed> {
+        Handed::to_read(&self.reader)
     }
 
     /// This turn runs from now on.

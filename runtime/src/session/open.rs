@@ -2,12 +2,13 @@
 
 use super::{At, Image, Interrupts, Layer, Session, SessionError, answer, explain};
 use crate::engine::HOST_CONTRACT;
+use crate::handed::Handed;
 use crate::image::SavedSession;
 use crate::job::{Program, RunRequest};
 use crate::prepare::Prepared;
 use crate::prepare_script::PreparedScript;
 use crate::protocol::{Answer, OpenSpec, Spec};
-use crate::runtime::{Runtime, StartError, load_spec, run_spec};
+use crate::runtime::{Runtime, StartError, code_at, foreign, run_env, run_spec};
 use crate::watch::SilentWatch;
 use crate::worker_process::Line;
 use crate::workspace::Workspace;
@@ -87,7 +88,7 @@ impl Session {
 
     /// What makes an interpreter from the image a session.
     fn boot(&self) -> Result<Vec<String>, SessionError> {
-        let env = run_spec(&self.prepared, &self.request, &self.workspace).env;
+        let env = run_env(&self.prepared, &self.request);
         Ok(script(&self.prepared)?.opening(&self.request, &env).1)
     }
 
@@ -105,8 +106,8 @@ impl Session {
         let again = self.runtime.prepare(&self.prepared.program, &SilentWatch).await;
         self.prepared = again.map_err(SessionError::Prepare)?;
         // An image made again is not byte for byte the one before: what lies over that cannot go on.
-        if let (Image::Prepared(path), false) = (&mut self.image, boot.is_empty()) {
-            *path = script(&self.prepared)?.opening(&self.request, &[]).0;
+        if let (Image::Prepared(image), false) = (&mut self.image, boot.is_empty()) {
+            *image = script(&self.prepared)?.opening(&self.request, &[]).0;
         }
         match self.try_launch(&boot).await? {
             Opened::Yes => Ok(()),
@@ -115,31 +116,30 @@ impl Session {
     }
 
     async fn try_launch(&mut self, boot: &[String]) -> Result<Opened, SessionError> {
-        let spec = Spec::Open(Box::new(self.open_spec(boot)?));
         let pool = self.runtime.pool().clone();
-        while let Some(line) = pool.take(self.request.tenant, &self.prepared.code.path) {
-            match self.give(line, &spec).await? {
+        while let Some(line) = self.runtime.waiting(&self.prepared, &self.request) {
+            match self.give(line, boot).await? {
                 // It may have died while it waited.
                 Opened::Gone(why) => tracing::debug!(%why, "a worker that waited is gone"),
                 opened => return Ok(opened),
             }
         }
-        let line = pool.start().map_err(|error| SessionError::Worker(error.to_string()))?;
-        self.give(line, &spec).await
+        let line = pool.start_reading(foreign(&self.request)).map_err(super::unable)?;
+        self.give(line, boot).await
     }
 
-    async fn give(&mut self, mut line: Line, spec: &Spec) -> Result<Opened, SessionError> {
-        // As with a run: the worker takes the closing of its pipe for our death, and would remove the directory.
-        let held = (self.prepared.clone(), self.workspace.clone(), line.stdin.clone(), self.runtime.clone());
-        line.worker.hold(held);
-        if let Err(error) = line.order(spec).await {
+    async fn give(&mut self, mut line: Line, boot: &[String]) -> Result<Opened, SessionError> {
+        line.worker.hold((self.prepared.clone(), self.workspace.clone(), self.runtime.clone()));
+        self.workspace.move_into(&line.cell).map_err(super::unable)?;
+        let spec = Spec::Open(Box::new(self.open_spec(boot)?));
+        if let Err(error) = line.order(&spec).await {
             return Ok(Opened::Gone(error.to_string()));
         }
         let opened = tokio::time::timeout(OPEN_TIME_MAX, answer(&mut line)).await;
         let opened = opened.unwrap_or_else(|_| Err(format!("it is not ready after {} s", OPEN_TIME_MAX.as_secs())));
         if let Ok(Answer::Kept { files_open, memory_bytes }) = opened {
-            let code = load_spec(&self.prepared);
-            line.note_loaded(code.code.clone());
+            let code = code_at(&self.prepared);
+            line.note_loaded(code.path.clone());
             self.runtime.pool().started(code);
             self.line = Some(line);
             (self.at, self.files_open, self.memory_bytes) = (At::Rest, files_open, memory_bytes);
@@ -155,18 +155,18 @@ impl Session {
     }
 
     fn open_spec(&self, boot: &[String]) -> Result<OpenSpec, SessionError> {
-        let mut run = run_spec(&self.prepared, &self.request, &self.workspace);
-        let (Some(image), Some(top)) = (self.image.path(), self.layers.last()) else {
-            return Err(SessionError::Worker("it has no state".to_owned()));
-        };
-        run.image = Some(image);
-        let layers = self.layers.iter().filter(|layer| layer.is_written()).map(|layer| layer.path.clone()).collect();
+        let mut run = run_spec(&self.prepared, &self.request, &self.workspace).map_err(super::unable)?;
+        let top = self.layers.last().ok_or_else(|| SessionError::Worker("it has no state".to_owned()))?;
+        run.image = Some(self.image.handed().map_err(super::unable)?);
+        let written = self.layers.iter().filter(|layer| layer.is_written());
+        let layers =
+            written.map(|layer| Handed::to_read(&layer.file)).collect::<Result<_, _>>().map_err(super::unable)?;
         Ok(OpenSpec {
             run,
             layers,
             boot: boot.to_vec(),
-            state: top.path.clone(),
-            interrupts: self.interrupts.path(),
+            state: top.handed_to_write()?,
+            interrupts: self.interrupts.handed().map_err(super::unable)?,
             turns: self.turns,
             signals: script(&self.prepared)?.plan.signals,
             saved: saved_as(&self.prepared)?,

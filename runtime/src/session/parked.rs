@@ -3,7 +3,7 @@
 
 use super::saved::{open_saved, unusable};
 use super::{Image, Layer, Session, SessionError};
-use crate::cache::path_in_process;
+use crate::handed::path_in_process;
 use crate::image::{ImageFile, ImageTail};
 use std::fs::File;
 use std::os::unix::fs::MetadataExt;

@@ -3,7 +3,9 @@
 
 use super::open::{SESSION_FORMAT, saved_as};
 use super::{Image, Layer, Session, SessionError};
+use crate::cache::create_own;
 use crate::digest::Digest;
+use crate::handed::Handed;
 use crate::image::{ImageFile, SavedSession};
 use crate::job::RunRequest;
 use crate::prepare::Prepared;
@@ -24,7 +26,8 @@ impl Session {
         let fail = unusable(path);
         let whole = std::path::absolute(path).map_err(&fail)?;
         let aside = Aside::beside(&whole).map_err(&fail)?;
-        self.order(&Spec::Save(SaveSpec { output: aside.0.clone() })).await?;
+        let output = Handed::new(create_own(&aside.0).map_err(&fail)?);
+        self.order(&Spec::Save(SaveSpec { output })).await?;
         std::fs::rename(&aside.0, &whole).map_err(fail)
     }
 }

@@ -1,16 +1,15 @@
 //! Compiles one program: inspects it, makes native code, checks that it links, and writes it where it was told. An
 //! interpreter is rewritten first: it counts its own fuel, and its memory comes from an image, whose first is made here too.
 
-use super::make::{self, Destination};
-use super::{inspect, preview1, preview2};
+use super::{confine, inspect, make, preview1, preview2};
 use crate::digest::Digest;
 use crate::engine;
+use crate::handed::Handed;
 use crate::image::{ImageTail, write_image};
 use crate::protocol::{Answer, BaseSpec, CodeKind, CompileSpec, Made, Purpose, Refusal};
 use crate::rewrite::rewrite;
-use std::fs::File;
+use rustix::process::Resource;
 use std::io::{self, Read, Write};
-use std::path::Path;
 use wasmtime::component::Component;
 use wasmtime::{Engine, Module};
 
@@ -23,6 +22,10 @@ pub(super) fn compile(spec: &CompileSpec) -> Answer {
 }
 
 fn try_compile(spec: &CompileSpec) -> Result<Made, Refusal> {
+    if let Some(most) = spec.memory_bytes {
+        // What cannot be had then ends this process, and the parent tells why.
+        confine::limit(Resource::Data, most).map_err(|error| Refusal::Compile(error.to_string()))?;
+    }
     let program = read(&spec.source)?;
     let engine = engine::engine(spec.purpose, None).map_err(compile_error)?;
     let kind = inspect::inspect(&program, spec.purpose, &engine)?;
@@ -32,8 +35,7 @@ fn try_compile(spec: &CompileSpec) -> Result<Made, Refusal> {
         (Purpose::Command, _) => compile_module(&engine, &program)?,
     };
     drop(program);
-    let destination = Destination { output: &spec.output, fallback: spec.fallback.as_deref() };
-    let displaced = make::store(&destination, |mut file| file.write_all(&code))?;
+    let displaced = make::store(&spec.destination, |mut file| file.write_all(&code))?;
     Ok(Made { kind, len: code.len() as u64, digest: Digest::of(&code), displaced })
 }
 
@@ -46,14 +48,13 @@ fn try_base(spec: &BaseSpec) -> Result<Made, Refusal> {
     let program = read(&spec.source)?;
     let rewritten = rewrite(&program).map_err(|error| Refusal::Compile(error.to_string()))?;
     let tail = ImageTail::whole(rewritten.memory_bytes, rewritten.globals);
-    let destination = Destination { output: &spec.output, fallback: spec.fallback.as_deref() };
     let pieces = || rewritten.segments.iter().map(|segment| (segment.offset, &program[segment.bytes.clone()]));
-    make::image(&destination, |file| write_image(file, &tail, pieces()))
+    make::image(&spec.destination, |file| write_image(file, &tail, pieces()))
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, Refusal> {
+fn read(source: &Handed) -> Result<Vec<u8>, Refusal> {
     let unreadable = |error: io::Error| Refusal::Unreadable(error.to_string());
-    let file = File::open(path).map_err(unreadable)?;
+    let file = source.file().map_err(unreadable)?;
     let len = file.metadata().map_err(unreadable)?.len();
     if len > PROGRAM_LEN_MAX {
         return Err(Refusal::Compile(format!("it has {len} bytes; the most is {PROGRAM_LEN_MAX}")));

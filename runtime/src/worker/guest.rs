@@ -7,7 +7,6 @@ use super::interpreter;
 use super::loaded::{Loaded, Program};
 use super::memory::MemoryGauge;
 use super::meter::Meter;
-use super::orphan::ParentGone;
 use super::preview1::ModuleGuest;
 use super::preview2::ComponentGuest;
 use super::stdio::{Inbox, Outbox};
@@ -34,14 +33,8 @@ const HANDLES_MAX: usize = 16_384;
 const CALL_LEN_MAX: usize = 32 << 20;
 
 /// Runs the guest to its end.
-pub(super) async fn run(
-    spec: &RunSpec,
-    loaded: &mut Loaded,
-    parent_gone: ParentGone,
-    inbox: Inbox,
-    outbox: &Outbox,
-) -> Answer {
-    let meter = meter(spec, parent_gone);
+pub(super) async fn run(spec: &RunSpec, loaded: &mut Loaded, inbox: Inbox, outbox: &Outbox) -> Answer {
+    let meter = meter(spec);
     let ended = match loaded.program(&code(spec)) {
         Ok(Program::Module(module)) => run_module(spec, &module, meter, inbox, outbox).await,
         Ok(Program::Interpreter(interpreter)) => interpreter::run(spec, &interpreter, meter, inbox, outbox).await,
@@ -55,9 +48,8 @@ pub(super) async fn run(
 }
 
 /// Makes an image with a run.
-pub(super) async fn warm(spec: &WarmSpec, parent_gone: ParentGone, inbox: Inbox, outbox: &Outbox) -> Answer {
-    let meter = meter(&spec.run, parent_gone);
-    interpreter::warm(spec, meter, inbox, outbox).await.unwrap_or_else(|answer| answer)
+pub(super) async fn warm(spec: &WarmSpec, inbox: Inbox, outbox: &Outbox) -> Answer {
+    interpreter::warm(spec, meter(&spec.run), inbox, outbox).await.unwrap_or_else(|answer| answer)
 }
 
 fn code(spec: &RunSpec) -> LoadSpec {
@@ -68,11 +60,11 @@ fn code(spec: &RunSpec) -> LoadSpec {
     LoadSpec { code: spec.code.clone(), kind: spec.kind, purpose }
 }
 
-pub(super) fn meter(spec: &RunSpec, parent_gone: ParentGone) -> Arc<Meter> {
+pub(super) fn meter(spec: &RunSpec) -> Arc<Meter> {
     let writable = spec.preopens.iter().filter(|preopen| preopen.access == Access::ReadWrite);
     let directories = writable.map(|preopen| preopen.host.clone()).collect();
     let disk = DiskGauge::new(directories, &spec.limits, spec.given);
-    Arc::new(Meter::new(&spec.limits, disk, parent_gone))
+    Arc::new(Meter::new(&spec.limits, disk))
 }
 
 pub(super) fn wasi(

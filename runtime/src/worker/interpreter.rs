@@ -5,18 +5,19 @@ use super::fuel;
 use super::guest::{self, Ended, failed, unusable};
 use super::image_memory::{Beginning, ImageMemories};
 use super::load;
-use super::make::{self, Destination};
+use super::make;
 use super::memory::MemoryGauge;
 use super::meter::Meter;
 use super::preview1::{self, ModuleGuest};
 use super::stdio::{Inbox, Outbox};
 use crate::engine;
+use crate::handed::Handed;
 use crate::image::{GlobalValue, ImageFile, ImageTail, write_image};
 use crate::outcome::{Outcome, Report};
 use crate::protocol::{Answer, Boot, Purpose, Refusal, RunSpec, WarmSpec};
 use crate::rewrite::GLOBAL_PREFIX;
 use crate::script::ScriptBoot;
-use std::path::Path;
+use std::fs::File;
 use std::sync::Arc;
 use std::time::Instant;
 use wasmtime::{Engine, Extern, Instance, InstancePre, Module, Store, Val};
@@ -38,7 +39,7 @@ pub(super) struct Interpreter {
 
 impl Interpreter {
     /// Loads code that was compiled for scripts.
-    pub(super) fn load(code: &Path) -> Result<Self, Answer> {
+    pub(super) fn load(code: File) -> Result<Self, Answer> {
         let memories = Arc::new(ImageMemories::default());
         let engine = engine::engine(Purpose::Interpreter, Some(memories.clone()))
             .map_err(|error| Answer::Failed(format!("cannot set up the engine: {error:#}")))?;
@@ -107,7 +108,8 @@ pub(super) async fn run(
 
 /// Makes an image of what the interpreter's memory is after a run.
 pub(super) async fn warm(spec: &WarmSpec, meter: Arc<Meter>, inbox: Inbox, outbox: &Outbox) -> Result<Answer, Answer> {
-    let interpreter = Interpreter::load(&spec.run.code)?;
+    let code = spec.run.code.file().map_err(|error| unusable(error.into()))?;
+    let interpreter = Interpreter::load(code)?;
     let image = open_image(&spec.run)?;
     let guest = guest(&spec.run, &meter, inbox, outbox)?;
     let (ended, script) = follow(&interpreter, &spec.run, image, guest).await?;
@@ -126,8 +128,7 @@ pub(super) async fn warm(spec: &WarmSpec, meter: Arc<Meter>, inbox: Inbox, outbo
     }
     let tail = script.tail().map_err(failed)?;
     let bytes = script.memory().map_err(failed)?;
-    let destination = Destination { output: &spec.output, fallback: spec.fallback.as_deref() };
-    let made = make::image(&destination, |file| write_image(file, &tail, [(0, bytes)]));
+    let made = make::image(&spec.destination, |file| write_image(file, &tail, [(0, bytes)]));
     Ok(made.map_or_else(Answer::Refused, Answer::Made))
 }
 
@@ -161,8 +162,9 @@ fn open_image(spec: &RunSpec) -> Result<ImageFile, Answer> {
     image_file(spec.image.as_ref().ok_or_else(|| failed("a script needs an image to start from"))?)
 }
 
-pub(super) fn image_file(path: &Path) -> Result<ImageFile, Answer> {
-    ImageFile::open(path).map_err(|error| Answer::CodeUnusable(format!("the image {}: {error}", path.display())))
+pub(super) fn image_file(image: &Handed) -> Result<ImageFile, Answer> {
+    let opened = image.file().and_then(ImageFile::read);
+    opened.map_err(|error| Answer::CodeUnusable(format!("the image it starts from: {error}")))
 }
 
 fn guest(spec: &RunSpec, meter: &Arc<Meter>, inbox: Inbox, outbox: &Outbox) -> Result<ModuleGuest, Answer> {

@@ -6,7 +6,6 @@
 use crate::script::SignalPlaces;
 use std::fs::File;
 use std::io::{self, Read};
-use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -51,8 +50,7 @@ unsafe impl Send for Words {}
 
 impl Interrupts {
     /// Takes the numbers of turns to interrupt from a pipe, until its other end is closed. The turns up to `last` are over.
-    pub(super) fn listen(pipe: &Path, last: u64) -> io::Result<Arc<Self>> {
-        let mut pipe = File::open(pipe)?;
+    pub(super) fn listen(mut pipe: File, last: u64) -> io::Result<Arc<Self>> {
         let interrupts = Arc::new(Self { state: Mutex::new(State { last, words: None }), raised: Notify::new() });
         let listening = interrupts.clone();
         std::thread::Builder::new().name("interrupts".to_owned()).stack_size(256 << 10).spawn(move || {

@@ -1,5 +1,5 @@
 //! The code a worker has loaded: linked, so that a run only makes a store and an instance. What is kept holds nothing of
-//! any run. A file is known by its inode and times and not by its name, under which other bytes may come to lie.
+//! any run. A file is known by its inode and times.
 
 use super::guest::{failed, unusable};
 use super::interpreter::Interpreter;
@@ -8,9 +8,9 @@ use super::preview1::{self, ModuleGuest};
 use super::preview2::{self, ComponentGuest};
 use crate::engine;
 use crate::file_state::FileState;
+use crate::handed::Handed;
 use crate::protocol::{Answer, CodeKind, LoadSpec, Purpose};
 use std::collections::VecDeque;
-use std::path::Path;
 use std::sync::Arc;
 use wasmtime::{Engine, InstancePre};
 use wasmtime_wasi::p2::bindings::CommandPre;
@@ -37,7 +37,7 @@ pub(super) enum Program {
 impl Loaded {
     /// The program, loaded now if it is not yet.
     pub(super) fn program(&mut self, spec: &LoadSpec) -> Result<Program, Answer> {
-        let metadata = std::fs::metadata(&spec.code).map_err(|error| unusable(error.into()))?;
+        let metadata = spec.code.file().and_then(|code| code.metadata()).map_err(|error| unusable(error.into()))?;
         let state = FileState::by_modification(&metadata);
         let known = self.programs.iter().position(|(known, _)| *known == state);
         let program = match known.and_then(|at| self.programs.remove(at)) {
@@ -52,8 +52,8 @@ impl Loaded {
     }
 
     /// An interpreter, loaded now if it is not yet.
-    pub(super) fn interpreter(&mut self, code: &Path, kind: CodeKind) -> Result<Arc<Interpreter>, Answer> {
-        let spec = LoadSpec { code: code.to_owned(), kind, purpose: Purpose::Interpreter };
+    pub(super) fn interpreter(&mut self, code: &Handed, kind: CodeKind) -> Result<Arc<Interpreter>, Answer> {
+        let spec = LoadSpec { code: code.clone(), kind, purpose: Purpose::Interpreter };
         match self.program(&spec)? {
             Program::Interpreter(interpreter) => Ok(interpreter),
             Program::Module(_) | Program::Component(_) => Err(failed("a session needs an interpreter")),
@@ -70,19 +70,20 @@ impl Loaded {
     }
 
     fn load(&mut self, spec: &LoadSpec) -> Result<Program, Answer> {
+        let code = spec.code.file().map_err(|error| unusable(error.into()))?;
         if spec.purpose == Purpose::Interpreter {
-            return Interpreter::load(&spec.code).map(|interpreter| Program::Interpreter(Arc::new(interpreter)));
+            return Interpreter::load(code).map(|interpreter| Program::Interpreter(Arc::new(interpreter)));
         }
         let engine = self.engine()?;
         match spec.kind {
             CodeKind::Image => Err(failed("a memory image is no program")),
             CodeKind::Module => {
-                let module = load::module(&engine, &spec.code).map_err(unusable)?;
+                let module = load::module(&engine, code).map_err(unusable)?;
                 let linker = preview1::linker(&engine).map_err(failed)?;
                 linker.instantiate_pre(&module).map(Program::Module).map_err(failed)
             }
             CodeKind::Component => {
-                let component = load::component(&engine, &spec.code).map_err(unusable)?;
+                let component = load::component(&engine, code).map_err(unusable)?;
                 let linker = preview2::linker(&engine).map_err(failed)?;
                 let pre = linker.instantiate_pre(&component).and_then(CommandPre::new).map_err(failed)?;
                 Ok(Program::Component(pre))

@@ -1,46 +1,49 @@
-//! Puts what was made where it belongs: at its place in the cache or, where that has no room, in a file in memory.
+//! Puts what was made where it belongs: in its file of the cache or, where the disk has no room, in a file in memory.
 
 use crate::digest::Digest;
-use crate::protocol::{CodeKind, Made, Refusal};
+use crate::handed::Handed;
+use crate::protocol::{CodeKind, Destination, Made, Refusal};
 use std::fs::File;
-use std::io;
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
-
-/// Where something goes.
-pub(super) struct Destination<'a> {
-    /// A new file; removed again if the parent dies.
-    pub(super) output: &'a Path,
-    /// An open file of the parent's, if `output` cannot be written.
-    pub(super) fallback: Option<&'a Path>,
-}
+use std::io::{self, Seek};
 
 /// Writes an image with `write`, which may be called a second time on another empty file.
-pub(super) fn image(destination: &Destination<'_>, write: impl Fn(&File) -> io::Result<()>) -> Result<Made, Refusal> {
+pub(super) fn image(destination: &Destination, write: impl Fn(&File) -> io::Result<()>) -> Result<Made, Refusal> {
     let displaced = store(destination, write)?;
-    let place = match (&displaced, destination.fallback) {
-        (Some(_), Some(fallback)) => fallback,
-        _ => destination.output,
-    };
-    let written = File::open(place).and_then(Digest::of_reader);
+    let place = if displaced.is_some() { &destination.fallback } else { &destination.output };
+    let written = place.as_ref().ok_or_else(|| io::Error::from(io::ErrorKind::NotFound)).and_then(digest);
     let (digest, len) = written.map_err(|error| Refusal::Store(error.to_string()))?;
     Ok(Made { kind: CodeKind::Image, len, digest, displaced })
 }
 
+fn digest(file: &Handed) -> io::Result<(Digest, u64)> {
+    let mut file = file.file()?;
+    file.rewind()?;
+    Digest::of_reader(file)
+}
+
 /// Writes with `write`; the text is why it lies at the fallback, if it does.
 pub(super) fn store(
-    destination: &Destination<'_>,
+    destination: &Destination,
     write: impl Fn(&File) -> io::Result<()>,
 ) -> Result<Option<String>, Refusal> {
-    let new = File::options().read(true).write(true).create_new(true).mode(0o600).open(destination.output);
-    let Err(error) = new.and_then(|file| write(&file)) else { return Ok(None) };
+    let written = match &destination.output {
+        Some(output) => write_to(output, &write),
+        None => Err(io::Error::other("it has no place on disk")),
+    };
+    let Err(error) = written else { return Ok(None) };
     let why = error.to_string();
-    let Some(fallback) = destination.fallback else { return Err(Refusal::Store(why)) };
+    let Some(fallback) = &destination.fallback else { return Err(Refusal::Store(why)) };
     tracing::debug!(%why, "what was made goes to memory");
-    // What was written so far would only keep the disk full.
-    let _absent = std::fs::remove_file(destination.output);
-    match File::options().write(true).open(fallback).and_then(|file| write(&file)) {
+    match write_to(fallback, &write) {
         Ok(()) => Ok(Some(why)),
         Err(error) => Err(Refusal::Store(format!("{why}; in memory: {error}"))),
     }
+}
+
+fn write_to(place: &Handed, write: impl Fn(&File) -> io::Result<()>) -> io::Result<()> {
+    let file = place.file()?;
+    write(&file).inspect_err(|_| {
+        // What was written so far would only keep the disk full.
+        drop(file.set_len(0));
+    })
 }

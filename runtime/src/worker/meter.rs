@@ -2,7 +2,6 @@
 //! guest's end looks like afterwards, that limit is its outcome.
 
 use super::disk::DiskGauge;
-use super::orphan::ParentGone;
 use super::paths::{PathGauge, Place};
 use super::tree;
 use crate::limits::{LimitHit, LimitKind, Limits};
@@ -10,7 +9,6 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// The gauges of one run.
 pub(super) struct Meter {
-    parent_gone: ParentGone,
     state: Mutex<MeterState>,
 }
 
@@ -33,7 +31,7 @@ struct MeterState {
 pub(super) struct LimitReached(pub(super) LimitHit);
 
 impl Meter {
-    pub(super) fn new(limits: &Limits, disk: DiskGauge, parent_gone: ParentGone) -> Self {
+    pub(super) fn new(limits: &Limits, disk: DiskGauge) -> Self {
         let state = MeterState {
             hit: None,
             output_used: 0,
@@ -45,7 +43,7 @@ impl Meter {
             paths: PathGauge::new(limits),
             streams: 0,
         };
-        Self { parent_gone, state: Mutex::new(state) }
+        Self { state: Mutex::new(state) }
     }
 
     fn lock(&self) -> MutexGuard<'_, MeterState> {
@@ -86,25 +84,15 @@ impl Meter {
 
     /// Charges what a call may add to the disk, before it is made.
     pub(super) fn charge_disk(&self, len: u64) -> Result<(), LimitReached> {
-        let mut state = self.charging(len)?;
+        let mut state = self.lock();
         state.disk.charge(len).map_err(|hit| state.reach(hit))
     }
 
     /// Charges something that a call makes at this place, before it is made.
     pub(super) fn charge_entry(&self, place: Place) -> Result<(), LimitReached> {
-        let mut state = self.charging(1)?;
+        let mut state = self.lock();
         let fits = state.paths.check(place).and_then(|()| state.disk.charge_entry());
         fits.map_err(|hit| state.reach(hit))
-    }
-
-    fn charging(&self, len: u64) -> Result<MutexGuard<'_, MeterState>, LimitReached> {
-        let mut state = self.lock();
-        if self.parent_gone.is_set() {
-            // The directory is being removed; nobody will read how this run ended.
-            let hit = LimitHit { kind: LimitKind::Disk, used: len, allowed: 0 };
-            return Err(state.reach(hit));
-        }
-        Ok(state)
     }
 
     /// Charges randomness, before it is drawn.

@@ -2,6 +2,7 @@
 //! Whatever of a run's stdin arrives after the run has ended is dropped; all of it precedes the next order.
 
 use super::stdio::Inbox;
+use crate::handed;
 use crate::protocol::{self, FrameReader, Spec, tag};
 use std::io;
 use tokio::net::unix::pipe;
@@ -35,7 +36,7 @@ async fn read(mut frames: FrameReader<pipe::Receiver>, orders: mpsc::Sender<io::
         match tag {
             tag::SPEC => {
                 inbox = Inbox::default();
-                let order = protocol::decode(&payload).map(|spec| (spec, inbox.clone()));
+                let order = order(&payload).map(|spec| (spec, inbox.clone()));
                 if orders.send(order).await.is_err() {
                     return;
                 }
@@ -45,4 +46,13 @@ async fn read(mut frames: FrameReader<pipe::Receiver>, orders: mpsc::Sender<io::
         }
     }
     inbox.end();
+}
+
+fn order(payload: &[u8]) -> io::Result<Spec> {
+    let spec: Spec = protocol::decode(payload)?;
+    let handed = spec.handed();
+    if !handed.is_empty() {
+        handed::receive(io::stderr(), &handed)?;
+    }
+    Ok(spec)
 }

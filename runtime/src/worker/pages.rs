@@ -5,20 +5,30 @@ use std::fs::File;
 use std::io;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
+use std::sync::LazyLock;
 
 /// Flags of an entry in `/proc/self/pagemap`: the page is here, or swapped out; it is a file's.
 const PRESENT: u64 = 1 << 63 | 1 << 62;
 const OF_FILE: u64 = 1 << 61;
+
+/// Where the kernel tells; opened before this process can open nothing of the kind.
+static PAGEMAP: LazyLock<io::Result<File>> = LazyLock::new(|| File::open("/proc/self/pagemap"));
+
+/// To be called before the process is confined.
+pub(super) fn open_pagemap() {
+    LazyLock::force(&PAGEMAP);
+}
 
 /// The pages that are the process's own: mapped from a file privately, they were written to since.
 ///
 /// # Errors
 /// Where the kernel does not tell.
 pub(super) fn written_pages(memory: &[u8]) -> io::Result<Vec<bool>> {
+    let pagemap = PAGEMAP.as_ref().map_err(|error| io::Error::from(error.kind()))?;
     let count = memory.len() / PAGE;
     let mut entries = vec![0; count * size_of::<u64>()];
     let first = memory.as_ptr().addr() / PAGE * size_of::<u64>();
-    File::open("/proc/self/pagemap")?.read_exact_at(&mut entries, first as u64)?;
+    pagemap.read_exact_at(&mut entries, first as u64)?;
     let (entries, _) = entries.as_chunks();
     let entries = entries.iter().map(|entry| u64::from_ne_bytes(*entry));
     Ok(entries.map(|entry| entry & PRESENT != 0 && entry & OF_FILE == 0).collect())

@@ -9,7 +9,6 @@ use super::fuel;
 use super::interrupts::Interrupts;
 use super::memory::MemoryGauge;
 use super::meter::Meter;
-use super::orphan::ParentGone;
 use super::randomness;
 use crate::limits::Limits;
 use crate::protocol::Given;
@@ -50,7 +49,7 @@ impl ModuleGuest {
     pub(super) fn idle() -> Self {
         let limits = Limits { output_bytes: 0, disk_bytes: 0, open_files: 0, memory_bytes: 0, ..Limits::default() };
         let disk = DiskGauge::new(Vec::new(), &limits, Given::default());
-        let meter = Arc::new(Meter::new(&limits, disk, ParentGone::default()));
+        let meter = Arc::new(Meter::new(&limits, disk));
         let wasi = WasiCtxBuilder::new().build_p1();
         Self {
             wasi,

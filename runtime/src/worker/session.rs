@@ -7,7 +7,6 @@ use super::guest::{self, failed, meter};
 use super::interpreter::{self, Interpreter, Script};
 use super::interrupts::Interrupts;
 use super::meter::Meter;
-use super::orphan::ParentGone;
 use super::state_file::StateFile;
 use super::stdio::{Inbox, Outbox, TurnInput};
 use crate::digest::Digest;
@@ -16,8 +15,6 @@ use crate::limits::{LimitHit, LimitKind, TurnLimits};
 use crate::outcome::{Outcome, Report};
 use crate::protocol::{Answer, LayerSpec, OpenSpec, SaveSpec, TurnSpec, Turned};
 use crate::script::SignalPlaces;
-use std::fs::File;
-use std::os::unix::fs::OpenOptionsExt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -40,21 +37,20 @@ impl Session {
     pub(super) async fn open(
         spec: OpenSpec,
         interpreter: &Interpreter,
-        parent_gone: ParentGone,
         inbox: Inbox,
         outbox: &Outbox,
     ) -> Result<Self, Answer> {
-        let paths = spec.run.image.iter().chain(&spec.layers);
-        let layers = paths.map(|path| interpreter::image_file(path)).collect::<Result<Vec<ImageFile>, _>>()?;
+        let images = spec.run.image.iter().chain(&spec.layers);
+        let layers = images.map(interpreter::image_file).collect::<Result<Vec<ImageFile>, _>>()?;
         let tails: Vec<ImageTail> = layers.iter().map(|layer| layer.tail.clone()).collect();
-        let meter = meter(&spec.run, parent_gone);
-        let interrupts = Interrupts::listen(&spec.interrupts, spec.turns).map_err(failed)?;
+        let meter = meter(&spec.run);
+        let interrupts = Interrupts::listen(spec.interrupts.file().map_err(failed)?, spec.turns).map_err(failed)?;
         let input = TurnInput::new(inbox.clone(), outbox);
         let wasi = guest::wasi(&spec.run, &meter, input.clone(), outbox)?.build_p1();
         let mut guest = interpreter::with_wasi(&spec.run, &meter, wasi);
         guest.interrupts = Some(interrupts.clone());
         let script = interpreter.instantiate(layers, guest).await.map_err(failed)?;
-        let state = StateFile::open(&spec.state, &tails).map_err(failed)?;
+        let state = StateFile::open(spec.state.file().map_err(failed)?, &tails).map_err(failed)?;
         let OpenSpec { signals, saved, .. } = spec;
         let mut session = Self { script, meter, input, interrupts, signals, state, saved };
         let limits = TurnLimits::from(&spec.run.limits);
@@ -113,7 +109,7 @@ impl Session {
 
     /// Goes on in a new layer; the one so far is not written to any more.
     pub(super) fn layer(&mut self, spec: &LayerSpec) -> Result<Answer, Answer> {
-        self.state.next(&spec.state, spec.merged).map_err(failed)?;
+        self.state.next(spec.state.file().map_err(failed)?, spec.merged);
         self.keep()
     }
 
@@ -124,11 +120,11 @@ impl Session {
         let memory = self.script.memory().map_err(failed)?;
         tail.session = Some(SavedSession { memory: Digest::of(memory), ..self.saved.clone() });
         let write = || {
-            let file = File::options().read(true).write(true).create_new(true).mode(0o600).open(&spec.output)?;
+            let file = spec.output.file()?;
             write_image(&file, &tail, [(0, memory)])?;
             file.sync_all()
         };
-        write().map_err(|error| failed(format!("cannot write {}: {error}", spec.output.display())))?;
+        write().map_err(|error| failed(format!("cannot write the session's state: {error}")))?;
         Ok(self.kept(memory_bytes))
     }
 

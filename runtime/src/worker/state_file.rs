@@ -9,7 +9,6 @@ use crate::image::{ImageTail, PAGE, write_tail};
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
-use std::path::Path;
 
 /// The most rows of pages that are mapped one by one; the kernel allows a process 65,530 mappings.
 const ROWS_MAX: usize = 16 << 10;
@@ -34,8 +33,7 @@ pub(super) struct StateFile {
 
 impl StateFile {
     /// Begins a layer in an empty file, or goes on in one that is already mapped, over these images and layers.
-    pub(super) fn open(path: &Path, mapped: &[ImageTail]) -> io::Result<Self> {
-        let file = open_file(path)?;
+    pub(super) fn open(file: File, mapped: &[ImageTail]) -> io::Result<Self> {
         let mut state =
             Self { file, held: Vec::new(), below: Vec::new(), wanted: Vec::new(), last: Vec::new(), keeps: 0 };
         let is_begun = state.file.metadata()?.len() > 0;
@@ -49,15 +47,14 @@ impl StateFile {
     }
 
     /// Goes on in another file, an empty one, over the one so far. A merged one takes over what the layers hold.
-    pub(super) fn next(&mut self, path: &Path, merged: bool) -> io::Result<()> {
-        self.file = open_file(path)?;
+    pub(super) fn next(&mut self, file: File, merged: bool) {
+        self.file = file;
         let held = std::mem::take(&mut self.held);
         self.below.resize(held.len().max(self.below.len()), false);
         self.below.iter_mut().zip(held).for_each(|(below, held)| *below |= held);
         if merged {
             self.wanted = std::mem::take(&mut self.below);
         }
-        Ok(())
     }
 
     /// Keeps what has changed, with the rest of the guest's state.
@@ -119,10 +116,6 @@ impl StateFile {
                 .for_each(|(written, (closed, held))| *written |= closed & !held);
         }
     }
-}
-
-fn open_file(path: &Path) -> io::Result<File> {
-    File::options().read(true).write(true).open(path)
 }
 
 /// Adds what a layer holds; the image at the bottom is no layer.

@@ -3,9 +3,15 @@
 
 use super::paths::Place;
 use crate::workspace::{ENTRY_BYTES, STAT_BLOCK_BYTES};
+use rustix::fs::{AtFlags, Dir, FileType, readlinkat, statat};
+use std::ffi::OsStr;
+use std::fs::File;
 use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::{LazyLock, Mutex, PoisonError};
 
 /// What directories hold.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -18,8 +24,8 @@ pub(super) struct Held {
 }
 
 impl Held {
-    fn add_file(&mut self, metadata: &std::fs::Metadata) {
-        self.bytes += metadata.blocks() * STAT_BLOCK_BYTES;
+    fn add_blocks(&mut self, blocks: u64) {
+        self.bytes += blocks * STAT_BLOCK_BYTES;
     }
 
     fn add_entry(&mut self, place: Place) {
@@ -48,7 +54,7 @@ fn measure_directory(directory: &Path, place: Place, held: &mut Held) -> io::Res
             measure_directory(&entry.path(), place, held)?;
         } else {
             // A file of several names is counted at each: never less than it holds.
-            held.add_file(&metadata);
+            held.add_blocks(metadata.blocks());
         }
     }
     Ok(())
@@ -58,18 +64,36 @@ fn measure_directory(directory: &Path, place: Place, held: &mut Held) -> io::Res
 /// loaded code that was removed from its cache, is not the run's.
 pub(super) fn measure_removed(directories: &[PathBuf]) -> io::Result<Held> {
     let directories: Vec<PathBuf> = directories.iter().map(std::fs::canonicalize).collect::<io::Result<_>>()?;
+    let mut descriptors = DESCRIPTORS.lock().unwrap_or_else(PoisonError::into_inner);
+    let descriptors = descriptors.as_mut().map_err(|error| io::Error::from(error.kind()))?;
+    let mut names = Vec::new();
+    descriptors.rewind();
+    while let Some(entry) = descriptors.read() {
+        names.push(entry?.file_name().to_owned());
+    }
     let mut held = Held::default();
-    for entry in std::fs::read_dir("/proc/self/fd")? {
-        let path = entry?.path();
-        let Ok(place) = std::fs::read_link(&path) else { continue };
+    for name in names {
+        let Ok(place) = readlinkat(descriptors.fd()?, &name, Vec::new()) else { continue };
+        let place = Path::new(OsStr::from_bytes(place.as_bytes()));
         if !directories.iter().any(|directory| place.starts_with(directory)) {
             continue;
         }
-        let Ok(metadata) = std::fs::metadata(&path) else { continue };
-        if metadata.is_file() && metadata.nlink() == 0 {
+        let Ok(file) = statat(descriptors.fd()?, &name, AtFlags::empty()) else { continue };
+        if FileType::from_raw_mode(file.st_mode).is_file() && file.st_nlink == 0 {
             held.add_entry(Place::default());
-            held.add_file(&metadata);
+            held.add_blocks(u64::try_from(file.st_blocks).unwrap_or_default());
         }
     }
     Ok(held)
+}
+
+/// What this process has open; opened itself before this process can open nothing of the kind.
+static DESCRIPTORS: LazyLock<Mutex<io::Result<Dir>>> = LazyLock::new(|| {
+    let open = || Ok(Dir::new(OwnedFd::from(File::open("/proc/self/fd")?))?);
+    Mutex::new(open())
+});
+
+/// To be called before the process is confined.
+pub(super) fn open_descriptors() {
+    LazyLock::force(&DESCRIPTORS);
 }

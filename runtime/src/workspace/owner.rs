@@ -1,18 +1,14 @@
 //! The directory a runtime has its runs in, held by a file lock: whatever dies, a directory whose owner's lock is free is
-//! removed by the next one that opens the same place, or by the last of the owner's workers.
+//! removed by the owner's sweeper, or by the next one that opens the same place.
 
 use rustix::fs::FlockOperation;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 const LOCK_NAME: &str = ".lock";
 const OWNER_PREFIX: &str = "owner-";
-/// How often a worker without a parent tries to clean up, and how long it waits between: two seconds in all.
-const ORPHAN_TRIES_MAX: usize = 200;
-const ORPHAN_PAUSE: Duration = Duration::from_millis(10);
 
 /// The directory of this runtime, and the lock that says its owner lives.
 pub(super) struct Owner {
@@ -78,44 +74,11 @@ fn take_owner(owner: &Path) -> io::Result<Option<File>> {
     }
 }
 
-/// Removes the directory of an owner that is gone, if no run is left in it; for the last of its workers.
-pub(crate) fn remove_orphaned_owner(owner: &Path) -> io::Result<()> {
-    let is_owner = owner.file_name().is_some_and(|name| name.to_string_lossy().starts_with(OWNER_PREFIX));
-    let Some(parent) = owner.parent().filter(|_| is_owner) else { return Ok(()) };
-    let gate = lock_file(&parent.join(LOCK_NAME))?;
-    let gated = within_tries(|| Ok(rustix::fs::flock(&gate, FlockOperation::NonBlockingLockExclusive).is_ok()))?;
-    if !gated || !owner.exists() || std::fs::read_dir(owner)?.flatten().any(|entry| entry.path().is_dir()) {
-        return Ok(());
-    }
-    // A process that is killed closes its files one after the other: its pipes may be gone before its lock is.
-    let mut lock = None;
-    let free = within_tries(|| {
-        lock = take_owner(owner)?;
-        Ok(lock.is_some())
-    })?;
-    if free { std::fs::remove_dir_all(owner) } else { Ok(()) }
-}
-
-/// Asks again and again, for two seconds at most, until the answer is yes.
-fn within_tries(mut met: impl FnMut() -> io::Result<bool>) -> io::Result<bool> {
-    for _ in 0..ORPHAN_TRIES_MAX {
-        if met()? {
-            return Ok(true);
-        }
-        std::thread::sleep(ORPHAN_PAUSE);
-    }
-    Ok(false)
-}
-
-/// Removes a directory in which a guest may still be making files for a moment.
-pub(crate) fn remove_busy_directory(dir: &Path) {
-    for _ in 0..ORPHAN_TRIES_MAX {
-        match std::fs::remove_dir_all(dir) {
-            Ok(()) => return,
-            Err(error) if error.kind() == io::ErrorKind::NotFound && !dir.exists() => return,
-            Err(_) => std::thread::sleep(ORPHAN_PAUSE),
-        }
-    }
+/// Whether a directory of this process is left.
+pub(super) fn has_owner_of(parent: &Path, process: i32) -> io::Result<bool> {
+    let prefix = format!("{OWNER_PREFIX}{process}-");
+    let mut entries = std::fs::read_dir(parent)?.flatten();
+    Ok(entries.any(|entry| entry.file_name().to_string_lossy().starts_with(&prefix)))
 }
 
 fn lock_file(path: &Path) -> io::Result<File> {
@@ -146,17 +109,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_directory_of_an_owner_that_is_still_dying_is_removed_once_its_lock_is_free() {
+    fn the_directory_of_an_owner_is_swept_once_its_lock_is_free() {
         let parent = tempfile::tempdir().unwrap();
         let owner = Owner::create(parent.path()).unwrap();
-        let dir = owner.dir.clone();
-        let dying = std::thread::spawn(move || {
-            std::thread::sleep(10 * ORPHAN_PAUSE);
-            // Lets go of the lock and leaves the directory, as a killed process does.
-            drop(owner);
-        });
-        remove_orphaned_owner(&dir).unwrap();
-        dying.join().unwrap();
-        assert!(!dir.exists());
+        let process = i32::try_from(std::process::id()).unwrap();
+        sweep(parent.path()).unwrap();
+        assert!(has_owner_of(parent.path(), process).unwrap());
+        // Lets go of the lock and leaves the directory, as a killed process does.
+        drop(owner);
+        sweep(parent.path()).unwrap();
+        assert!(!has_owner_of(parent.path(), process).unwrap());
     }
 }

@@ -1,9 +1,9 @@
 //! The removal of what a run left. A guest may leave a hundred thousand files, which take seconds to remove, and as long
 //! nothing else would be done on a thread that serves others.
 
-use super::Scratch;
 use super::owner::remove_directory;
-use std::path::{Path, PathBuf};
+use super::{Place, Scratch};
+use std::path::Path;
 use std::sync::Arc;
 use tokio::runtime::{Handle, RuntimeFlavor};
 
@@ -12,21 +12,21 @@ const QUICK_ENTRIES_MAX: usize = 100;
 
 /// A run's directory that is to be removed. However this is dropped, it is.
 struct Removal {
-    dir: PathBuf,
+    place: Place,
     scratch: Arc<Scratch>,
 }
 
 impl Drop for Removal {
     fn drop(&mut self) {
-        remove_directory(&self.dir);
+        remove_directory(&self.place.dir);
         self.scratch.leave();
     }
 }
 
 /// Removes a run's directory: at once, or on a thread where that is in nobody's way.
-pub(super) fn remove(dir: PathBuf, scratch: Arc<Scratch>) {
-    let is_quick = has_at_most(&dir, &mut { QUICK_ENTRIES_MAX });
-    let removal = Removal { dir, scratch };
+pub(super) fn remove(place: Place, scratch: Arc<Scratch>) {
+    let is_quick = has_at_most(&place.dir, &mut { QUICK_ENTRIES_MAX });
+    let removal = Removal { place, scratch };
     match Handle::try_current() {
         // A runtime that ends drops what it has not begun, and waits for what it has. One of a single thread serves one
         // command, which may leave as soon as it has its answer.
@@ -55,12 +55,15 @@ fn has_at_most(dir: &Path, left: &mut usize) -> bool {
 mod tests {
     use super::*;
     use crate::job::Tenant;
+    use crate::runtime::WorkerCommand;
+    use std::path::PathBuf;
 
     fn left_behind(files: usize) -> (tempfile::TempDir, PathBuf, Arc<Scratch>) {
         let home = tempfile::tempdir().unwrap();
-        let scratch = Scratch::open(home.path(), 0).unwrap();
+        let scratch =
+            Scratch::open(home.path(), 0, WorkerCommand { program: "/nonexistent".into(), args: Vec::new() }).unwrap();
         let workspace = scratch.workspace(Tenant::OWNER, 0).unwrap();
-        let dir = workspace.path().to_owned();
+        let dir = workspace.root_path().parent().unwrap().to_owned();
         for number in 0..files {
             std::fs::create_dir(workspace.root_path().join(number.to_string())).unwrap();
         }

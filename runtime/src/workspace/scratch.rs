@@ -1,25 +1,29 @@
 //! Where runs have their directories. A run that left nothing in them but its inputs may leave them to the next run of its
 //! tenant, without those.
 
-use super::Workspace;
 use super::copy::copy_directory;
 use super::owner::{Owner, gate, private_directory, remove_directory, sweep};
+use super::sweeper::Sweeper;
+use super::{Cell, Place, Workspace};
 use crate::job::Tenant;
+use crate::runtime::WorkerCommand;
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Where runs have their directories. The owner's directory is made for the first of them and removed with the last, so
-/// that a process which ends between two runs, however it ends, leaves nothing.
+/// Where runs and workers have their directories. The owner's directory is made for the first of them and removed with the
+/// last.
 pub(crate) struct Scratch {
     parent: PathBuf,
     next_run: AtomicU64,
     owner: Mutex<Option<Owner>>,
+    command: WorkerCommand,
+    sweeper: OnceLock<Sweeper>,
     /// Empty directories for the next runs; each counts as a run of the owner's.
     shelf: Mutex<Vec<Shelved>>,
     shelf_max: usize,
@@ -27,14 +31,14 @@ pub(crate) struct Scratch {
 
 /// The directories of a run that is over, as empty as they were made.
 struct Shelved {
-    dir: PathBuf,
+    place: Place,
     tenant: Tenant,
     since: Instant,
 }
 
 impl Scratch {
     /// Removes the directories under `parent` whose owner is gone. At most `shelf_max` empty directories are kept.
-    pub(crate) fn open(parent: &Path, shelf_max: usize) -> io::Result<Arc<Self>> {
+    pub(crate) fn open(parent: &Path, shelf_max: usize, command: WorkerCommand) -> io::Result<Arc<Self>> {
         private_directory(parent)?;
         let _gate = gate(parent)?;
         sweep(parent)?;
@@ -42,6 +46,8 @@ impl Scratch {
             parent: parent.to_owned(),
             next_run: AtomicU64::new(0),
             owner: Mutex::new(None),
+            command,
+            sweeper: OnceLock::new(),
             shelf: Mutex::default(),
             shelf_max,
         }))
@@ -51,21 +57,30 @@ impl Scratch {
     pub(crate) fn shelved(self: &Arc<Self>, tenant: Tenant, disk_bytes: u64) -> Option<Workspace> {
         let mut shelf = self.shelf();
         let at = shelf.iter().rposition(|shelved| shelved.tenant == tenant)?;
-        let dir = shelf.remove(at).dir;
-        Some(Workspace::new(dir, tenant, disk_bytes, self.clone()))
+        let place = shelf.remove(at).place;
+        Some(Workspace::new(place, tenant, disk_bytes, self.clone()))
     }
 
     /// Fresh directories for one run.
     pub(crate) fn workspace(self: &Arc<Self>, tenant: Tenant, disk_bytes: u64) -> io::Result<Workspace> {
         let serial = self.next_run.fetch_add(1, Ordering::Relaxed);
         let dir = self.enter()?.join(format!("run-{serial}"));
-        let workspace = Workspace::new(dir, tenant, disk_bytes, self.clone());
+        let place = Place { dir: dir.clone(), cell: None };
+        let workspace = Workspace::new(place, tenant, disk_bytes, self.clone());
         let mut builder = std::fs::DirBuilder::new();
         builder.mode(0o700);
-        builder.create(&workspace.dir)?;
+        builder.create(&dir)?;
         builder.create(workspace.root_path())?;
         builder.create(workspace.tmp_path())?;
         Ok(workspace)
+    }
+
+    /// A directory for one worker.
+    pub(crate) fn cell(self: &Arc<Self>) -> io::Result<Arc<Cell>> {
+        let serial = self.next_run.fetch_add(1, Ordering::Relaxed);
+        let cell = Arc::new(Cell::new(self.enter()?.join(format!("worker-{serial}")), self.clone()));
+        std::fs::DirBuilder::new().mode(0o700).create(cell.path())?;
+        Ok(cell)
     }
 
     /// Directories with a copy of what lies in these.
@@ -84,7 +99,7 @@ impl Scratch {
     pub(crate) fn clear_shelf(&self, age: Duration) {
         let old: Vec<Shelved> = self.shelf().extract_if(.., |shelved| shelved.since.elapsed() >= age).collect();
         for shelved in old {
-            remove_directory(&shelved.dir);
+            remove_directory(&shelved.place.dir);
             self.leave();
         }
     }
@@ -94,11 +109,11 @@ impl Scratch {
     }
 
     /// Whether there was room for these directories.
-    pub(super) fn shelve(&self, dir: &Path, tenant: Tenant) -> bool {
+    pub(super) fn shelve(&self, place: &Place, tenant: Tenant) -> bool {
         let mut shelf = self.shelf();
         let has_room = shelf.len() < self.shelf_max;
         if has_room {
-            shelf.push(Shelved { dir: dir.to_owned(), tenant, since: Instant::now() });
+            shelf.push(Shelved { place: place.clone(), tenant, since: Instant::now() });
         }
         has_room
     }
@@ -113,6 +128,7 @@ impl Scratch {
 
     /// Counts one more run; the answer is the owner's directory.
     fn enter(&self) -> io::Result<PathBuf> {
+        self.sweeper.get_or_init(|| Sweeper::start(&self.command, &self.parent));
         let mut place = self.owner();
         let owner = match place.take() {
             Some(owner) => owner,

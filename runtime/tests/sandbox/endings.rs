@@ -118,10 +118,16 @@ fn sweeping() {
     assert!(!left.exists());
 }
 
+/// The workers of a process: its children but for the one that only waits for its end.
 pub(crate) fn children(pid: u32) -> Vec<u32> {
     let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap().flatten();
     let lists = tasks.filter_map(|task| std::fs::read_to_string(task.path().join("children")).ok());
-    lists.flat_map(|list| list.split_whitespace().map(|pid| pid.parse().unwrap()).collect::<Vec<_>>()).collect()
+    let all = lists.flat_map(|list| list.split_whitespace().map(|pid| pid.parse().unwrap()).collect::<Vec<_>>());
+    let sweeps = |pid: &u32| {
+        std::fs::read(format!("/proc/{pid}/cmdline"))
+            .is_ok_and(|words| words.windows(9).any(|word| word == b"--sweeper"))
+    };
+    all.filter(|pid| !sweeps(pid)).collect()
 }
 
 /// Whether a process exists and is no zombie, which whoever adopted it may be slow to bury.

@@ -88,7 +88,9 @@ pub(crate) fn preparer(arguments: &[String]) -> ExitCode {
 pub(crate) fn counted_worker(arguments: &[String]) -> ExitCode {
     use std::io::Write;
     let mut log = std::fs::File::options().create(true).append(true).open(&arguments[0]).unwrap();
-    writeln!(log, "worker").unwrap();
+    if !std::env::args().any(|argument| argument == "--sweeper") {
+        writeln!(log, "worker").unwrap();
+    }
     potluck_runtime::worker_main()
 }
 

@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use potluck_runtime::{
-    Limits, Outcome, OutputStream, Prepared, Program, Ready, Report, Run, RunEvent, RunRequest, Runtime, RuntimeConfig,
-    SilentWatch, WorkerCommand,
+    CompileLimits, Limits, Outcome, OutputStream, Prepared, Program, Ready, Report, Run, RunEvent, RunRequest, Runtime,
+    RuntimeConfig, SilentWatch, WorkerCommand,
 };
 use std::future::Future;
 use std::path::{Path, PathBuf};
@@ -33,6 +33,7 @@ pub(crate) fn config(home: &Path) -> RuntimeConfig {
         cache_bytes_max: 1 << 30,
         worker: WorkerCommand { program: std::env::current_exe().unwrap(), args: vec!["worker".into()] },
         ready: Ready::none(),
+        compile: CompileLimits::default(),
     }
 }
 
@@ -82,12 +83,15 @@ impl Kit {
     /// What runs left in the scratch directory, lock files aside.
     pub(crate) fn left_behind(&self) -> Vec<PathBuf> {
         let owners = std::fs::read_dir(self.home.path().join("scratch")).unwrap().flatten();
-        owners
-            .filter(|owner| owner.path().is_dir())
-            .flat_map(|owner| std::fs::read_dir(owner.path()).unwrap().flatten())
-            .map(|entry| entry.path())
-            .filter(|path| path.is_dir())
-            .collect()
+        let directories = |of: PathBuf| {
+            // A worker's own goes with it, whenever that is.
+            let entries = std::fs::read_dir(of).into_iter().flatten().flatten();
+            entries.map(|entry| entry.path()).filter(|path| path.is_dir())
+        };
+        let is_worker = |path: &PathBuf| path.file_name().unwrap().to_string_lossy().starts_with("worker-");
+        let (workers, runs): (Vec<PathBuf>, Vec<PathBuf>) =
+            owners.map(|owner| owner.path()).filter(|path| path.is_dir()).flat_map(directories).partition(is_worker);
+        workers.into_iter().flat_map(directories).chain(runs).collect()
     }
 }
 

@@ -70,7 +70,8 @@ fn a_list_of_members_as_long_as_a_town_is_not_read() {
         let line = eve.line().await;
         let (voucher, subject) = (Identity::from_seed(&[1; 32]), Identity::from_seed(&[2; 32]));
         let one = vouch::sign(&voucher, subject.id(), "x", &[], 1);
-        let fault = line.refused(Tag::MEMBERS, &encode(&Members { vouches: vec![one; 15_000] })).await;
+        let fault =
+            line.refused(Tag::MEMBERS, &encode(&Members { vouches: vec![one; 15_000], ..Members::default() })).await;
         assert!(fault.code == FaultCode::BAD_MESSAGE && fault.text.contains("4096"), "{fault}");
     });
 }
@@ -86,7 +87,7 @@ fn vouches_that_are_forged_bring_nobody_in() {
             // By somebody nobody knows, and in Bob's name without his key.
             let unknown = vouch::sign(&stranger, friend, "friend", &[], 1);
             let forged = potluck_node::wire::Vouch { voucher: bob, ..unknown.clone() };
-            let sent = encode(&Members { vouches: vec![unknown, forged] });
+            let sent = encode(&Members { vouches: vec![unknown, forged], ..Members::default() });
             let (tag, answer) = line.ask(Tag::MEMBERS, &sent).await;
             assert_eq!(tag, Tag::MEMBERS_ARE);
             let told: Members = decode(&answer).unwrap();
@@ -106,7 +107,7 @@ fn a_peer_that_vouches_for_thousands_fills_a_bounded_book() {
             seed[..4].copy_from_slice(&number.to_le_bytes());
             vouch::sign(&eve, Identity::from_seed(&seed).id(), "friend", &[], 1)
         });
-        let sent = encode(&Members { vouches: friends.collect() });
+        let sent = encode(&Members { vouches: friends.collect(), ..Members::default() });
         Runtime::new().unwrap().block_on(async {
             let (tag, _) = scene.rogue().line().await.ask(Tag::MEMBERS, &sent).await;
             assert_eq!(tag, Tag::MEMBERS_ARE);
@@ -124,7 +125,7 @@ fn a_peer_that_answers_with_nonsense_is_only_badly_known() {
             let line = scene.rogue().line().await;
             let connection = line.connection.clone();
             // It introduces itself, so that the node asks how it is, and again.
-            line.ask(Tag::MEMBERS, &encode(&Members { vouches: vec![] })).await;
+            line.ask(Tag::MEMBERS, &encode(&Members::default())).await;
             let lies = [
                 frame(Tag::INFO_IS, u32::MAX as usize, b""),
                 frame(Tag::INFO_IS, 4, b"\x91\x91\x91\x91"),

@@ -18,7 +18,7 @@ fn what_only_the_owner_may_ask_is_refused_to_every_peer() {
                 (Tag::OWNER_SHUTDOWN, Vec::new()),
                 (Tag::OWNER_PEERS, Vec::new()),
                 (Tag::OWNER_QUOTAS, Vec::new()),
-                (Tag::OWNER_INVITE, encode(&Invite { ttl_s: 60 }).to_vec()),
+                (Tag::OWNER_INVITE, encode(&Invite { ttl_s: 60, approved: false }).to_vec()),
                 (Tag::OWNER_REMOVE_PEER, encode(&RemovePeer { peer: bob }).to_vec()),
                 (Tag(63), Vec::new()),
             ];

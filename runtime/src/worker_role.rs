@@ -1,0 +1,74 @@
+//! What a process of ours is to be, as its last arguments say it: the same executable is the node, its workers, and the one
+//! that cleans up when the node is gone.
+
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+
+const WORKER: &str = "--worker";
+const SWEEPER: &str = "--sweeper";
+
+/// What a process is to be.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    Worker(WorkerRole),
+    /// Removes what its parent leaves in this directory.
+    Sweeper(PathBuf),
+}
+
+/// What a worker needs to know before it confines itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct WorkerRole {
+    /// The process that starts it, with which it ends.
+    pub(crate) parent: u32,
+    /// The one directory it may change anything in.
+    pub(crate) cell: PathBuf,
+    /// What else it may read.
+    pub(crate) reads: Vec<PathBuf>,
+}
+
+impl Role {
+    /// What this process is to be.
+    pub(crate) fn of_this_process() -> Option<Self> {
+        Self::parse(std::env::args_os())
+    }
+
+    fn parse(arguments: impl Iterator<Item = OsString>) -> Option<Self> {
+        let mut rest = arguments.skip_while(|argument| argument != WORKER && argument != SWEEPER);
+        if rest.next()? == OsStr::new(SWEEPER) {
+            return rest.next().map(|scratch| Self::Sweeper(scratch.into()));
+        }
+        let parent = rest.next()?.to_str()?.parse().ok()?;
+        let cell = rest.next()?.into();
+        Some(Self::Worker(WorkerRole { parent, cell, reads: rest.map(PathBuf::from).collect() }))
+    }
+}
+
+impl WorkerRole {
+    /// The arguments that say this.
+    pub(crate) fn arguments(&self) -> Vec<OsString> {
+        let mut arguments = vec![WORKER.into(), self.parent.to_string().into(), self.cell.clone().into()];
+        arguments.extend(self.reads.iter().map(OsString::from));
+        arguments
+    }
+}
+
+/// The arguments of whoever is to clean up here.
+pub(crate) fn sweeper_arguments(scratch: &Path) -> [OsString; 2] {
+    [SWEEPER.into(), scratch.into()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_reads_what_it_was_told() {
+        let role = WorkerRole { parent: 7, cell: "/a b".into(), reads: vec!["/c".into(), "/d".into()] };
+        let own = ["potluck", "worker"].map(OsString::from).into_iter();
+        assert_eq!(Role::parse(own.clone().chain(role.arguments())), Some(Role::Worker(role)));
+        let sweeper = Role::parse(own.clone().chain(sweeper_arguments(Path::new("/s"))));
+        assert_eq!(sweeper, Some(Role::Sweeper("/s".into())));
+        assert_eq!(Role::parse(own), None);
+        assert_eq!(Role::parse(["--worker", "x", "/cell"].map(OsString::from).into_iter()), None);
+    }
+}
