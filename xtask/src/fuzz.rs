@@ -142,11 +142,22 @@ fn targets(workspace: &Workspace) -> Result<Vec<String>> {
 }
 
 fn build(workspace: &Workspace) -> Result<()> {
-    let wrapper = std::env::current_exe().context("this program does not know where it lies")?;
+    let wrapper = wrapper(workspace)?;
     let mut build = cargo();
     build.args(["build", "--locked", "--profile", "fuzz", "--bins", "--manifest-path", "fuzz/Cargo.toml"]);
     build.args(["--target", &host()?]).arg("--target-dir").arg(workspace.fuzz_build()).current_dir(workspace.root());
     run(build.env("RUSTC_WRAPPER", wrapper).env(AS_RUSTC, "1"))
+}
+
+/// This program, at a place where it stays: the tests before may have been built with another one in its place.
+fn wrapper(workspace: &Workspace) -> Result<PathBuf> {
+    let wrapper = workspace.fuzz_build().join("rustc-with-coverage");
+    fs::create_dir_all(workspace.fuzz_build()).context("there is no place for the fuzzers")?;
+    // One that still runs cannot be written to.
+    let aside = wrapper.with_extension("new");
+    fs::copy("/proc/self/exe", &aside).context("this program cannot be copied")?;
+    fs::rename(&aside, &wrapper).context("this program cannot be copied")?;
+    Ok(wrapper)
 }
 
 /// libFuzzer is written in C++ and compiled with the targets.
