@@ -412,6 +412,7 @@ impl Client {
             environments: crate::service::environment::ready(&runtime),
             addresses: Vec::new(),
             instance: 0,
+            walls_missing: Some(crate::node::walls_missing()),
         })
     }
 }

@@ -154,3 +154,5 @@ pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(3);
 pub const EVENTS_MAX: usize = 1024;
 /// Graphics processors a node names, or may name.
 pub const GPUS_MAX: usize = 16;
+/// Parts of the second wall that a peer may say it has not; there are two.
+pub const WALLS_MAX: usize = 8;

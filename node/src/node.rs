@@ -19,6 +19,7 @@ use crate::store::record::{Record, RecordError};
 use crate::trust::book::BookStore;
 use crate::trust::invitations::Invitations;
 use crate::trust::pins::Pins;
+use potluck_runtime::missing_walls;
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
@@ -117,6 +118,7 @@ impl Node {
         let state = Record::at(&paths.data_dir.join(STATE_FILE));
         let lock = lock(&paths.data_dir, &state).await?;
         let identity = Identity::load_or_create(&paths.data_dir)?;
+        warn_of_walls();
         let store = Arc::new(BookStore::in_dir(&paths.data_dir));
         let book = store.read()?;
         let invitations = Arc::new(Invitations::in_dir(&paths.data_dir));
@@ -135,6 +137,7 @@ impl Node {
             clock,
             boot,
             instance: instance().ok_or(IdentityError::NoRandomness)?,
+            walls_missing: walls_missing(),
             endpoint,
             pins,
             bad_engine: known_bad::check(&service.engine_version(), &config.bad_engines).err(),
@@ -253,6 +256,18 @@ async fn lock(data_dir: &Path, state: &Record<StateFile>) -> Result<File, StartE
 /// Greater than every boot before, also when the clock was set back.
 fn next_boot(last: u64, now_unix_ms: u64) -> u64 {
     now_unix_ms.max(last.saturating_add(1))
+}
+
+/// The parts of the second wall that this system has not, by name.
+pub(crate) fn walls_missing() -> Vec<String> {
+    missing_walls().into_iter().map(|wall| wall.name().to_owned()).collect()
+}
+
+/// Says of each part of the second wall that is missing what that costs.
+fn warn_of_walls() {
+    for wall in missing_walls() {
+        tracing::warn!("guests are confined without {}: {}", wall.name(), wall.advice());
+    }
 }
 
 /// A number by chance, and never 0, which stands for none.

@@ -5,6 +5,7 @@
 //! machine or the request was at fault.
 
 mod cache;
+mod cgroup;
 mod digest;
 mod engine;
 mod file_state;
@@ -60,3 +61,5 @@ pub use session::{
 pub use walls::{Wall, missing_walls};
 pub use watch::{SilentWatch, Stage, Watch};
 pub use worker::worker_main;
+#[doc(hidden)]
+pub use worker::{Anything, worker_of_anything};

@@ -83,6 +83,35 @@ impl Spec {
     }
 }
 
+impl Spec {
+    /// The most that a worker may come to hold by this; nothing where it is not bounded, or not by this.
+    pub(crate) fn room(&self) -> Option<Room> {
+        let of = |limits: &Limits, copies: u64| Room {
+            memory_bytes: limits.memory_bytes.saturating_mul(copies),
+            disk_bytes: limits.disk_bytes,
+        };
+        match self {
+            Self::Compile(spec) => spec.memory_bytes.map(|memory_bytes| Room { memory_bytes, disk_bytes: 0 }),
+            Self::Run(spec) => Some(of(&spec.limits, 1)),
+            Self::Warm(spec) => Some(of(&spec.run.limits, 2)),
+            Self::Open(spec) => Some(of(&spec.run.limits, SESSION_COPIES)),
+            Self::Base(_) | Self::Load(_) | Self::Turn(_) | Self::Layer(_) | Self::Save(_) | Self::Prove => None,
+        }
+    }
+}
+
+/// A session's memory, the layer it is kept in, and the one that takes that one's place while layers are merged.
+const SESSION_COPIES: u64 = 3;
+
+/// What a worker may come to hold of the machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Room {
+    /// Memory of its guest, in bytes.
+    pub(crate) memory_bytes: u64,
+    /// Its guest's files, in bytes.
+    pub(crate) disk_bytes: u64,
+}
+
 /// Start a session.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct OpenSpec {

@@ -11,15 +11,21 @@ pub enum Wall {
     Landlock,
     /// Which system calls it can make.
     Seccomp,
+    /// How much memory and how many threads it can have.
+    Cgroup,
 }
 
 impl Wall {
+    /// Every part, the one that matters most first.
+    pub const ALL: [Self; 3] = [Self::Landlock, Self::Seccomp, Self::Cgroup];
+
     /// Its name, as it is told to the owner and to peers.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::Landlock => "landlock",
             Self::Seccomp => "seccomp",
+            Self::Cgroup => "cgroup",
         }
     }
 
@@ -35,6 +41,10 @@ impl Wall {
                 "a guest that breaks out of WebAssembly could reach the network and start programs; use a kernel with \
                  CONFIG_SECCOMP_FILTER"
             }
+            Self::Cgroup => {
+                "a guest that breaks out of WebAssembly could take all memory; start the node where you may make control \
+                 groups (`systemd-run --user --scope potluck up`)"
+            }
         }
     }
 }
@@ -45,8 +55,9 @@ pub fn missing_walls() -> Vec<Wall> {
     let has = |wall| match wall {
         Wall::Landlock => landlock_version().is_some(),
         Wall::Seccomp => Path::new("/proc/sys/kernel/seccomp/actions_avail").exists(),
+        Wall::Cgroup => crate::cgroup::is_offered(),
     };
-    [Wall::Landlock, Wall::Seccomp].into_iter().filter(|wall| !has(*wall)).collect()
+    Wall::ALL.into_iter().filter(|wall| !has(*wall)).collect()
 }
 
 /// The system's version of Landlock, if it has it and it is switched on.

@@ -5,6 +5,7 @@
 //! what lies in its own directory. When stdin closes nobody wants it any more and it ends; when its parent is gone the system kills
 //! it, whatever the guest is doing.
 
+mod anything;
 mod compile;
 mod confine;
 mod disk;
@@ -32,6 +33,8 @@ mod spare_memory;
 mod state_file;
 mod stdio;
 mod tree;
+
+pub use anything::{Anything, worker_of_anything};
 
 use crate::protocol::{Answer, FrameReader, OpenSpec, Spec, TurnSpec};
 use crate::worker_role::{Role, WorkerRole};

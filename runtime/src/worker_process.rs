@@ -1,6 +1,7 @@
 //! A worker process seen from its parent: started, killed, reaped. Whoever lets go of it, the process ends: it is killed
 //! when its handle's runtime is dropped, and ends itself when the pipe from us closes.
 
+use crate::cgroup::Cgroup;
 use crate::handed;
 use crate::protocol::{self, FrameReader, PIPE_LEN, Spec, tag};
 use crate::runtime::WorkerCommand;
@@ -35,6 +36,8 @@ pub(crate) struct Line {
     socket: Arc<UnixStream>,
     /// Where it can open files by name.
     pub(crate) cell: Arc<Cell>,
+    /// Bounds what it takes of the machine; gone with the process.
+    cgroup: Arc<Cgroup>,
     /// The code it has loaded, the one used last at the end.
     loaded: VecDeque<PathBuf>,
 }
@@ -49,6 +52,10 @@ impl Drop for Line {
 impl Line {
     /// Tells the worker what to do.
     pub(crate) async fn order(&mut self, spec: &Spec) -> io::Result<()> {
+        if let Some(room) = spec.room() {
+            let disk = if self.cell.is_in_memory() { room.disk_bytes } else { 0 };
+            self.cgroup.allow(room.memory_bytes.saturating_add(disk))?;
+        }
         let payload = protocol::encode(spec)?;
         let files = spec.handed();
         if !files.is_empty() {
@@ -127,7 +134,13 @@ impl Exit {
 impl Worker {
     /// Starts a worker that can open files by name in its cell, and read in these directories.
     pub(crate) fn start(command: &WorkerCommand, cell: Arc<Cell>, reads: Vec<PathBuf>) -> io::Result<Line> {
-        let role = WorkerRole { parent: std::process::id(), cell: cell.path().to_owned(), reads };
+        let cgroup = Arc::new(Cgroup::make()?);
+        let role = WorkerRole {
+            parent: std::process::id(),
+            cgroup: cgroup.dirs().to_owned(),
+            cell: cell.path().to_owned(),
+            reads,
+        };
         let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
         ours.set_nonblocking(true)?;
         let socket = Arc::new(UnixStream::from_std(ours)?);
@@ -145,15 +158,18 @@ impl Worker {
         let worker = Self { end: Arc::new(end), exit, keep: Arc::default() };
         let keep = worker.keep.clone();
         let words = socket.clone();
+        // A group can only be removed once nobody is in it.
+        let members = cgroup.clone();
         tokio::spawn(async move {
             let ended = keep_child(child, words, end_receiver).await;
+            drop(members);
             // Whoever hears of the end may leave the process at once, and what is kept would stay behind.
             let kept = keep.lock().unwrap_or_else(PoisonError::into_inner).take();
             drop(kept);
             exit_sender.send_replace(Some(ended));
         });
         let stdin = Arc::new(AsyncMutex::new(stdin));
-        Ok(Line { worker, stdin, frames: FrameReader::new(stdout), socket, cell, loaded: VecDeque::new() })
+        Ok(Line { worker, stdin, frames: FrameReader::new(stdout), socket, cell, cgroup, loaded: VecDeque::new() })
     }
 
     /// Holds `keep` until the process is gone or lets go of it.

@@ -20,6 +20,8 @@ pub(crate) enum Role {
 pub(crate) struct WorkerRole {
     /// The process that starts it, with which it ends.
     pub(crate) parent: u32,
+    /// The control group it is to enter.
+    pub(crate) cgroup: Vec<PathBuf>,
     /// The one directory it may change anything in.
     pub(crate) cell: PathBuf,
     /// What else it may read.
@@ -38,17 +40,19 @@ impl Role {
             return rest.next().map(|scratch| Self::Sweeper(scratch.into()));
         }
         let parent = rest.next()?.to_str()?.parse().ok()?;
+        let dirs: usize = rest.next()?.to_str()?.parse().ok()?;
+        let cgroup = rest.by_ref().take(dirs).map(PathBuf::from).collect();
         let cell = rest.next()?.into();
-        Some(Self::Worker(WorkerRole { parent, cell, reads: rest.map(PathBuf::from).collect() }))
+        Some(Self::Worker(WorkerRole { parent, cgroup, cell, reads: rest.map(PathBuf::from).collect() }))
     }
 }
 
 impl WorkerRole {
     /// The arguments that say this.
     pub(crate) fn arguments(&self) -> Vec<OsString> {
-        let mut arguments = vec![WORKER.into(), self.parent.to_string().into(), self.cell.clone().into()];
-        arguments.extend(self.reads.iter().map(OsString::from));
-        arguments
+        let numbers = [self.parent.to_string(), self.cgroup.len().to_string()].map(OsString::from);
+        let paths = self.cgroup.iter().chain([&self.cell]).chain(&self.reads).map(OsString::from);
+        std::iter::once(WORKER.into()).chain(numbers).chain(paths).collect()
     }
 }
 
@@ -63,9 +67,11 @@ mod tests {
 
     #[test]
     fn a_process_reads_what_it_was_told() {
-        let role = WorkerRole { parent: 7, cell: "/a b".into(), reads: vec!["/c".into(), "/d".into()] };
         let own = ["potluck", "worker"].map(OsString::from).into_iter();
-        assert_eq!(Role::parse(own.clone().chain(role.arguments())), Some(Role::Worker(role)));
+        for cgroup in [vec![], vec!["/g".into(), "/h".into()]] {
+            let role = WorkerRole { parent: 7, cgroup, cell: "/a b".into(), reads: vec!["/c".into(), "/d".into()] };
+            assert_eq!(Role::parse(own.clone().chain(role.arguments())), Some(Role::Worker(role)));
+        }
         let sweeper = Role::parse(own.clone().chain(sweeper_arguments(Path::new("/s"))));
         assert_eq!(sweeper, Some(Role::Sweeper("/s".into())));
         assert_eq!(Role::parse(own), None);

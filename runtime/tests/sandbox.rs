@@ -1,10 +1,14 @@
 //! What a run does at the crate's border, with real worker processes: this executable is its own worker. Each test is a
 //! function in the table below; arguments that are no flags select tests by name, as with libtest.
 
+#[path = "sandbox/cgroups.rs"]
+mod cgroups;
 #[path = "sandbox/components.rs"]
 mod components;
 #[path = "sandbox/endings.rs"]
 mod endings;
+#[path = "sandbox/escapes.rs"]
+mod escapes;
 #[path = "sandbox/guests.rs"]
 mod guests;
 #[path = "sandbox/kept.rs"]
@@ -33,6 +37,8 @@ fn main() -> ExitCode {
     match arguments.first().map(String::as_str) {
         Some("worker") => return potluck_runtime::worker_main(),
         Some("counted-worker") => return kept::counted_worker(&arguments[1..]),
+        Some("escaped-worker") => return escapes::worker(),
+        Some("escaped-parent") => return escapes::parent(&arguments[1..]),
         Some("preparer") => return kept::preparer(&arguments[1..]),
         Some("waiting-parent") => return waiting::parent(&arguments[1..]),
         Some("parent") => return endings::parent(&arguments[1..]),
@@ -67,6 +73,8 @@ const TABLES: &[&[kit::Test]] = &[
     components::TESTS,
     waiting::TESTS,
     walls::TESTS,
+    escapes::TESTS,
+    cgroups::TESTS,
     sessions::TESTS,
     session_states::TESTS,
 ];

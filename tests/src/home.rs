@@ -8,6 +8,8 @@ use crate::python::shared_cache;
 use crate::wait::holds_within;
 use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::fs::chown;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread;
@@ -24,6 +26,7 @@ pub struct Home {
     cache: PathBuf,
     host: Option<String>,
     path: Option<PathBuf>,
+    user: Option<u32>,
 }
 
 impl Home {
@@ -38,7 +41,7 @@ impl Home {
         for name in ["home", "cache", "tmp", "work", "user"] {
             fs::create_dir(root.path().join(name)).expect("a directory can be made in a fresh one");
         }
-        let home = Self { cache: root.path().join("cache"), root, host: None, path: None };
+        let home = Self { cache: root.path().join("cache"), root, host: None, path: None, user: None };
         // Images are made where a test asks for them, and not beside it.
         let settings = format!("port = 0\ndiscovery_port = {}\nimages = false\n", discovery_port());
         fs::write(home.config().join("config.toml"), settings).expect("the settings can be written");
@@ -69,6 +72,19 @@ impl Home {
     #[must_use]
     pub fn with_path(mut self, directory: &Path) -> Self {
         self.path = Some(directory.to_owned());
+        self
+    }
+
+    /// The same world of another user of this machine, which only root can make. Potluck lies in it as well, because that user
+    /// may not enter the directories of this one.
+    ///
+    /// # Panics
+    /// When it cannot be given away.
+    #[must_use]
+    pub fn of_user(mut self, user: u32) -> Self {
+        fs::copy(binary(), self.root.path().join("potluck")).expect("the program can be copied");
+        give_away(self.root.path(), user);
+        self.user = Some(user);
         self
     }
 
@@ -138,7 +154,8 @@ impl Home {
 
     /// `potluck` with these arguments.
     pub fn potluck<A: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = A>) -> Invocation {
-        Invocation::new(self.command(binary().as_os_str())).args(args)
+        let program = self.user.map_or_else(binary, |_| self.root.path().join("potluck"));
+        Invocation::new(self.command(program.as_os_str())).args(args)
     }
 
     /// `potluck run` with these arguments.
@@ -167,6 +184,9 @@ impl Home {
             .env("POTLUCK_HOME", self.config())
             .env("POTLUCK_CACHE_DIR", &self.cache)
             .current_dir(self.work());
+        if let Some(user) = self.user {
+            command.uid(user).gid(user);
+        }
         command
     }
 
@@ -207,6 +227,14 @@ impl Drop for Home {
         } else {
             self.assert_nothing_left();
         }
+    }
+}
+
+/// Makes a directory and all that is in it another user's.
+fn give_away(path: &Path, user: u32) {
+    chown(path, Some(user), Some(user)).expect("root can give files away");
+    if path.is_dir() {
+        left_in(path).iter().for_each(|entry| give_away(entry, user));
     }
 }
 

@@ -31,6 +31,7 @@ mod remote;
 mod strangers;
 mod tickets;
 mod trust;
+mod walls;
 
 mod attacks;
 

@@ -61,6 +61,7 @@ pub(super) struct NodeObject {
     jobs_running: u32,
     environments: Vec<String>,
     addresses: Vec<String>,
+    walls_missing: Option<Vec<String>>,
 }
 
 impl NodeObject {
@@ -81,6 +82,7 @@ impl NodeObject {
             jobs_running: info.jobs_running,
             environments: info.environments.clone(),
             addresses: info.addresses.iter().map(ToString::to_string).collect(),
+            walls_missing: info.walls_missing.clone(),
         }
     }
 }

@@ -37,6 +37,7 @@ pub(crate) fn with_book(mut list: PeerList, book: &Book, bad_engines: &Added) ->
     if let Err(bad) = known_bad::check(&list.me.engine, bad_engines) {
         list.remarks.push(remarks::bad_engine(&format!("this machine lends nothing: {bad}; update Potluck")));
     }
+    list.remarks.extend(list.me.walls_missing.iter().flatten().map(|wall| remarks::own_wall_missing(wall)));
     for word in book.revocations().filter(|word| word.subject == me) {
         list.remarks.push(remarks::revoked_self(&name_of(book, &word.revoker)));
     }
@@ -53,6 +54,8 @@ fn add_remarks(peer: &mut PeerState, book: &Book, me: NodeId, bad_engines: &Adde
     if let Some(bad) = peer.info.as_ref().and_then(engine) {
         peer.remarks.push(remarks::bad_engine(&format!("no job is sent to {}: {bad}", peer.name)));
     }
+    let missing = peer.info.iter().flat_map(|info| info.walls_missing.iter().flatten());
+    peer.remarks.extend(missing.map(|wall| remarks::wall_missing(wall)));
 }
 
 fn pending(book: &Book) -> Vec<PendingPeer> {
@@ -116,6 +119,7 @@ mod tests {
             environments: vec![],
             addresses: vec![],
             instance: 1,
+            walls_missing: None,
         }
     }
 

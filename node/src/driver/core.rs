@@ -30,6 +30,8 @@ pub(crate) struct Core {
     pub(crate) boot: u64,
     /// Says by chance which start of which machine this is.
     pub(crate) instance: u64,
+    /// The parts of the second wall that this system has not, by name.
+    pub(crate) walls_missing: Vec<String>,
     pub(crate) endpoint: QuicEndpoint,
     pub(crate) pins: Arc<Pins>,
     pub(crate) service: Arc<dyn JobService>,
@@ -87,6 +89,7 @@ impl Core {
             environments: self.service.environments_ready(),
             addresses: self.addresses(),
             instance: self.instance,
+            walls_missing: Some(self.walls_missing.clone()),
         }
     }
 

@@ -1,7 +1,7 @@
 //! A link: one authenticated connection to a node whose key was proved in the handshake. Requests are streams on it.
 
 use crate::config::tame_name;
-use crate::defaults::{ADDRESSES_MAX, GPUS_MAX, REQUEST_TIMEOUT};
+use crate::defaults::{ADDRESSES_MAX, GPUS_MAX, REQUEST_TIMEOUT, WALLS_MAX};
 pub use crate::dispatch::Role;
 use crate::identity::NodeId;
 use crate::net::quic::is_crypto;
@@ -220,8 +220,16 @@ fn tame_info(peer: NodeId, mut info: NodeInfo) -> NodeInfo {
     info.gpus.truncate(GPUS_MAX);
     info.environments.truncate(ENVIRONMENTS_MAX);
     info.addresses.truncate(ADDRESSES_MAX);
+    if let Some(walls) = &mut info.walls_missing {
+        walls.truncate(WALLS_MAX);
+    }
     let texts = [&mut info.version, &mut info.engine, &mut info.os, &mut info.arch];
-    for text in texts.into_iter().chain(&mut info.gpus).chain(&mut info.environments) {
+    for text in texts
+        .into_iter()
+        .chain(&mut info.gpus)
+        .chain(&mut info.environments)
+        .chain(info.walls_missing.iter_mut().flatten())
+    {
         *text = text.chars().filter(|c| !c.is_control()).take(TEXT_LEN_MAX).collect();
     }
     info
@@ -256,11 +264,14 @@ mod tests {
             environments: vec![String::new(); 5000],
             addresses: vec![SocketAddr::from(([192, 0, 2, 1], 1)); 5000],
             instance: 0,
+            walls_missing: Some(vec!["w".repeat(5000); 5000]),
         };
         let tame = tame_info(peer, info);
         assert_eq!((tame.id, tame.name.as_str(), tame.engine.as_str()), (peer, "two-words", "[2Jgone"));
         assert_eq!((tame.os.len(), tame.arch.as_str()), (TEXT_LEN_MAX, "ab"));
         assert_eq!((tame.gpus.len(), tame.gpus[0].len()), (GPUS_MAX, TEXT_LEN_MAX));
+        let walls = tame.walls_missing.unwrap();
+        assert_eq!((walls.len(), walls[0].len()), (WALLS_MAX, TEXT_LEN_MAX));
         assert_eq!((tame.environments.len(), tame.addresses.len()), (ENVIRONMENTS_MAX, ADDRESSES_MAX));
     }
 }

@@ -35,6 +35,20 @@ pub fn twins(name: &str, addresses: &[SocketAddr]) -> Remark {
     )
 }
 
+/// This machine's system has not all that confines a worker.
+#[must_use]
+pub fn own_wall_missing(wall: &str) -> Remark {
+    let text =
+        format!("guests are confined without {wall}, which this system has not; `potluck doctor` says what that costs");
+    remark("wall_missing", text)
+}
+
+/// A peer's system has not all that confines a worker.
+#[must_use]
+pub fn wall_missing(wall: &str) -> Remark {
+    remark("wall_missing", format!("it confines guests without {wall}, which its system has not"))
+}
+
 /// The owner of a peer has not said yes to this node yet.
 #[must_use]
 pub fn not_approved(name: &str) -> Remark {

@@ -70,6 +70,7 @@ fn info() -> NodeInfo {
         environments: vec!["python".into()],
         addresses: addresses(),
         instance: 7,
+        walls_missing: Some(vec!["landlock".into()]),
     }
 }
 

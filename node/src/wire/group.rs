@@ -41,6 +41,9 @@ pub struct NodeInfo {
     /// By chance at each start: two that live at once under one key are two machines. 0 from those who do not say.
     #[serde(default)]
     pub instance: u64,
+    /// The parts of the second wall that its system has not (`landlock`, `seccomp`); nothing from those who do not say.
+    #[serde(default)]
+    pub walls_missing: Option<Vec<String>>,
 }
 
 /// One member's signed word that another key belongs to the group.

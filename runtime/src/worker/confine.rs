@@ -22,6 +22,7 @@ pub(super) fn begin(role: &WorkerRole) -> io::Result<()> {
 /// # Errors
 /// What a system that has the facility says when it cannot be used; then no guest may come here.
 pub(super) fn confine(role: &WorkerRole) -> io::Result<()> {
+    crate::cgroup::enter(&role.cgroup).map_err(named("enter its control group"))?;
     process::lower().map_err(named("lower its rights"))?;
     files::confine(role).map_err(named("confine itself to its files"))?;
     calls::confine().map_err(named("confine itself to its system calls"))

@@ -4,6 +4,7 @@
 mod entries;
 mod waits;
 
+use super::anything;
 use super::disk::DiskGauge;
 use super::fuel;
 use super::interrupts::Interrupts;
@@ -80,6 +81,7 @@ pub(super) fn linker(engine: &Engine) -> Result<Linker<ModuleGuest>> {
     randomness::add_to_modules(&mut linker)?;
     add_exit(&mut linker)?;
     linker.allow_shadowing(false);
+    anything::add(&mut linker)?;
     Ok(linker)
 }
 

@@ -20,6 +20,11 @@ impl Cell {
     pub(crate) fn path(&self) -> &Path {
         &self.dir
     }
+
+    /// Whether what is written there takes memory.
+    pub(crate) fn is_in_memory(&self) -> bool {
+        rustix::fs::statfs(&self.dir).is_ok_and(|system| system.f_type == libc::TMPFS_MAGIC)
+    }
 }
 
 impl Drop for Cell {

@@ -5,6 +5,7 @@ use super::copy::copy_directory;
 use super::owner::{Owner, gate, private_directory, remove_directory, sweep};
 use super::sweeper::Sweeper;
 use super::{Cell, Place, Workspace};
+use crate::cgroup;
 use crate::job::Tenant;
 use crate::runtime::WorkerCommand;
 use cap_std::ambient_authority;
@@ -42,6 +43,7 @@ impl Scratch {
         private_directory(parent)?;
         let _gate = gate(parent)?;
         sweep(parent)?;
+        cgroup::sweep_orphans();
         Ok(Arc::new(Self {
             parent: parent.to_owned(),
             next_run: AtomicU64::new(0),

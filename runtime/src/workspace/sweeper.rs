@@ -3,6 +3,7 @@
 //! opens the same place does its work.
 
 use super::owner::{gate, has_owner_of, sweep};
+use crate::cgroup;
 use crate::runtime::WorkerCommand;
 use crate::worker_role::sweeper_arguments;
 use std::io::{self, Read};
@@ -65,7 +66,8 @@ pub(crate) fn sweep_after_parent(scratch: &Path) -> io::Result<()> {
             let _gate = gate(scratch)?;
             sweep(scratch)?;
         }
-        if !has_owner_of(scratch, parent.as_raw_nonzero().get())? {
+        let groups_gone = cgroup::sweep(parent.as_raw_nonzero().get().unsigned_abs());
+        if groups_gone && !has_owner_of(scratch, parent.as_raw_nonzero().get())? {
             return Ok(());
         }
         std::thread::sleep(PAUSE);

@@ -15,7 +15,7 @@ pub(super) fn walls() -> Vec<Check> {
             Check::ok(wall.name(), "confines each worker; `potluck doctor --walls` proves it")
         }
     };
-    [Wall::Landlock, Wall::Seccomp].map(check).into()
+    Wall::ALL.map(check).into()
 }
 
 /// Has a worker try each thing it must not be able to do.
