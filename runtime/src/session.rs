@@ -7,6 +7,7 @@ mod fork;
 mod interrupt;
 mod open;
 mod parked;
+mod patience;
 mod saved;
 mod turn;
 

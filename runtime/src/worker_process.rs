@@ -15,6 +15,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 use tokio::io::Interest;
 use tokio::net::UnixStream;
@@ -88,6 +89,7 @@ impl Line {
 /// A running worker; cloned, it is the same one.
 #[derive(Clone)]
 pub(crate) struct Worker {
+    id: Option<u32>,
     end: Arc<watch::Sender<End>>,
     exit: watch::Receiver<Option<Exit>>,
     keep: Arc<Mutex<Option<Keep>>>,
@@ -155,7 +157,7 @@ impl Worker {
         widen(&stdout);
         let (end, end_receiver) = watch::channel(End::No);
         let (exit_sender, exit) = watch::channel(None);
-        let worker = Self { end: Arc::new(end), exit, keep: Arc::default() };
+        let worker = Self { id: child.id(), end: Arc::new(end), exit, keep: Arc::default() };
         let keep = worker.keep.clone();
         let words = socket.clone();
         // A group can only be removed once nobody is in it.
@@ -191,6 +193,14 @@ impl Worker {
     /// Whether nobody wished the process to end.
     pub(crate) fn may_live(&self) -> bool {
         *self.end.borrow() == End::No && self.exit.borrow().is_none()
+    }
+
+    /// How long it has waited in all for a processor that others had; nothing where the system does not say it.
+    pub(crate) fn waited(&self) -> Duration {
+        // The second number, in nanoseconds (proc(5)). Its guest runs in its first thread.
+        let told = self.id.and_then(|id| std::fs::read_to_string(format!("/proc/{id}/schedstat")).ok());
+        let waited = told.and_then(|told| told.split_whitespace().nth(1)?.parse().ok());
+        waited.map_or(Duration::ZERO, Duration::from_nanos)
     }
 
     /// Kills the process, if it still runs.

@@ -1,5 +1,6 @@
 //! One turn of a session. Nothing is collected here; a slow reader slows the guest.
 
+use super::patience::Patience;
 use super::{At, Session, SessionError};
 use crate::limits::{LimitHit, LimitKind, TurnLimits};
 use crate::outcome::Outcome;
@@ -11,9 +12,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
-
-/// How long an interrupted turn may take to end by itself. A library's long calculation looks for no interrupt.
-const INTERRUPT_PATIENCE: Duration = Duration::from_secs(2);
 
 /// A turn that runs. If it is dropped before its end it is undone.
 pub struct Turn<'a> {
@@ -27,7 +25,7 @@ pub struct Turn<'a> {
     started: Instant,
     wall: Duration,
     /// When the worker is killed, once the turn was interrupted.
-    patience: Option<Instant>,
+    patience: Option<Patience>,
     /// How it ended, once it has.
     report: Option<TurnReport>,
     /// Whether that was told.
@@ -166,6 +164,7 @@ impl Turn<'_> {
         };
         let deadline = self.started + self.wall + BACKSTOP;
         loop {
+            let until = self.patience.as_ref().map_or(deadline, |patience| patience.until);
             tokio::select! {
                 // What has arrived counts, however late it is asked for.
                 biased;
@@ -174,10 +173,12 @@ impl Turn<'_> {
                     Ok(None) | Err(_) => Word::End(Outcome::Lost(line.worker.exited().await.explain())),
                 },
                 () = self.session.interrupts.asked(self.number), if self.patience.is_none() => {
-                    self.patience = Some(Instant::now() + INTERRUPT_PATIENCE);
+                    self.patience = Some(Patience::with(&line.worker));
                 }
-                () = tokio::time::sleep_until(self.patience.unwrap_or(deadline)), if self.patience.is_some() => {
-                    return Word::End(Outcome::Cancelled);
+                () = tokio::time::sleep_until(until), if self.patience.is_some() => {
+                    if self.patience.as_mut().is_some_and(|patience| patience.is_over(&line.worker)) {
+                        return Word::End(Outcome::Cancelled);
+                    }
                 }
                 () = tokio::time::sleep_until(deadline) => {
                     let allowed = u64::try_from(self.wall.as_millis()).unwrap_or(u64::MAX);
