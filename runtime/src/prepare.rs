@@ -14,6 +14,7 @@ use crate::python::EnvironmentError;
 use crate::runtime::{Runtime, base_preopens};
 use crate::watch::{Stage, Watch};
 use crate::workspace::{Cell, Workspace};
+use rustix::process::{Resource, getrlimit};
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -35,6 +36,14 @@ pub struct CompileLimits {
     pub memory_bytes: u64,
     /// Wall time.
     pub time: Duration,
+}
+
+impl CompileLimits {
+    /// The same, and no more memory than this process may have itself.
+    pub(crate) fn within_this_process(self) -> Self {
+        let ours = getrlimit(Resource::Data).maximum.unwrap_or(u64::MAX);
+        Self { memory_bytes: self.memory_bytes.min(ours), ..self }
+    }
 }
 
 impl Default for CompileLimits {

@@ -99,11 +99,15 @@ impl Runtime {
     ///
     /// # Errors
     /// An [`OpenError`] that names the directory.
-    pub fn open(config: RuntimeConfig) -> Result<Self, OpenError> {
+    pub fn open(mut config: RuntimeConfig) -> Result<Self, OpenError> {
         let fail = |dir: &Path, what| {
             let dir = dir.to_owned();
             move |source| OpenError { dir, what, source }
         };
+        // Workers have another working directory than this process.
+        for dir in [&mut config.cache_dir, &mut config.scratch_dir, &mut config.worker.program] {
+            *dir = std::path::absolute(&*dir).map_err(fail(&*dir, "running jobs"))?;
+        }
         match crate::workspace::private_directory(&config.cache_dir) {
             Err(error) if crate::cache::is_refusal_of_disk(&error) => {}
             made => made.map_err(fail(&config.cache_dir, "the cache"))?,
@@ -122,7 +126,7 @@ impl Runtime {
                 scratch,
                 pool,
                 known_digests: KnownDigests::default(),
-                compile: config.compile,
+                compile: config.compile.within_this_process(),
                 fingerprints,
             }),
         })

@@ -148,6 +148,8 @@ impl Worker {
         let socket = Arc::new(UnixStream::from_std(ours)?);
         let mut process = Command::new(&command.program);
         process.args(&command.args).args(role.arguments()).env_clear().kill_on_drop(true);
+        // A file system that somebody's command was typed on can be taken away while the worker waits.
+        process.current_dir("/");
         process.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(OwnedFd::from(theirs));
         let mut child = spawner::spawn(process)?;
         let missing = || io::Error::other("the worker has no pipe");

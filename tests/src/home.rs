@@ -6,7 +6,7 @@ use crate::leak::{left_in, processes_of};
 use crate::process::Invocation;
 use crate::python::shared_cache;
 use crate::wait::holds_within;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::os::unix::fs::chown;
 use std::os::unix::process::CommandExt;
@@ -27,6 +27,7 @@ pub struct Home {
     host: Option<String>,
     path: Option<PathBuf>,
     user: Option<u32>,
+    memory: Option<u64>,
 }
 
 impl Home {
@@ -41,7 +42,7 @@ impl Home {
         for name in ["home", "cache", "tmp", "work", "user"] {
             fs::create_dir(root.path().join(name)).expect("a directory can be made in a fresh one");
         }
-        let home = Self { cache: root.path().join("cache"), root, host: None, path: None, user: None };
+        let home = Self { cache: root.path().join("cache"), root, host: None, path: None, user: None, memory: None };
         // Images are made where a test asks for them, and not beside it.
         let settings = format!("port = 0\ndiscovery_port = {}\nimages = false\n", discovery_port());
         fs::write(home.config().join("config.toml"), settings).expect("the settings can be written");
@@ -85,6 +86,13 @@ impl Home {
         fs::copy(binary(), self.root.path().join("potluck")).expect("the program can be copied");
         give_away(self.root.path(), user);
         self.user = Some(user);
+        self
+    }
+
+    /// The same world where each process may have so many bytes of memory.
+    #[must_use]
+    pub fn with_memory(mut self, bytes: u64) -> Self {
+        self.memory = Some(bytes);
         self
     }
 
@@ -165,14 +173,11 @@ impl Home {
 
     /// Any program in this world's environment, on its host.
     pub fn command(&self, program: &OsStr) -> Command {
-        let mut command = match &self.host {
-            Some(namespace) => {
-                let mut command = Command::new("ip");
-                command.args(["netns", "exec", namespace]).arg(program);
-                command
-            }
-            None => Command::new(program),
-        };
+        let within_host = self.host.iter().flat_map(|host| ["ip", "netns", "exec", host].map(OsString::from));
+        let within_memory = self.memory.iter().flat_map(|most| ["prlimit".into(), format!("--data={most}").into()]);
+        let mut words = within_host.chain(within_memory).chain([program.to_owned()]);
+        let mut command = Command::new(words.next().expect("there is a program"));
+        command.args(words);
         let root = self.root.path();
         let path = self.path.clone().map_or_else(|| std::env::var_os("PATH").unwrap_or_default(), Into::into);
         command

@@ -50,6 +50,12 @@ impl Process {
             && !holds_file(&Path::new("/proc").join(self.id.to_string()), |file| is_of_run(file, root))
     }
 
+    /// Its working directory; `None` when it has ended.
+    #[must_use]
+    pub fn working_directory(&self) -> Option<PathBuf> {
+        fs::read_link(format!("/proc/{}/cwd", self.id)).ok()
+    }
+
     fn signal(&self, signal: Signal) {
         if let Some(id) = Pid::from_raw(self.id) {
             // It may have ended by itself.
@@ -72,6 +78,22 @@ pub fn processes_of(root: &Path) -> Vec<Process> {
             names(&entry.path(), root).then(|| Process { id, command: command_line(&entry.path()) })
         })
         .collect()
+}
+
+/// The processes that this one has started and that have not ended; what has been killed and not yet been waited for does not count.
+#[must_use]
+pub fn children_of(parent: u32) -> Vec<Process> {
+    let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
+    let child = |entry: fs::DirEntry| {
+        let id = entry.file_name().to_str()?.parse().ok()?;
+        let stat = fs::read_to_string(entry.path().join("stat")).ok()?;
+        // The name, which may hold anything, is in parentheses; state and parent follow it.
+        let (_, rest) = stat.rsplit_once(") ")?;
+        let (state, rest) = rest.split_once(' ')?;
+        let is_child = state != "Z" && rest.split(' ').next()?.parse() == Ok(parent);
+        is_child.then(|| Process { id, command: command_line(&entry.path()) })
+    };
+    entries.flatten().filter_map(child).collect()
 }
 
 /// As [`processes_of`], without the workers that wait for a run.

@@ -26,7 +26,7 @@ pub use capture::Capture;
 pub use forge::{TicketPart, forge};
 pub use home::{Home, write_script};
 pub use lab::{Lab, in_lab};
-pub use leak::{Process, busy_processes_of, processes_of};
+pub use leak::{Process, busy_processes_of, children_of, processes_of};
 pub use node::{Node, join, online_peers, pair};
 pub use png::png_size;
 pub use process::{Finished, Invocation, Running};

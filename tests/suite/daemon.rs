@@ -1,7 +1,7 @@
 //! The daemon: comes, answers, goes, and leaves nothing.
 
 use crate::sight::until_no_run_is_left;
-use potluck_tests::{Home, Node, busy_processes_of, guest, holds_within, join, until};
+use potluck_tests::{Home, Node, busy_processes_of, children_of, guest, holds_within, join, until};
 use rustix::process::Signal;
 use std::fs;
 use std::time::{Duration, Instant};
@@ -203,4 +203,24 @@ fn the_preferred_port_gives_way_and_a_written_one_does_not() {
     let refused = third.potluck(["up"]).finish();
     assert_ne!(refused.code(), 0);
     refused.says(&[&first.port().to_string()]);
+}
+
+#[test]
+fn what_waits_below_a_node_or_a_command_keeps_no_directory_in_use() {
+    let home = Home::new();
+    let below_root = |parent: u32| {
+        let children = children_of(parent);
+        let are_there = ["--worker", "--sweeper"].iter().all(|role| children.iter().any(|c| c.command.contains(role)));
+        // One that was started this moment is still what started it.
+        let are_away = children.iter().all(|child| child.working_directory().is_none_or(|dir| dir.as_os_str() == "/"));
+        (are_there && are_away).then_some(())
+    };
+    let mut alone = home.run([guest("converse")]).start();
+    alone.wait_for_stdout("ready\n");
+    until("worker and sweeper of a command are away from where it was typed", || below_root(alone.id()));
+    alone.write("bye\n");
+    alone.finish().expect(0);
+    let mut node = Node::start(&home);
+    assert_eq!(home.run([guest("weave")]).arg("1").finish().expect(0).out(), "0\n");
+    until("workers and sweeper of a node are away from where it was started", || below_root(node.process().id()));
 }

@@ -28,6 +28,8 @@ impl Sweeper {
         let sweeper = Self::default();
         let mut process = Command::new(&command.program);
         process.args(&command.args).args(sweeper_arguments(scratch)).env_clear();
+        // It would keep the file system of its parent's working directory in use.
+        process.current_dir("/");
         process.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
         let place = sweeper.child.clone();
         let work = move || match process.spawn() {
