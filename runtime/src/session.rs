@@ -18,6 +18,7 @@ pub use turn::{Turn, TurnEvent, TurnReport};
 
 use crate::cache::Code;
 use crate::handed::Handed;
+use crate::image::ImageFile;
 use crate::job::RunRequest;
 use crate::outputs::OutputError;
 use crate::prepare::{PrepareError, Prepared, memory_file};
@@ -119,6 +120,12 @@ impl Layer {
     fn is_written(&self) -> bool {
         self.file.metadata().is_ok_and(|metadata| metadata.len() > 0)
     }
+
+    /// Refuses what a worker was killed in the middle of keeping: its end is written last, and taken away first.
+    fn whole(&self) -> Result<(), SessionError> {
+        let read = self.file.try_clone().and_then(ImageFile::read);
+        read.map(drop).map_err(|error| SessionError::Half(error.to_string()))
+    }
 }
 
 /// Something cannot be done with a session.
@@ -141,6 +148,12 @@ pub enum SessionError {
     /// The worker fails.
     #[error("the session's worker failed: {0}; what the session was after its last turn is kept")]
     Worker(String),
+    /// What a turn left was not kept whole, and it was no more what it was before either.
+    #[error(
+        "the session is lost, because its worker was killed while it kept what the last turn had left ({0}); end it with \
+         'potluck session stop'"
+    )]
+    Half(String),
     /// The state cannot be written or read.
     #[error("cannot use the file {path:?} of a session's state; check its place and the free space")]
     File {
@@ -202,9 +215,15 @@ impl Session {
             }
             other => {
                 self.rest().await;
+                self.is_whole()?;
                 Err(SessionError::Worker(explain(other)))
             }
         }
+    }
+
+    /// Refuses a session of which a worker was killed in the middle of keeping something.
+    fn is_whole(&self) -> Result<(), SessionError> {
+        self.layers.iter().filter(|layer| layer.is_written()).try_for_each(Layer::whole)
     }
 
     /// Has the worker do something that is no turn.

@@ -98,6 +98,12 @@ impl Workspace {
         self.given
     }
 
+    /// Counts what is more than this as made by the guest.
+    pub(crate) fn give_at_most(&mut self, most: Given) {
+        self.given.bytes = self.given.bytes.min(most.bytes);
+        self.given.entries = self.given.entries.min(most.entries);
+    }
+
     /// Whether the directories are empty once the inputs are gone, so that they may serve again.
     fn empties(&self) -> bool {
         let is_empty = |dir: PathBuf| std::fs::read_dir(dir).is_ok_and(|mut entries| entries.next().is_none());

@@ -1,6 +1,7 @@
 //! The file of an image: the bytes of a linear memory (pages of zeros are holes), then a tail that says what else makes up
 //! the state of the guest, then the tail's length and a mark. Memory comes first, so that it can be mapped as it lies.
 
+use crate::protocol::Given;
 use serde::{Deserialize, Serialize};
 use std::fs::File;
 use std::io;
@@ -41,7 +42,7 @@ impl ImageTail {
     }
 }
 
-/// What must be the same where a saved session goes on.
+/// What a saved session says of itself: what must be the same where it goes on, and what it was given.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct SavedSession {
     /// The version of this record and of what a session expects of its host.
@@ -54,6 +55,9 @@ pub(crate) struct SavedSession {
     pub(crate) host_contract: u32,
     /// BLAKE3 of the memory.
     pub(crate) memory: crate::digest::Digest,
+    /// How much of what lies in its directories it was given when it was opened; the rest it has made.
+    #[serde(default)]
+    pub(crate) given: Given,
 }
 
 /// The value of a global, floats as their bits.

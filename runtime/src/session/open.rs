@@ -7,7 +7,7 @@ use crate::image::SavedSession;
 use crate::job::{Program, RunRequest};
 use crate::prepare::Prepared;
 use crate::prepare_script::PreparedScript;
-use crate::protocol::{Answer, OpenSpec, Spec};
+use crate::protocol::{Answer, Given, OpenSpec, Spec};
 use crate::runtime::{Runtime, StartError, code_at, foreign, run_env, run_spec};
 use crate::watch::SilentWatch;
 use crate::worker_process::Line;
@@ -38,7 +38,8 @@ impl Runtime {
         let (image, _) = script.opening(&request, &[]);
         let image = Image::Prepared(image);
         let (workspace, request) = self.place(prepared, request).await.map_err(SessionError::Start)?;
-        let mut session = Session::new(self, prepared, request, workspace, image, vec![Layer::new()?])?;
+        let layers = vec![Layer::new()?];
+        let mut session = Session::new(self, prepared, request, Arc::new(workspace), image, layers)?;
         let boot = session.boot()?;
         session.launch(boot).await?;
         Ok(session)
@@ -49,10 +50,9 @@ impl Runtime {
         &self,
         prepared: &Prepared,
         request: RunRequest,
-    ) -> Result<(Arc<Workspace>, RunRequest), StartError> {
+    ) -> Result<(Workspace, RunRequest), StartError> {
         crate::runtime::check_request(prepared, &request)?;
-        let (workspace, request) = self.lay_out(request).await?;
-        Ok((Arc::new(workspace), request))
+        self.lay_out(request).await
     }
 }
 
@@ -95,6 +95,8 @@ impl Session {
     /// Gives the session a worker, which runs `boot` first.
     pub(super) async fn launch(&mut self, boot: Vec<String>) -> Result<(), SessionError> {
         self.unpark().await?;
+        // A worker could only say that something is wrong with what it loads, and all of that would be made again.
+        self.is_whole()?;
         match self.try_launch(&boot).await? {
             Opened::Yes => return Ok(()),
             Opened::Gone(why) => return Err(SessionError::Worker(why)),
@@ -169,12 +171,12 @@ impl Session {
             interrupts: self.interrupts.handed().map_err(super::unable)?,
             turns: self.turns,
             signals: script(&self.prepared)?.plan.signals,
-            saved: saved_as(&self.prepared)?,
+            saved: SavedSession { given: self.workspace.given(), ..saved_as(&self.prepared)? },
         })
     }
 }
 
-/// What a saved session of this environment says of itself, but for its memory.
+/// What a saved session of this environment says of itself, but for its memory and its files.
 pub(super) fn saved_as(prepared: &Prepared) -> Result<SavedSession, SessionError> {
     let module = script(prepared)?.plan.module_digest;
     let Program::Script { environment, .. } = &prepared.program else { return Err(SessionError::NoScript) };
@@ -184,5 +186,6 @@ pub(super) fn saved_as(prepared: &Prepared) -> Result<SavedSession, SessionError
         module,
         host_contract: HOST_CONTRACT,
         memory: crate::digest::Digest::of(b""),
+        given: Given::default(),
     })
 }

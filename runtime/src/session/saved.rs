@@ -9,7 +9,7 @@ use crate::handed::Handed;
 use crate::image::{ImageFile, SavedSession};
 use crate::job::RunRequest;
 use crate::prepare::Prepared;
-use crate::protocol::{SaveSpec, Spec};
+use crate::protocol::{Given, SaveSpec, Spec};
 use crate::runtime::Runtime;
 use std::ffi::OsString;
 use std::io::{self, Read};
@@ -67,7 +67,8 @@ pub enum Continuation {
 }
 
 impl Runtime {
-    /// Goes on with a saved session, in an empty working directory with the request's files.
+    /// Goes on with a saved session, in an empty working directory with the request's files. Of these as much is not counted
+    /// against its disk limit as was given to it when it was opened; the rest it has made before, and is counted.
     ///
     /// # Errors
     /// [`SessionError::Refused`] for a file that is damaged or of another interpreter or version; else why it cannot be
@@ -79,9 +80,11 @@ impl Runtime {
         request: RunRequest,
         continuation: Continuation,
     ) -> Result<Session, SessionError> {
-        let image = Image::Saved(Arc::new(open_saved(path, path, prepared).await?.file));
-        let (workspace, request) = self.place(prepared, request).await.map_err(SessionError::Start)?;
-        let mut session = Session::new(self, prepared, request, workspace, image, vec![Layer::new()?])?;
+        let ImageFile { file, tail } = open_saved(path, path, prepared).await?;
+        let (mut workspace, request) = self.place(prepared, request).await.map_err(SessionError::Start)?;
+        workspace.give_at_most(tail.session.map_or_else(Given::default, |saved| saved.given));
+        let (image, layers) = (Image::Saved(Arc::new(file)), vec![Layer::new()?]);
+        let mut session = Session::new(self, prepared, request, Arc::new(workspace), image, layers)?;
         let boot = match continuation {
             Continuation::Same => Vec::new(),
             Continuation::Twin => vec![super::fork::REFRESH.to_owned()],

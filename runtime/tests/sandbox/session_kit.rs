@@ -16,7 +16,7 @@ pub(crate) struct Bench {
     pub(crate) home: tempfile::TempDir,
 }
 
-fn lasting_cache() -> PathBuf {
+pub(crate) fn lasting_cache() -> PathBuf {
     let beside = Path::new(env!("CARGO_TARGET_TMPDIR")).join("../test-data/shared-cache");
     std::env::var_os("POTLUCK_TEST_HOME").map_or(beside, PathBuf::from)
 }
