@@ -21,6 +21,10 @@ const CHECK_AGE_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
 /// The longest note; a real one is about 200 bytes.
 const NOTE_LEN_MAX: u64 = 4096;
 const NOTE_VERSION: u32 = 1;
+/// What the name of a note begins with that is not in its place yet.
+const ASIDE: &str = "note-";
+/// After how long such a note is nobody's: writing one takes a moment.
+const ABANDONED_AGE: Duration = Duration::from_secs(60 * 60);
 /// The unit in which the system counts what a file takes, in bytes.
 const BLOCK_BYTES: u64 = 512;
 
@@ -231,11 +235,15 @@ impl Cache {
         }
     }
 
-    /// Removes what interrupted compilations left: parts whose claim is free.
+    /// Removes what interrupted compilations left: parts whose claim is free, and notes that nobody writes any more.
     fn sweep(&self) {
         let Ok(entries) = std::fs::read_dir(&self.dir) else { return };
         for entry in entries.flatten() {
             let path = entry.path();
+            if entry.file_name().as_encoded_bytes().starts_with(ASIDE.as_bytes()) && is_abandoned(&entry) {
+                // Another process may have come first.
+                let _gone = remove(&path);
+            }
             if path.extension().is_none_or(|extension| extension != "part" && extension != "lock") {
                 continue;
             }
@@ -276,7 +284,7 @@ impl Cache {
 
     fn write_note(&self, key: CodeKey, note: &Note) -> io::Result<()> {
         let bytes = rmp_serde::to_vec(note).map_err(io::Error::other)?;
-        let mut file = tempfile::NamedTempFile::new_in(&self.dir)?;
+        let mut file = tempfile::Builder::new().prefix(ASIDE).tempfile_in(&self.dir)?;
         file.write_all(&bytes)?;
         file.persist(self.note_path(key)).map_err(|error| error.error)?;
         Ok(())
@@ -288,6 +296,12 @@ impl Claim {
     pub(crate) fn create(&self) -> io::Result<Handed> {
         create_own(&self.output).map(Handed::new)
     }
+}
+
+/// Whether nobody has written to it for so long that whoever did is gone.
+fn is_abandoned(entry: &std::fs::DirEntry) -> bool {
+    let age = entry.metadata().and_then(|metadata| metadata.modified()).map(|time| time.elapsed().unwrap_or_default());
+    age.is_ok_and(|age| age > ABANDONED_AGE)
 }
 
 /// Makes a new file that is this user's alone.
@@ -349,4 +363,22 @@ fn invalid(why: &'static str) -> io::Error {
 
 fn unix_seconds() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_note_that_nobody_finished_is_removed_and_one_that_is_being_written_is_not() {
+        let home = tempfile::tempdir().unwrap();
+        let dir = home.path().join("code");
+        drop(Cache::open(&dir, 0).unwrap());
+        for (name, age) in [("note-old", ABANDONED_AGE * 2), ("note-new", Duration::ZERO)] {
+            let file = File::create(dir.join(name)).unwrap();
+            file.set_times(FileTimes::new().set_modified(SystemTime::now() - age)).unwrap();
+        }
+        drop(Cache::open(&dir, 0).unwrap());
+        assert!(!dir.join("note-old").exists() && dir.join("note-new").exists());
+    }
 }

@@ -21,7 +21,9 @@ pub enum Case {
 impl Case {
     /// How it is in `dir`, found out by trying.
     pub(crate) fn of(dir: &Path) -> io::Result<Self> {
-        let probe = tempfile::Builder::new().prefix("case-").rand_bytes(8).suffix("-probe").tempfile_in(dir)?;
+        // Named by this process, so that the next removes it should this one be killed.
+        let prefix = format!("{}-case-", std::process::id());
+        let probe = tempfile::Builder::new().prefix(&prefix).rand_bytes(8).suffix("-probe").tempfile_in(dir)?;
         let Some(name) = probe.path().file_name().and_then(|name| name.to_str()) else { return Ok(Self::Kept) };
         let other = dir.join(name.replace("-probe", "-PROBE"));
         Ok(if other.exists() { Self::Folded } else { Self::Kept })

@@ -12,7 +12,8 @@ use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
-/// Makes the directory all carried folders lie in, and removes those whose process is gone.
+/// Makes the directory all carried folders lie in, and removes what is there of processes that are gone: such folders, and files
+/// that were on their way.
 pub(crate) fn prepare_dir(dir: &Path) -> io::Result<()> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
     for entry in fs::read_dir(dir)? {
@@ -20,7 +21,10 @@ pub(crate) fn prepare_dir(dir: &Path) -> io::Result<()> {
         let name = entry.file_name();
         let owner = name.to_str().and_then(|name| name.split('-').next()?.parse::<u32>().ok());
         if owner.is_some_and(|process| !Path::new("/proc").join(process.to_string()).exists()) {
-            fs::remove_dir_all(entry.path())?;
+            match entry.file_type()?.is_dir() {
+                true => fs::remove_dir_all(entry.path())?,
+                false => fs::remove_file(entry.path())?,
+            }
         }
     }
     Ok(())
@@ -96,4 +100,23 @@ fn failed(error: &io::Error, role: Role) -> Fault {
         Role::Owner => format!("cannot lay out the job's folders: {error}"),
     };
     Fault::new(FaultCode::INTERNAL, text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_process_that_is_gone_had_on_its_way_is_removed_be_it_a_folder_or_a_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let gone = u32::MAX;
+        fs::create_dir(dir.path().join(format!("{gone}-folder"))).unwrap();
+        fs::write(dir.path().join(format!("{gone}-folder/file")), "").unwrap();
+        fs::write(dir.path().join(format!("{gone}-file")), "").unwrap();
+        let ours = dir.path().join(format!("{}-file", std::process::id()));
+        fs::write(&ours, "").unwrap();
+        prepare_dir(dir.path()).unwrap();
+        let left: Vec<_> = fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
+        assert_eq!(left, [ours]);
+    }
 }

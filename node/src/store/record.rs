@@ -115,13 +115,16 @@ impl<T: Serialize + DeserializeOwned + Default + Clone + PartialEq> Record<T> {
         fs::metadata(&self.path).and_then(|metadata| metadata.modified()).ok()
     }
 
+    /// Replaces the file, by whoever holds the lock. What is written aside has one name, so that of all who were killed
+    /// meanwhile one file is left at most, and the next takes its place.
     fn write(&self, content: &T) -> io::Result<()> {
         let body = toml::to_string(content).map_err(io::Error::other)?;
         let dir = self.path.parent().unwrap_or(Path::new("."));
-        let mut file = tempfile::NamedTempFile::new_in(dir)?;
+        let aside = self.path.with_extension("part");
+        let mut file = OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&aside)?;
         write!(file, "{VERSION_KEY} = {VERSION}\n{body}")?;
-        file.as_file().sync_all()?;
-        file.persist(&self.path).map_err(|error| error.error)?;
+        file.sync_all()?;
+        fs::rename(&aside, &self.path)?;
         File::open(dir)?.sync_all()
     }
 
@@ -167,5 +170,17 @@ mod tests {
             assert!(error.to_string().contains(wanted), "{error}");
             assert_eq!(fs::read_to_string(&path).unwrap(), text);
         }
+    }
+
+    #[test]
+    fn what_whoever_was_killed_had_written_aside_is_not_in_the_way_and_does_not_pile_up() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("count.toml");
+        fs::write(path.with_extension("part"), "version = 1\ncount = 7 and the half of a very long line").unwrap();
+        Record::<Count>::at(&path).update(|content| content.count += 1).unwrap();
+        assert_eq!(Record::<Count>::at(&path).read().unwrap().count, 1);
+        let mut left: Vec<_> = fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        left.sort();
+        assert_eq!(left, ["count.lock", "count.toml"]);
     }
 }
