@@ -150,6 +150,9 @@ pub const DIAL_COURTESY: Duration = Duration::from_millis(250);
 pub const DIALS_MAX: usize = 64;
 /// How long running streams may go on after the node was asked to stop.
 pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(3);
+/// How long putting the sessions to disk may take when the node stops: gigabytes of them, on a machine that has other things
+/// to do. What is not there by then is lost.
+pub const PUT_AWAY_TIMEOUT: Duration = Duration::from_secs(60);
 /// Events waiting for the driver; senders wait when it is full.
 pub const EVENTS_MAX: usize = 1024;
 /// Graphics processors a node names, or may name.

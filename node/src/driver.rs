@@ -10,7 +10,7 @@ pub(crate) use core::{Core, Message, Overview};
 
 use self::core::BookChange;
 use self::twins::{compare, probe_twin};
-use crate::defaults::{DRAIN_TIMEOUT, LINKS_PER_PEER_MAX, REQUEST_TIMEOUT, STREAMS_MAX, TICK};
+use crate::defaults::{DRAIN_TIMEOUT, LINKS_PER_PEER_MAX, PUT_AWAY_TIMEOUT, REQUEST_TIMEOUT, STREAMS_MAX, TICK};
 use crate::dispatch::requests::{say_goodbye, serve_stream};
 use crate::dispatch::{Caller, Role};
 use crate::identity::NodeId;
@@ -173,7 +173,8 @@ impl Driver {
         let (peer, role, address) = (link.peer(), link.role(), link.remote_address());
         let name = self.book.peer(&peer).map_or_else(|| peer.short(), |entry| entry.name.clone());
         let caller = Caller { id: peer, role, name, link: Some(link.clone()) };
-        let span = tracing::debug_span!("link", peer = peer.short(), link = id.0);
+        // At a level that a daemon logs: whose requests a line is about decides how many such lines there may be.
+        let span = tracing::info_span!("link", peer = peer.short(), link = id.0);
         self.links.insert(id, link.clone());
         self.tasks.spawn(serve_link(Arc::clone(&self.core), link, id, caller).instrument(span));
         if role == Role::Peer {
@@ -302,8 +303,9 @@ impl Driver {
         }
         let all_said = async { while goodbyes.join_next().await.is_some() {} };
         let _ = tokio::time::timeout(GOODBYE_TIMEOUT, all_said).await;
-        if tokio::time::timeout(DRAIN_TIMEOUT, self.core.service.shutdown()).await.is_err() {
-            tracing::warn!("jobs did not end in time");
+        let most = DRAIN_TIMEOUT + PUT_AWAY_TIMEOUT;
+        if tokio::time::timeout(most, self.core.service.shutdown()).await.is_err() {
+            tracing::warn!("sessions were not put to disk in time");
         }
         self.core.endpoint.shutdown().await;
         self.tasks.shutdown().await;

@@ -45,6 +45,7 @@ mod sending_files;
 
 pub mod embedded;
 
+use crate::defaults::DRAIN_TIMEOUT;
 use crate::dispatch::{Caller, JobService, Role};
 use crate::identity::NodeId;
 use crate::store::blobs::BlobStore;
@@ -327,7 +328,9 @@ impl JobService for Jobs {
 
     async fn shutdown(&self) {
         self.inner.leaving.send_replace(true);
-        self.inner.gate.empty().await;
+        if tokio::time::timeout(DRAIN_TIMEOUT, self.inner.gate.empty()).await.is_err() {
+            tracing::warn!("jobs did not end in time");
+        }
         sessions::put_away(&self.inner).await;
         let accounts = Arc::clone(&self.inner.accounts);
         blocking(move || accounts.write()).await;

@@ -28,7 +28,7 @@ const LOOK_TIMEOUT: Duration = Duration::from_secs(2);
 /// How often a stopping node is looked at.
 const STOP_POLL: Duration = Duration::from_millis(50);
 /// How long a node may take to stop.
-const STOP_TIMEOUT: Duration = Duration::from_secs(15);
+const STOP_TIMEOUT: Duration = Duration::from_secs(80);
 
 /// What joining led to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -205,7 +205,7 @@ impl Client {
             }
         };
         let stopped = tokio::time::timeout(STOP_TIMEOUT, gone).await;
-        stopped.map_err(|_| ClientError::Failed("the node was asked to stop and still runs after 15 s".into()))
+        stopped.map_err(|_| ClientError::Failed("the node was asked to stop and still runs after 80 s".into()))
     }
 
     /// Gets an environment from a peer, or by download when none has it.

@@ -76,7 +76,15 @@ enum Manner {
 /// Puts a session to disk; false if that cannot be done now, or never again because it has ended.
 async fn park(sessions: &Sessions, resident: &Resident, manner: Manner) -> bool {
     let Some(store) = sessions.store() else { return false };
-    let Some(mut seat) = resident.sit() else { return false };
+    let seat = match manner {
+        Manner::Unseen => resident.sit(),
+        // It may be on its way to disk just now.
+        Manner::Last => Some(resident.sit_at_last().await),
+    };
+    let Some(mut seat) = seat else { return false };
+    if resident.is_parked() {
+        return true;
+    }
     let Seat::Here(session) = &mut *seat else { return false };
     let mut result = put(store, resident, session).await;
     if result.is_err() && manner == Manner::Last && session.close_files().await.is_ok() {

@@ -140,6 +140,11 @@ impl Resident {
         self.seat.try_lock().ok().map(|seat| Seated::new(seat, &self.busy))
     }
 
+    /// The session, once nobody else does anything with it.
+    pub(super) async fn sit_at_last(&self) -> Seated<'_> {
+        Seated::new(self.seat.lock().await, &self.busy)
+    }
+
     fn facts(&self) -> SyncGuard<'_, Facts> {
         self.facts.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -242,7 +247,7 @@ impl Resident {
     /// Ends it; a turn that runs is interrupted first and waited for.
     pub(super) async fn end(&self) {
         self.interrupt();
-        let mut seated = Seated::new(self.seat.lock().await, &self.busy);
+        let mut seated = self.sit_at_last().await;
         let before = std::mem::replace(&mut *seated, Seat::Ended);
         if let Seat::Here(session) = before {
             session.close().await;
