@@ -11,7 +11,9 @@ use tracing::{Event, Subscriber};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
+use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::util::SubscriberInitExt;
 
 /// The variable that says what is logged, such as `debug` or `potluck_node=trace`.
 const FILTER_VARIABLE: &str = "POTLUCK_LOG";
@@ -34,15 +36,16 @@ pub(crate) fn start(audience: Audience) -> anyhow::Result<()> {
     let asked = std::env::var(FILTER_VARIABLE).ok().filter(|text| !text.is_empty());
     let filter = EnvFilter::try_new(asked.as_deref().unwrap_or(default))
         .with_context(|| format!("cannot understand {FILTER_VARIABLE}; use a level such as `info` or `debug`"))?;
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal());
+    let lines =
+        tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
+    let log = tracing_subscriber::registry().with(filter);
     match audience {
-        Audience::Command => builder.event_format(Sentence).init(),
-        Audience::Daemon if asked.is_none() => builder.with_target(false).with_writer(Measured::new()).init(),
-        // Whoever asks for more wants all of it.
-        Audience::Daemon => builder.with_target(false).init(),
+        Audience::Command => log.with(lines.event_format(Sentence)).init(),
+        Audience::Daemon => {
+            // Whoever asks for more wants all of it.
+            let measured = asked.is_none().then(|| Measured::new(std::io::stderr));
+            log.with(lines.with_target(false)).with(measured).init();
+        }
     }
     Ok(())
 }
