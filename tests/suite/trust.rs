@@ -172,6 +172,36 @@ fn revoking_ends_running_jobs_within_a_second_and_reaches_the_group() {
     drop(third);
 }
 
+#[test]
+fn a_machine_that_is_put_out_has_no_job_of_ours_any_more() {
+    for (verb, with_node) in [(&["rm"][..], false), (&["revoke", "--yes"], false), (&["revoke", "--yes"], true)] {
+        let (ann, eve) = (Home::new().named("ann"), Home::new().named("eve"));
+        let there = Node::start(&eve);
+        join(&there, &ann);
+        let here = with_node.then(|| Node::start(&ann));
+        ann.write("forever.wasm", wat::parse_str(FOREVER).expect("the test's own module is well-formed"));
+        let job = ann.run(["--on", "eve", "--fuel", "1900T", "--timeout", "10m", "forever.wasm"]).start();
+        job.wait_for_stdout("going");
+        ann.potluck(["peers"]).args([&verb[..1], &["eve"], &verb[1..]].concat()).finish().expect(0);
+        job.finish().expect(125).says(&["eve is not trusted by this machine any more", "run it again elsewhere"]);
+        until("nothing of the job is left at eve's", || eve.scratch_entries().is_empty().then_some(()));
+        drop(here);
+    }
+}
+
+#[test]
+fn a_machine_that_is_put_out_has_no_turn_of_ours_any_more() {
+    let (ann, eve) = (Home::with_python().named("ann"), Home::with_python().named("eve"));
+    let there = Node::start(&eve);
+    join(&there, &ann);
+    crate::sessions::open(&ann, &["--on", "eve", "--name", "work"]);
+    let turn = ["session", "run", "work", "print('on', flush=True)\nwhile True: pass", "--on", "eve"];
+    let turn = ann.potluck(turn).start();
+    turn.wait_for_stdout("on\n");
+    ann.potluck(["peers", "revoke", "eve", "--yes"]).finish().expect(0);
+    turn.finish_with_stdin_open().expect(125).says(&["eve is not trusted by this machine any more"]);
+}
+
 /// Says that it has begun, then goes on for ever.
 const FOREVER: &str = r#"(module
     (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))

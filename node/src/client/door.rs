@@ -3,10 +3,11 @@
 
 use super::{Client, daemon};
 use crate::defaults::REQUEST_TIMEOUT;
-use crate::net::link::{CloseCode, Closed, Link};
+use crate::net::link::{CloseCode, Closed, Link, Role};
 use crate::paths::Paths;
 use crate::service::embedded::{Embedded, LocalSources, Serving};
 use crate::service::give_artifact;
+use crate::trust::book::BookStore;
 use crate::wire::{Cancel, Fault, FaultCode, Frame, FrameError, FrameStream, FrameWriter, JobId, Tag};
 use std::any::Any;
 use std::io;
@@ -17,6 +18,8 @@ use tokio::task::{JoinHandle, JoinSet};
 
 /// How long a job that is let go may take to be cancelled before its connection is closed all the same.
 const LEAVE_TIMEOUT: Duration = Duration::from_secs(1);
+/// How often it is looked whether a peer that has a job is still trusted.
+const TRUST_POLL: Duration = Duration::from_millis(100);
 /// Requests of the other side that are answered at once.
 const GIVING_MAX: usize = 4;
 
@@ -132,18 +135,20 @@ impl Carrier {
     }
 }
 
-/// A connection made for one job; closed when this is dropped.
+/// A connection made for one job or session; closed when this is dropped, or when its peer is put out.
 pub(super) struct Connection {
     link: Link,
     giving: JoinHandle<()>,
+    trusting: JoinHandle<()>,
     _endpoint: Box<dyn Any + Send + Sync>,
 }
 
 impl Connection {
     /// Takes a link, and answers what the other side asks on it for as long as this lives.
     pub(super) fn new(client: Client, link: Link, endpoint: Box<dyn Any + Send + Sync>) -> Self {
+        let trusting = tokio::spawn(close_when_put_out(client.paths().clone(), link.clone()));
         let giving = tokio::spawn(give(client, link.clone()));
-        Self { link, giving, _endpoint: endpoint }
+        Self { link, giving, trusting, _endpoint: endpoint }
     }
 
     /// The connection.
@@ -155,7 +160,27 @@ impl Connection {
 impl Drop for Connection {
     fn drop(&mut self) {
         self.giving.abort();
+        self.trusting.abort();
         self.link.close(CloseCode::DONE);
+    }
+}
+
+/// Ends the link once the book holds its peer no more. Whoever changes the book may be any process of the owner's, and a
+/// daemon need not run; so the file is looked at, which costs one system call.
+async fn close_when_put_out(paths: Paths, link: Link) {
+    let store = BookStore::in_dir(&paths.data_dir);
+    let mut seen = None;
+    loop {
+        tokio::time::sleep(TRUST_POLL).await;
+        let now = store.modified();
+        if seen != now {
+            seen = now;
+            let book = store.read();
+            // A book that cannot be read says nothing of anybody.
+            if book.is_ok_and(|book| book.peer(&link.peer()).is_none()) && link.role() == Role::Peer {
+                return link.close(CloseCode::DONE);
+            }
+        }
     }
 }
 

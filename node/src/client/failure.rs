@@ -1,5 +1,6 @@
 //! What keeps a job from an outcome, told to the user who submitted it.
 
+use crate::net::link::was_closed_here;
 use crate::wire::{Fault, FaultCode, FrameError};
 use std::io;
 use std::path::PathBuf;
@@ -52,6 +53,15 @@ pub enum SubmitError {
         peer: String,
         /// What is known.
         why: String,
+    },
+    /// The owner has put the peer out in the middle of the job.
+    #[error(
+        "{peer} is not trusted by this machine any more (`potluck peers rm` or `revoke`): the connection is ended, and what \
+         ran there with it; run it again elsewhere"
+    )]
+    PutOut {
+        /// Its label.
+        peer: String,
     },
     /// The peer said something that makes no sense.
     #[error("{peer} broke the protocol")]
@@ -128,7 +138,7 @@ impl SubmitError {
             Self::Input { .. } | Self::BadInput(_) | Self::Output { .. } => FailureKind::BadInput,
             Self::Unreachable(_) => FailureKind::Unreachable,
             Self::Refused { fault, .. } => fault_kind(fault.code),
-            Self::Lost { .. } | Self::Protocol { .. } | Self::Flooded { .. } => FailureKind::Lost,
+            Self::Lost { .. } | Self::PutOut { .. } | Self::Protocol { .. } | Self::Flooded { .. } => FailureKind::Lost,
             Self::CancelledUnconfirmed { .. } => FailureKind::Cancelled,
             Self::Internal { .. } => FailureKind::Internal,
         }
@@ -143,6 +153,7 @@ impl SubmitError {
         let peer = peer.to_owned();
         match error {
             FrameError::Fault(fault) => Self::Refused { peer, fault },
+            FrameError::Io(source) if was_closed_here(&source) => Self::PutOut { peer },
             FrameError::Io(source) => Self::Lost { peer, why: source.to_string() },
             FrameError::Truncated => Self::Lost { peer, why: "the connection ended".into() },
             error @ (FrameError::TooLong { .. } | FrameError::Decode { .. } | FrameError::Unexpected { .. }) => {

@@ -306,6 +306,9 @@ impl JobEvents {
                 "{peer} does not trust this machine, or not any more; ask its owner for a ticket (`potluck invite`)"
             ));
         }
+        if closed == Some(Closed::Here) {
+            return SubmitError::PutOut { peer };
+        }
         let why = closed.map_or_else(|| why.to_owned(), |closed| closed.to_string());
         if *self.accepted.borrow() {
             SubmitError::Lost { peer, why }

@@ -2,6 +2,7 @@
 
 use super::failure::{FailureKind, SubmitError};
 use super::network::ClientError;
+use crate::net::link::was_closed_here;
 use crate::wire::{FaultCode, FrameError};
 use std::io;
 use std::path::PathBuf;
@@ -69,7 +70,7 @@ impl SessionFailure {
     /// A broken conversation, or a refusal.
     pub(super) fn from_frame(peer: &str, error: FrameError) -> Self {
         Self::Request(match error {
-            FrameError::Io(source) => lost(peer, source.to_string()),
+            FrameError::Io(source) if !was_closed_here(&source) => lost(peer, source.to_string()),
             FrameError::Truncated => lost(peer, "the connection ended".to_owned()),
             error => SubmitError::from_frame(peer, error),
         })

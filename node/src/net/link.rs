@@ -8,6 +8,7 @@ use crate::net::quic::is_crypto;
 use crate::wire::{Frame, FrameError, FrameStream, NodeInfo, Tag};
 use serde::de::DeserializeOwned;
 use std::fmt;
+use std::io;
 use std::net::SocketAddr;
 
 /// Environments a peer may name.
@@ -75,6 +76,20 @@ pub enum Closed {
     /// The connection broke in some other way.
     #[error("connection broke: {0}")]
     Broken(String),
+}
+
+/// Whether a stream broke because this side has ended its link.
+pub(crate) fn was_closed_here(error: &io::Error) -> bool {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = error.get_ref().map(|inner| inner as _);
+    while let Some(error) = cause {
+        if error.downcast_ref() == Some(&Closed::Here)
+            || error.downcast_ref() == Some(&quinn::ConnectionError::LocallyClosed)
+        {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
 }
 
 /// Why a request was not answered.
