@@ -1,3 +1,5 @@
+mod swaps;
+
 use super::*;
 use crate::job::InputFile;
 use crate::runtime::WorkerCommand;

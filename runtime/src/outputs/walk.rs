@@ -32,7 +32,7 @@ pub(crate) struct FoundFile<'a> {
 
 impl FoundFile<'_> {
     pub(crate) fn open(&self) -> io::Result<File> {
-        open_file(self.dir, self.name).map(cap_std::fs::File::into_std)
+        open_file(self.dir, self.name)
     }
 
     /// Whether the owner's execute bit is set.
@@ -151,12 +151,7 @@ pub(crate) fn open(workspace: &Workspace, path: &GuestPath) -> io::Result<File> 
             dir = open_directory(&dir, component)?;
             continue;
         }
-        let file = open_file(&dir, component)?;
-        let metadata = file.metadata()?;
-        if !metadata.is_file() || metadata.nlink() != 1 {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file with one name"));
-        }
-        return Ok(file.into_std());
+        return open_file(&dir, component);
     }
     Err(io::Error::new(io::ErrorKind::InvalidInput, "empty path"))
 }
@@ -169,10 +164,16 @@ fn open_directory(dir: &Dir, name: &str) -> io::Result<Dir> {
     Ok(Dir::from_std_file(handle.into_std()))
 }
 
-/// Opens without following a link and without waiting for the other end of a pipe that took the file's place.
-fn open_file(dir: &Dir, name: &str) -> io::Result<cap_std::fs::File> {
+/// Opens without following a link and without waiting for the other end of a pipe that took the file's place. What is there
+/// now counts, not what was there when it was looked at.
+fn open_file(dir: &Dir, name: &str) -> io::Result<File> {
     let mut options = OpenOptions::new();
     let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
     options.read(true).custom_flags(flags.bits().cast_signed());
-    dir.open_with(Path::new(name), &options)
+    let file = dir.open_with(Path::new(name), &options)?;
+    let metadata = file.metadata()?;
+    if !metadata.is_file() || metadata.nlink() != 1 {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file with one name"));
+    }
+    Ok(file.into_std())
 }
