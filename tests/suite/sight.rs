@@ -36,3 +36,12 @@ pub(crate) fn until_no_run_is_left(home: &Home, daemons: usize) {
         (home.scratch_entries().is_empty() && busy_processes_of(home.root()).len() <= daemons).then_some(())
     });
 }
+
+/// Whether nothing is left at a node but its daemon, workers that wait, and directories as empty as they were made, which
+/// wait for the next run.
+pub(crate) fn is_at_rest(home: &Home) -> bool {
+    let is_empty = |directory: PathBuf| std::fs::read_dir(directory).is_ok_and(|mut entries| entries.next().is_none());
+    let directories = home.scratch_entries();
+    directories.into_iter().all(|run| is_empty(run.join("root")) && is_empty(run.join("tmp")))
+        && busy_processes_of(home.root()).len() <= 1
+}

@@ -1,6 +1,6 @@
 //! Programs that are hostile before they run: damaged, lying, or too much for whoever compiles them.
 
-use super::arena::{attack, attack_bytes};
+use super::arena::{Arena, attack, attack_bytes};
 
 /// A section with this number and content.
 fn section(id: u8, content: &[u8]) -> Vec<u8> {
@@ -156,6 +156,16 @@ fn a_table_of_all_functions_beyond_its_end_is_a_trap() {
 fn a_start_function_that_traps_is_a_trap() {
     let text = r#"(module (memory (export "memory") 1) (func $bad unreachable) (start $bad) (func (export "_start")))"#;
     attack(text, &[]).trapped("unreachable");
+}
+
+#[test]
+fn what_costs_the_compiler_more_memory_than_there_may_be_is_refused() {
+    // A million instructions, which are a few kilobytes on the way, and a gigabyte in the compiler. The owner lets
+    // Potluck have less than compiling may take elsewhere.
+    let code = [&b"\x01\x01\x7f"[..], &b"\x20\0\x41\x01\x6a\x21\0".repeat(250_000), b"\x0b"].concat();
+    let arena = Arena::new().with_memory(96 << 20);
+    arena.home.write("attack.wasm", command(&code));
+    arena.attack(&["attack.wasm"]).refused(&["attack.wasm", "more than 96 MiB of memory", "the most allowed"]);
 }
 
 #[test]

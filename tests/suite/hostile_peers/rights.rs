@@ -1,9 +1,10 @@
 //! What belongs to others: their jobs, their bytes, their sessions, and the node itself.
 
-use super::scene::{attacked, attacked_in, job};
+use super::scene::{attacked, attacked_in, attacked_with_python, job};
+use crate::sessions::open;
 use potluck_node::wire::{
-    Cancel, FaultCode, FetchArtifact, ForkSession, Invite, JobId, JobMount, Need, RemovePeer, RunTurn, SubmitJob, Tag,
-    WhichSession, decode, encode,
+    Cancel, FaultCode, FetchArtifact, ForkSession, Invite, JobId, JobMount, Need, RemovePeer, RunTurn, SessionList,
+    SubmitJob, Tag, WhichSession, decode, encode,
 };
 use potluck_tests::{Rogue, guest, online_peers};
 use tokio::runtime::Runtime;
@@ -68,24 +69,41 @@ fn bytes_that_another_brought_are_asked_for_again() {
 
 #[test]
 fn sessions_of_others_are_not_there() {
-    attacked(async |eve| {
-        let line = eve.line().await;
-        let session = JobId([7; 16]);
-        let which = encode(&WhichSession { session });
-        let turn = encode(&RunTurn { session, source: "1".into(), limits: None });
-        let fork = encode(&ForkSession { session, twin: JobId([8; 16]), name: None });
-        let asked = [
-            (Tag::SESSION_TURN, &turn),
-            (Tag::SESSION_INTERRUPT, &which),
-            (Tag::SESSION_SAVE, &which),
-            (Tag::SESSION_FORK, &fork),
-            (Tag::SESSION_STOP, &which),
-        ];
-        for (tag, payload) in asked {
-            assert_eq!(line.refused(tag, payload).await.code, FaultCode::NOT_FOUND, "{tag}");
-        }
+    attacked_with_python(|scene| {
+        let id = open(scene.bob, &["--on", "ann", "--name", "secret"]);
+        let at_ann = |verb: &[&str]| scene.bob.potluck([&["session"], verb, &["--on", "ann"]].concat()).finish();
+        at_ann(&["run", &id, "x = 5"]).expect(0);
+        let bytes = u128::from_str_radix(&id, 16).expect("an id is a number").to_be_bytes();
+        Runtime::new().unwrap().block_on(async {
+            let line = scene.rogue().line().await;
+            // Neither one that is there nor one that is not, and there is no telling them apart.
+            for session in [JobId(bytes), JobId([7; 16])] {
+                let which = encode(&WhichSession { session });
+                let turn = encode(&RunTurn { session, source: "x".into(), limits: None });
+                let fork = encode(&ForkSession { session, twin: JobId([8; 16]), name: None });
+                let asked = [
+                    (Tag::SESSION_TURN, &turn),
+                    (Tag::SESSION_INTERRUPT, &which),
+                    (Tag::SESSION_SAVE, &which),
+                    (Tag::SESSION_FORK, &fork),
+                    (Tag::SESSION_STOP, &which),
+                ];
+                for (tag, payload) in asked {
+                    let fault = line.refused(tag, payload).await;
+                    assert_eq!(fault.code, FaultCode::NOT_FOUND, "{tag}");
+                    assert_eq!(fault.text.replace(&session.to_string(), "it"), NO_SESSION, "{tag}");
+                }
+            }
+            let (tag, payload) = line.ask(Tag::SESSION_LIST, b"").await;
+            assert_eq!((tag, decode(&payload).unwrap()), (Tag::SESSIONS_ARE, SessionList::default()));
+        });
+        assert_eq!(at_ann(&["run", &id, "x"]).expect(0).out(), "5\n");
+        at_ann(&["stop", &id]).expect(0);
     });
 }
+
+/// What is said of a session that is somebody else's, as of one that is none.
+const NO_SESSION: &str = "no session it of yours is here; `potluck session ls` shows them";
 
 #[test]
 fn folders_and_files_of_the_machine_are_the_owners() {

@@ -55,7 +55,18 @@ pub(super) fn attacked<F: Future<Output = ()>>(attack: impl FnOnce(Rogue) -> F) 
 /// As [`attacked`], by whoever the attack wants.
 #[track_caller]
 pub(super) fn attacked_in(attack: impl FnOnce(&Scene<'_>)) {
-    let (ann, bob, eve) = (Home::new().named("ann"), Home::new().named("bob"), Home::new().named("eve"));
+    attacked_at(Home::new(), attack);
+}
+
+/// The same at a node that has Python.
+#[track_caller]
+pub(super) fn attacked_with_python(attack: impl FnOnce(&Scene<'_>)) {
+    attacked_at(Home::with_python(), attack);
+}
+
+#[track_caller]
+fn attacked_at(ann: Home, attack: impl FnOnce(&Scene<'_>)) {
+    let (ann, bob, eve) = (ann.named("ann"), Home::new().named("bob"), Home::new().named("eve"));
     let mut node = Node::start(&ann);
     join(&node, &bob);
     join(&node, &eve);
