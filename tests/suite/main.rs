@@ -35,6 +35,8 @@ mod walls;
 
 mod attacks;
 
+mod chaos;
+
 mod kit;
 
 include!(concat!(env!("OUT_DIR"), "/every_guest_has_a_test.rs"));
