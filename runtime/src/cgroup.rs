@@ -15,7 +15,7 @@ const THREADS_MAX: u64 = 512;
 /// which the system can take back.
 const OVERHEAD_BYTES: u64 = 1 << 30;
 /// Where a process says which group it belongs to.
-const MEMBERS: &str = "cgroup.procs";
+pub(crate) const MEMBERS: &str = "cgroup.procs";
 
 /// The group of one worker.
 #[derive(Debug, Default)]

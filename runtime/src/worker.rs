@@ -117,7 +117,7 @@ async fn serve(role: &WorkerRole, mut orders: Orders, outbox: &Outbox) -> io::Re
             Spec::Turn(spec) => turn(&mut session, &spec, inbox, outbox).await?,
             Spec::Layer(spec) => with(&mut session, |session| session.layer(&spec)),
             Spec::Save(spec) => with(&mut session, |session| session.save(&spec)),
-            Spec::Prove => Answer::Proved(prove::prove(&role.cell)),
+            Spec::Prove => Answer::Proved(prove::prove(role)),
         };
         outbox.answer(&answer)?;
     }

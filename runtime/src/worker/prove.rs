@@ -3,13 +3,15 @@
 #![expect(unsafe_code, reason = "calls are made that no library offers, because none of them is to succeed")]
 
 use crate::protocol::Proof;
+use crate::worker_role::WorkerRole;
 use libc::c_long;
 use std::ffi::CString;
 use std::io;
 use std::path::Path;
 
 /// Tries everything.
-pub(super) fn prove(cell: &Path) -> Vec<Proof> {
+pub(super) fn prove(role: &WorkerRole) -> Vec<Proof> {
+    let cell = &role.cell;
     let files = [
         ("read a file of the system", "/etc/passwd".to_owned()),
         ("read the root directory", "/".to_owned()),
@@ -19,6 +21,9 @@ pub(super) fn prove(cell: &Path) -> Vec<Proof> {
         ("read other processes' names", "/proc".to_owned()),
     ];
     let files = files.into_iter().map(|(what, path)| attempt(what, open(&path, libc::O_RDONLY)));
+    // Where it has none, there is nothing to leave.
+    let groups =
+        role.cgroup.iter().map(|dir| attempt("leave its control group", open(&members_above(dir), libc::O_WRONLY)));
     let outside = format!("/tmp/potluck-proof-{}", std::process::id());
     let written = open(&outside, libc::O_WRONLY | libc::O_CREAT | libc::O_EXCL);
     if written.is_ok() {
@@ -27,6 +32,7 @@ pub(super) fn prove(cell: &Path) -> Vec<Proof> {
     let device = c_string(&cell.join("device").to_string_lossy());
     let made = call(libc::SYS_mknodat, [libc::AT_FDCWD as usize, device.as_ptr() as usize, libc::S_IFIFO as usize, 0]);
     files
+        .chain(groups)
         .chain([attempt("make a file outside of its directory", written), attempt("make a pipe with a name", made)])
         .chain(sockets())
         .chain(processes())
@@ -36,6 +42,11 @@ pub(super) fn prove(cell: &Path) -> Vec<Proof> {
 
 fn parent_of(path: &Path) -> String {
     path.parent().unwrap_or(path).to_string_lossy().into_owned()
+}
+
+/// The file that a process writes its number to, to be a member of the group above this one.
+fn members_above(dir: &Path) -> String {
+    dir.parent().unwrap_or(dir).join(crate::cgroup::MEMBERS).to_string_lossy().into_owned()
 }
 
 fn sockets() -> impl Iterator<Item = Proof> {
