@@ -65,6 +65,7 @@ impl<'home> Killer<'home> {
         let count = u64::try_from(self.nodes.len()).expect("two nodes");
         let mut node = self.nodes.swap_remove(usize::try_from(self.random.below(count)).expect("one of two"));
         let (home, id) = (node.home(), node.process().id());
+        assert_calm(&mut node);
         node.die();
         self.killed_nodes += 1;
         let away = self.random.pause(AWAY_MAX);
@@ -80,8 +81,18 @@ impl<'home> Killer<'home> {
 
     /// Lets the nodes leave politely.
     pub(super) fn stop(self) {
-        self.nodes.into_iter().for_each(Node::down);
+        for mut node in self.nodes {
+            assert_calm(&mut node);
+            node.down();
+        }
     }
+}
+
+/// Whoever was killed, the node has not lost its head, nor thrown away what others need.
+#[track_caller]
+fn assert_calm(node: &mut Node<'_>) {
+    let log = node.process().stderr.text();
+    assert!(!log.contains("panicked") && !log.contains("made again"), "{log}");
 }
 
 impl fmt::Display for Killer<'_> {
