@@ -19,7 +19,9 @@ pub(crate) fn prepare_dir(dir: &Path) -> io::Result<()> {
     for entry in fs::read_dir(dir)? {
         let entry = entry?;
         let name = entry.file_name();
-        let owner = name.to_str().and_then(|name| name.split('-').next()?.parse::<u32>().ok());
+        // What is written beside such a file first has its name behind a dot.
+        let own = name.to_str().map(|name| name.strip_prefix('.').unwrap_or(name));
+        let owner = own.and_then(|name| name.split('-').next()?.parse::<u32>().ok());
         if owner.is_some_and(|process| !Path::new("/proc").join(process.to_string()).exists()) {
             match entry.file_type()?.is_dir() {
                 true => fs::remove_dir_all(entry.path())?,
@@ -113,6 +115,7 @@ mod tests {
         fs::create_dir(dir.path().join(format!("{gone}-folder"))).unwrap();
         fs::write(dir.path().join(format!("{gone}-folder/file")), "").unwrap();
         fs::write(dir.path().join(format!("{gone}-file")), "").unwrap();
+        fs::write(dir.path().join(format!(".{gone}-file.{gone}.part")), "").unwrap();
         let ours = dir.path().join(format!("{}-file", std::process::id()));
         fs::write(&ours, "").unwrap();
         prepare_dir(dir.path()).unwrap();
