@@ -1,7 +1,7 @@
 //! Where an attack takes place: a node, an honest job on it that talks before and after, and the attack between.
 
 use crate::sight::is_at_rest;
-use potluck_tests::{Finished, Home, Invocation, Node, Running, join, until};
+use potluck_tests::{DEADLINE, Finished, Home, Invocation, Node, Running, join, until};
 use serde_json::Value;
 use std::fs;
 use std::path::Path;
@@ -57,7 +57,8 @@ impl Arena {
         lender.write("honest.wasm", wat::parse_str(HONEST).expect("the honest job is well-formed"));
         let mut node = Node::start(lender);
         join(&node, &self.home);
-        let mut honest = lender.run(["--quiet", "honest.wasm"]).start();
+        // It outlasts both attacks.
+        let mut honest = lender.run(["--quiet", "honest.wasm"]).deadline(4 * DEADLINE).start();
         honest.write("before\n");
         honest.wait_for_stdout("before\n");
         let attacked = |attack: Invocation| {
