@@ -148,6 +148,11 @@ pub enum SessionError {
     /// The worker fails.
     #[error("the session's worker failed: {0}; what the session was after its last turn is kept")]
     Worker(String),
+    /// The worker failed after a turn's end and before it had kept what the turn left.
+    #[error(
+        "the session's worker failed before it had kept what the last turn left: {0}; the session is what it was before that turn"
+    )]
+    Undone(String),
     /// What a turn left was not kept whole, and it was no more what it was before either.
     #[error(
         "the session is lost, because its worker was killed while it kept what the last turn had left ({0}); end it with \
@@ -192,7 +197,7 @@ impl Session {
     async fn ready(&mut self) -> Result<(), SessionError> {
         match self.at {
             At::Rest => {}
-            At::Keeping => self.kept().await?,
+            At::Keeping => self.kept().await.map_err(SessionError::of_last_turn)?,
             At::Turn => self.rest().await,
         }
         if self.line.is_none() {
@@ -307,6 +312,16 @@ impl Drop for Session {
     fn drop(&mut self) {
         if let Some(line) = &self.line {
             line.worker.kill();
+        }
+    }
+}
+
+impl SessionError {
+    /// What a worker's failure means to a turn that had ended.
+    fn of_last_turn(self) -> Self {
+        match self {
+            Self::Worker(why) => Self::Undone(why),
+            other => other,
         }
     }
 }

@@ -188,6 +188,7 @@ fn failure(error: &SessionError, role: Role) -> Fault {
         | SessionError::Start(_)
         | SessionError::Prepare(_)
         | SessionError::Worker(_)
+        | SessionError::Undone(_)
         | SessionError::Half(_)
         | SessionError::File { .. } => {
             tracing::warn!(error = %super::chain(error), "session failed");

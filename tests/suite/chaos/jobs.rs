@@ -157,15 +157,20 @@ impl<'a> Submitter<'a> {
             return;
         }
         let id = opened.out().trim().to_owned();
-        let (mut counted, turns) = (0, 4);
-        for turn in 0..turns {
+        let (mut counted, mut is_sure) = (0, true);
+        for turn in 0..4 {
             let code = if turn == 0 { "x = 1; x" } else { "x += 1; x" };
             let finished = self.home.potluck(["session", "run", &id]).args(on).arg(code).finish();
             if judged("a turn", &finished, 0, tally) {
-                counted += 1;
-                assert_eq!(finished.out(), format!("{counted}\n"), "a turn that failed has counted: {finished}");
-            } else if turn == 0 {
+                let now: u32 = finished.out().trim().parse().expect("it prints a number");
+                let right = now == counted + 1 || (!is_sure && now == counted);
+                assert!(right, "{counted} turns have counted: {finished}");
+                (counted, is_sure) = (now, true);
+            } else if counted < 2 {
                 break;
+            } else if finished.err().contains("is what it was before that turn") {
+                // Its worker was killed after the turn's end, and before it had said that it had kept what the turn had left.
+                is_sure = false;
             }
         }
         let saved = self.home.potluck(["session", "save", &id, "saved.session"]).args(on).finish();
