@@ -93,7 +93,8 @@ pub(crate) fn enter(dirs: &[PathBuf]) -> io::Result<()> {
 
 /// Removes the empty groups that a process has left, and says whether none is left.
 pub(crate) fn sweep(process: u32) -> bool {
-    left_behind(|owner| owner == process).into_iter().fold(true, |all, dir| std::fs::remove_dir(dir).is_ok() && all)
+    let left = left_behind(|owner| owner == process);
+    left.iter().filter(|dir| std::fs::remove_dir(dir).is_err()).count() == 0
 }
 
 /// Removes the groups that processes have left which are gone themselves.
