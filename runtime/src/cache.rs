@@ -5,6 +5,7 @@
 //! Holding a [`Code`] holds a shared lock on the file, and eviction takes only files whose lock is free.
 
 use crate::digest::Digest;
+use crate::file_state::FileState;
 use crate::handed::{Handed, path_in_process};
 use crate::protocol::{CodeKind, Made};
 use crate::workspace::private_directory;
@@ -172,6 +173,10 @@ impl Cache {
             Err(rustix::io::Errno::WOULDBLOCK) => return Ok(None),
             Err(error) => return Err(error.into()),
         }
+        // Whoever had the claim may have removed the file between; a lock on that keeps nobody else away.
+        if !is_still_at(&lock, &path)? {
+            return Ok(None);
+        }
         let output = self.dir.join(format!("{}.part", key.0));
         remove(&output)?;
         Ok(Some(Claim { lock_path: path, output, _lock: lock }))
@@ -298,6 +303,16 @@ impl Claim {
     }
 }
 
+/// Whether this file is the one that has this name.
+fn is_still_at(file: &File, path: &Path) -> io::Result<bool> {
+    let ours = FileState::by_change(&file.metadata()?);
+    match std::fs::symlink_metadata(path) {
+        Ok(named) => Ok(FileState::by_change(&named).is_of_same_file(&ours)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
 /// Whether nobody has written to it for so long that whoever did is gone.
 fn is_abandoned(entry: &std::fs::DirEntry) -> bool {
     let age = entry.metadata().and_then(|metadata| metadata.modified()).map(|time| time.elapsed().unwrap_or_default());
@@ -319,8 +334,7 @@ pub(crate) struct Claim {
 
 impl Drop for Claim {
     fn drop(&mut self) {
-        // Removed before the lock is let go, so that no one else's part is taken. Somebody who opened the lock file and
-        // waits on the removed one compiles beside a newcomer at worst; the results are equal and each is put in place whole.
+        // Removed before the lock is let go, so that no one else's part is taken.
         for path in [&self.output, &self.lock_path] {
             if let Err(error) = remove(path) {
                 tracing::debug!(path = %path.display(), %error, "cannot clean up after a compilation");
@@ -368,6 +382,7 @@ fn unix_seconds() -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::atomic::{AtomicUsize, Ordering};
 
     #[test]
     fn a_note_that_nobody_finished_is_removed_and_one_that_is_being_written_is_not() {
@@ -380,5 +395,28 @@ mod tests {
         }
         drop(Cache::open(&dir, 0).unwrap());
         assert!(!dir.join("note-old").exists() && dir.join("note-new").exists());
+    }
+
+    #[test]
+    fn of_many_who_claim_and_sweep_at_once_one_has_the_claim() {
+        let home = tempfile::tempdir().unwrap();
+        let key = CodeKey(Digest::of(b"code"));
+        let claimed = AtomicUsize::new(0);
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    let cache = Cache::open(home.path(), 0).unwrap();
+                    while claimed.load(Ordering::Relaxed) < 500 {
+                        cache.sweep();
+                        let Some(claim) = cache.try_claim(key).unwrap() else { continue };
+                        let _handed = claim.create().expect("nobody else has made it");
+                        let mine = std::fs::metadata(&claim.output).unwrap().ino();
+                        std::thread::yield_now();
+                        assert_eq!(std::fs::metadata(&claim.output).unwrap().ino(), mine, "somebody else's");
+                        claimed.fetch_add(1, Ordering::Relaxed);
+                    }
+                });
+            }
+        });
     }
 }
