@@ -119,15 +119,28 @@ impl Session {
 
     async fn try_launch(&mut self, boot: &[String]) -> Result<Opened, SessionError> {
         let pool = self.runtime.pool().clone();
+        let is_new = self.layers.last().is_some_and(|top| !top.is_written());
         while let Some(line) = self.runtime.waiting(&self.prepared, &self.request) {
             match self.give(line, boot).await? {
-                // It may have died while it waited.
-                Opened::Gone(why) => tracing::debug!(%why, "a worker that waited is gone"),
+                // It may have died while it waited, or just now.
+                Opened::Gone(why) => {
+                    tracing::debug!(%why, "a worker that waited is gone");
+                    self.forget_half(is_new)?;
+                }
                 opened => return Ok(opened),
             }
         }
         let line = pool.start_reading(foreign(&self.request)).map_err(super::unable)?;
         self.give(line, boot).await
+    }
+
+    /// A worker that was killed while it started the session may have kept half of what it is: nothing yet where it is new,
+    /// and else the session is no more whole. The next worker could only say that something is wrong with what it loads.
+    fn forget_half(&self, is_new: bool) -> Result<(), SessionError> {
+        match self.layers.last() {
+            Some(top) if is_new => top.file.set_len(0).map_err(super::unable),
+            _ => self.is_whole(),
+        }
     }
 
     async fn give(&mut self, mut line: Line, boot: &[String]) -> Result<Opened, SessionError> {
