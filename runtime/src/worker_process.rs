@@ -10,6 +10,7 @@ use crate::worker_role::WorkerRole;
 use crate::workspace::Cell;
 use std::any::Any;
 use std::collections::VecDeque;
+use std::ffi::OsString;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -26,6 +27,28 @@ use tokio::sync::{Mutex as AsyncMutex, watch};
 const WORDS_LEN_MAX: usize = 8 << 10;
 /// How many programs a worker is taken to have loaded; it keeps as many.
 const LOADED_MAX: usize = 4;
+
+/// How long a worker's thread has run, by proc(5).
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct ThreadTime {
+    id: OsString,
+    ran: Duration,
+    /// How long it has waited in all for a processor that others had, but for a wait that is not over.
+    pub(crate) waited: Duration,
+    /// Whether it runs, or would if no other had the processor.
+    pub(crate) is_ready: bool,
+}
+
+impl ThreadTime {
+    fn read(task: &Path) -> Option<Self> {
+        let stat = std::fs::read_to_string(task.join("stat")).ok()?;
+        // The name of a program stands before, and may hold anything.
+        let is_ready = stat.rsplit_once(") ")?.1.starts_with('R');
+        let times = std::fs::read_to_string(task.join("schedstat")).ok()?;
+        let mut times = times.split_whitespace().map_while(|time| time.parse().ok()).map(Duration::from_nanos);
+        Some(Self { id: task.file_name()?.to_owned(), ran: times.next()?, waited: times.next()?, is_ready })
+    }
+}
 
 /// A worker with nothing to do, and the pipes to it.
 pub(crate) struct Line {
@@ -197,12 +220,10 @@ impl Worker {
         *self.end.borrow() == End::No && self.exit.borrow().is_none()
     }
 
-    /// How long it has waited in all for a processor that others had; nothing where the system does not say it.
-    pub(crate) fn waited(&self) -> Duration {
-        // The second number, in nanoseconds (proc(5)). Its guest runs in its first thread.
-        let told = self.id.and_then(|id| std::fs::read_to_string(format!("/proc/{id}/schedstat")).ok());
-        let waited = told.and_then(|told| told.split_whitespace().nth(1)?.parse().ok());
-        waited.map_or(Duration::ZERO, Duration::from_nanos)
+    /// How its threads have run so far; none where the system does not say it.
+    pub(crate) fn threads(&self) -> Vec<ThreadTime> {
+        let tasks = self.id.and_then(|id| std::fs::read_dir(format!("/proc/{id}/task")).ok());
+        tasks.into_iter().flatten().flatten().filter_map(|task| ThreadTime::read(&task.path())).collect()
     }
 
     /// Kills the process, if it still runs.

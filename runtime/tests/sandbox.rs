@@ -17,6 +17,8 @@ mod kept;
 mod kit;
 #[path = "sandbox/outcomes.rs"]
 mod outcomes;
+#[path = "sandbox/session_kills.rs"]
+mod session_kills;
 #[path = "sandbox/session_kit.rs"]
 mod session_kit;
 #[path = "sandbox/session_states.rs"]
@@ -76,6 +78,7 @@ const TABLES: &[&[kit::Test]] = &[
     escapes::TESTS,
     cgroups::TESTS,
     sessions::TESTS,
+    session_kills::TESTS,
     session_states::TESTS,
 ];
 

@@ -119,14 +119,10 @@ impl Session {
 
     async fn try_launch(&mut self, boot: &[String]) -> Result<Opened, SessionError> {
         let pool = self.runtime.pool().clone();
-        let is_new = self.layers.last().is_some_and(|top| !top.is_written());
         while let Some(line) = self.runtime.waiting(&self.prepared, &self.request) {
             match self.give(line, boot).await? {
                 // It may have died while it waited, or just now.
-                Opened::Gone(why) => {
-                    tracing::debug!(%why, "a worker that waited is gone");
-                    self.forget_half(is_new)?;
-                }
+                Opened::Gone(why) => tracing::debug!(%why, "a worker that waited is gone"),
                 opened => return Ok(opened),
             }
         }
@@ -134,17 +130,9 @@ impl Session {
         self.give(line, boot).await
     }
 
-    /// A worker that was killed while it started the session may have kept half of what it is: nothing yet where it is new,
-    /// and else the session is no more whole. The next worker could only say that something is wrong with what it loads.
-    fn forget_half(&self, is_new: bool) -> Result<(), SessionError> {
-        match self.layers.last() {
-            Some(top) if is_new => top.file.set_len(0).map_err(super::unable),
-            _ => self.is_whole(),
-        }
-    }
-
     async fn give(&mut self, mut line: Line, boot: &[String]) -> Result<Opened, SessionError> {
         line.worker.hold((self.prepared.clone(), self.workspace.clone(), self.runtime.clone()));
+        let is_new = self.layers.last().is_some_and(|top| !top.is_written());
         self.workspace.move_into(&line.cell).map_err(super::unable)?;
         let spec = Spec::Open(Box::new(self.open_spec(boot)?));
         if let Err(error) = line.order(&spec).await {
@@ -162,10 +150,20 @@ impl Session {
         }
         line.worker.kill();
         line.worker.exited().await;
+        self.forget_half(is_new)?;
         match opened {
             Ok(Answer::CodeUnusable(why)) => Ok(Opened::CodeUnusable(why)),
             Err(why) => Ok(Opened::Gone(why)),
             other => Err(SessionError::Worker(explain(other))),
+        }
+    }
+
+    /// A worker that was killed while it started the session may have kept half of what it is: nothing yet where it is new,
+    /// and else the session is no more whole. The next worker could only say that something is wrong with what it loads.
+    fn forget_half(&self, is_new: bool) -> Result<(), SessionError> {
+        match self.layers.last() {
+            Some(top) if is_new => top.file.set_len(0).map_err(super::unable),
+            _ => self.is_whole(),
         }
     }
 

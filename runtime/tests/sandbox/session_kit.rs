@@ -4,7 +4,7 @@
 use crate::kit::{config, request};
 use bytes::Bytes;
 use potluck_runtime::{
-    BuiltIn, Continuation, GuestPath, ImageChoice, Limits, Outcome, OutputStream, Prepared, Program, RunRequest,
+    BuiltIn, Continuation, GuestPath, ImageChoice, Limits, Outcome, OutputStream, Prepared, Program, Ready, RunRequest,
     Runtime, RuntimeConfig, Session, SessionError, SilentWatch, Turn, TurnEvent, TurnLimits, TurnReport,
 };
 use std::path::{Path, PathBuf};
@@ -23,11 +23,16 @@ pub(crate) fn lasting_cache() -> PathBuf {
 
 impl Bench {
     pub(crate) async fn open(image: &str) -> Self {
+        Self::with_ready(image, Ready::none()).await
+    }
+
+    /// Workers wait for sessions.
+    pub(crate) async fn with_ready(image: &str, ready: Ready) -> Self {
         let home = tempfile::tempdir().unwrap();
         let cache_dir = lasting_cache();
         std::fs::create_dir_all(&cache_dir).unwrap();
-        let runtime =
-            Runtime::open(RuntimeConfig { cache_dir, cache_bytes_max: 8 << 30, ..config(home.path()) }).unwrap();
+        let config = RuntimeConfig { cache_dir, cache_bytes_max: 8 << 30, ready, ..config(home.path()) };
+        let runtime = Runtime::open(config).unwrap();
         if !runtime.environments().missing("python").unwrap().is_empty() {
             let wheel = std::env::var_os("POTLUCK_TEST_WHEEL").expect("this test needs POTLUCK_TEST_WHEEL");
             runtime.environments().add_wheel("python", Path::new(&wheel), &SilentWatch).await.unwrap();

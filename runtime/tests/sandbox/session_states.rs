@@ -1,14 +1,13 @@
 //! What becomes of a session's state besides its turns: twins, files of it, and where those may go on.
 
-use crate::endings::{children, is_running, signal};
+use crate::endings::{children, is_running};
 use crate::kit::{Test, block_on, config};
-use crate::session_kit::{Bench, collect, lasting_cache, out, turn_limits, turn_with};
+use crate::session_kit::{Bench, out, turn_limits, turn_with};
 use potluck_runtime::{
     Continuation, GuestPath, InputFile, LimitKind, Limits, Outcome, RunRequest, Runtime, RuntimeConfig, Session,
     SessionError, SessionFile, SessionFiles, TurnEvent, TurnLimits, WorkerCommand,
 };
 use std::path::Path;
-use std::time::Duration;
 
 pub(crate) const TESTS: &[Test] = &[
     ("session_fork_is_independent_both_ways", fork),
@@ -16,7 +15,6 @@ pub(crate) const TESTS: &[Test] = &[
     ("session_goes_on_from_a_file", save),
     ("session_goes_on_from_a_file_with_its_files", files),
     ("session_that_goes_on_elsewhere_is_charged_for_what_it_made_and_not_for_what_it_was_given", charged_files),
-    ("session_whose_worker_is_killed_while_it_keeps_is_lost_by_name_and_alone", killed_keeping),
     ("session_lists_its_files_when_nobody_writes_to_them", files_after_a_dropped_turn),
     ("session_parked_goes_on_with_the_next_turn", park),
     ("session_parked_stays_parked_while_its_file_is_not_what_was_parked", spoiled_park),
@@ -170,44 +168,6 @@ fn charged_files() {
 }
 
 /// Each try kills the worker a little later after a turn's end: before, while or after it keeps what the turn has left.
-fn killed_keeping() {
-    const TRIES: u64 = 200;
-    block_on(async {
-        let bench = Bench::open("interpreter").await;
-        let code = || -> Vec<_> {
-            let entries = std::fs::read_dir(lasting_cache().join("code")).unwrap().flatten();
-            let codes = entries.filter(|entry| entry.path().extension().is_some_and(|extension| extension == "code"));
-            codes.map(|entry| entry.path()).collect()
-        };
-        let before = code();
-        let (mut lost, mut tries) = (0, 0);
-        while lost == 0 {
-            assert!(tries < TRIES, "no worker was killed in the middle of keeping anything");
-            let mut session = bench.session().await;
-            out(&mut session, "x = 1").await;
-            let mut turn = session.turn("x = 2; big = bytearray(200 << 20)", turn_limits()).await.unwrap();
-            let ended = collect(&mut turn).await;
-            assert_eq!(ended.report.outcome, Outcome::Exited(0), "{}", ended.err);
-            drop(turn);
-            std::thread::sleep(Duration::from_millis(tries % 20 * 5));
-            children(std::process::id()).into_iter().filter(|pid| is_running(*pid)).for_each(|pid| signal(pid, "KILL"));
-            // What is told first may be that of the worker, which is gone; from then on the session is whole, or is not.
-            let first = session.turn("x", turn_limits()).await.map(drop);
-            let now = match first {
-                Err(SessionError::Half(_)) => first,
-                _ => session.turn("x", turn_limits()).await.map(drop),
-            };
-            match now {
-                Err(SessionError::Half(_)) => lost += 1,
-                Err(error) => panic!("{error:?}"),
-                Ok(()) => assert!(["1\n", "2\n"].contains(&out(&mut session, "x").await.as_str())),
-            }
-            tries += 1;
-        }
-        assert!(before.iter().all(|code| code.exists()), "what is compiled stays");
-    });
-}
-
 fn files_after_a_dropped_turn() {
     block_on(async {
         let bench = Bench::open("interpreter").await;

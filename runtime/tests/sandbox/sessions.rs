@@ -4,6 +4,8 @@ use crate::kit::{Test, block_on};
 use crate::session_kit::{Bench, Said, collect, out, turn, turn_limits, turn_with};
 use bytes::Bytes;
 use potluck_runtime::{LimitKind, Limits, Outcome, RunRequest, Session, TurnEvent, TurnLimits};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 pub(crate) const TESTS: &[Test] = &[
@@ -16,6 +18,7 @@ pub(crate) const TESTS: &[Test] = &[
     ("session_disk_limit_counts_what_was_written_before", disk),
     ("session_turn_is_interrupted_and_the_session_goes_on", interrupt),
     ("session_can_be_interrupted_at_any_moment", any_moment),
+    ("session_turn_is_interrupted_also_where_others_take_the_processors", starved),
     ("session_turn_that_heeds_no_interrupt_is_undone", unheeded),
     ("session_turn_that_is_dropped_is_undone", dropped),
     ("session_ends_when_its_turn_says_so", quit),
@@ -286,6 +289,26 @@ fn any_moment() {
             );
             assert_eq!(out(&mut session, "'here'").await, "'here'\n", "{round}");
         }
+    });
+}
+
+fn starved() {
+    const BUSY: usize = 16;
+    let stop = Arc::new(AtomicBool::new(false));
+    let spin = |stop: Arc<AtomicBool>| move || while !stop.load(Ordering::Relaxed) {};
+    block_on(async {
+        let bench = Bench::open("interpreter").await;
+        let mut session = bench.session().await;
+        let interrupter = session.interrupter();
+        let mut turn = session.turn("print('go')\ninput()", turn_limits()).await.unwrap();
+        let TurnEvent::Output { .. } = turn.next().await else { panic!("it says it began") };
+        let busy: Vec<_> = (0..BUSY).map(|_| std::thread::spawn(spin(stop.clone()))).collect();
+        interrupter.interrupt();
+        let said = collect(&mut turn).await;
+        stop.store(true, Ordering::Relaxed);
+        busy.into_iter().for_each(|busy| busy.join().unwrap());
+        assert!(said.err.contains("KeyboardInterrupt"), "{:?} {}", said.report, said.err);
+        assert_eq!((said.report.outcome, said.report.undone), (Outcome::Exited(1), false));
     });
 }
 
