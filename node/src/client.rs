@@ -19,6 +19,8 @@ mod packing;
 
 mod sending;
 
+mod trace;
+
 mod door;
 
 mod allowance;
@@ -62,12 +64,14 @@ use crate::service::embedded::{Embedded, HERE, LocalSources};
 use crate::service::{Jobs, JobsConfig, Parking, Policy, blobs_dir};
 use crate::state::known_bad;
 use crate::state::placement::{Candidate, Capacity, Engine, Needs, Place, Placement, has_room, place};
-use crate::wire::{Frame, JobId, NodeInfo, Tag};
+use crate::store::jobs::{JobStore, Kept, StoreError};
+use crate::wire::{Frame, JobId, JobProgram, NodeInfo, Tag};
 use door::{Carrier, Connection, Door};
 use network::{KnownPeers, Reached};
 use packing::{MountsBy, Packed, pack};
 use potluck_runtime::{CompileLimits, Ready, Runtime, RuntimeConfig, WorkerCommand};
 use std::sync::{Arc, OnceLock};
+use trace::Trace;
 
 /// What a client works with.
 #[derive(Clone, Debug)]
@@ -255,7 +259,8 @@ impl Client {
     async fn submit_here(&self, packed: Packed, outputs_dir: Option<std::path::PathBuf>) -> Result<Job, SubmitError> {
         if let Some(stream) = daemon::submit(self.paths(), &packed).await {
             let (name, door) = (HERE_LABEL.to_owned(), Door::Daemon(self.paths().clone()));
-            return Ok(Job::new(stream, packed, outputs_dir, name, door, Carrier::Daemon));
+            // The daemon records it.
+            return Ok(Job::new(stream, packed, outputs_dir, name, (door, Carrier::Daemon), None));
         }
         let client = self.clone();
         let embedded = crate::service::blocking(move || client.embedded()).await;
@@ -264,7 +269,8 @@ impl Client {
         let first = Frame::message(Tag::SUBMIT, &packed.job);
         let (stream, serving) = embedded.serve(first, LocalSources::new(sources));
         let name = HERE_LABEL.to_owned();
-        Ok(Job::new(stream, packed, outputs_dir, name, Door::Here(embedded), Carrier::Here(serving)))
+        let (trace, way) = (self.trace(&packed), (Door::Here(embedded), Carrier::Here(serving)));
+        Ok(Job::new(stream, packed, outputs_dir, name, way, trace))
     }
 
     async fn submit_there(
@@ -273,6 +279,7 @@ impl Client {
         packed: Packed,
         outputs_dir: Option<std::path::PathBuf>,
     ) -> Result<Job, SubmitError> {
+        let trace = self.trace(&packed).map(|trace| trace.to(reached.link.peer(), &reached.name));
         let Reached { link, name, carrier } = reached;
         let connection = Connection::new(self.clone(), link, carrier);
         let link = connection.link().clone();
@@ -280,7 +287,27 @@ impl Client {
         let mut stream = link.open_stream().await.map_err(|closed| lost(closed.to_string()))?;
         let sent = stream.writer.send_message(Tag::SUBMIT, &packed.job).await;
         sent.map_err(|error| SubmitError::from_frame(&name, error))?;
-        Ok(Job::new(stream, packed, outputs_dir, name, Door::There(link), Carrier::There(connection)))
+        let way = (Door::There(link), Carrier::There(connection));
+        Ok(Job::new(stream, packed, outputs_dir, name, way, trace))
+    }
+
+    /// What is to be noted of a job that this process follows; nothing of a session, which does not end here.
+    fn trace(&self, packed: &Packed) -> Option<Trace> {
+        let is_job = !matches!(packed.job.program, JobProgram::Session { .. });
+        is_job.then(|| Trace::begun(&self.paths().data_dir, self.kept(), &packed.job))
+    }
+
+    /// How many jobs are known after they ended, and how long.
+    fn kept(&self) -> Kept {
+        Kept { jobs_max: self.config().history_max, age_max: self.config().history_age }
+    }
+
+    /// The records of jobs, opened now. Blocks.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn records(&self) -> Result<JobStore, StoreError> {
+        JobStore::open(&self.paths().data_dir, self.kept())
     }
 
     /// The service in this process.
@@ -302,7 +329,10 @@ impl Client {
         let node = self.identity()?.id();
         self.runtime_with(WORKERS_READY)?.make_ready();
         let parking = Parking { dir: self.paths().sessions_dir(), idle: self.config().session_idle };
-        let jobs = Jobs::open(self.jobs_config(node, self.config().images, Some(parking))?);
+        let records = self.records().map_err(|source| ClientError::local("cannot use the records of jobs", source))?;
+        let config =
+            JobsConfig { records: Some(records), ..self.jobs_config(node, self.config().images, Some(parking))? };
+        let jobs = Jobs::open(config);
         jobs.map_err(|source| ClientError::local("cannot set up the service", source))
     }
 
@@ -325,6 +355,7 @@ impl Client {
             peers: Arc::new(network::ClientPeers::new(self)),
             makes_images,
             parking,
+            records: None,
         })
     }
 

@@ -47,6 +47,12 @@ pub struct Settings {
     /// What becomes of machines for which a peer vouches: `trust` or `ask`. Default: trust.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub vouched: Option<String>,
+    /// Jobs that have ended and are still known. Default: 100000.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub history_max: Option<u64>,
+    /// Days after its end for which a job is known. Default: 90.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub history_days: Option<u64>,
     /// Engines that count as unsafe beside those that are known to be: `FROM..FIXED NAME`, with commas between them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bad_engines: Option<String>,
@@ -75,6 +81,10 @@ pub struct Config {
     pub session_idle: Duration,
     /// Whether machines for which a peer vouches wait for the owner's yes.
     pub vouched: Vouched,
+    /// Jobs that have ended and are still known.
+    pub history_max: u64,
+    /// How long after its end a job is known.
+    pub history_age: Duration,
     /// Engines that count as unsafe beside those that are known to be.
     pub bad_engines: Added,
 }
@@ -150,6 +160,8 @@ impl Settings {
         "images",
         "session_idle",
         "vouched",
+        "history_max",
+        "history_days",
         "bad_engines",
     ];
 
@@ -232,6 +244,8 @@ impl Settings {
             images: self.images.unwrap_or(true),
             session_idle: self.session_idle.map_or(defaults::SESSION_IDLE, Duration::from_secs),
             vouched: parse_vouched(self.vouched.as_deref()).unwrap_or(Vouched::Trust),
+            history_max: self.history_max.unwrap_or(defaults::HISTORY_JOBS_MAX),
+            history_age: self.history_days.map_or(defaults::HISTORY_AGE_MAX, days),
             bad_engines: self.bad_engines.as_deref().unwrap_or_default().parse().unwrap_or_default(),
         })
     }
@@ -270,6 +284,10 @@ impl Config {
     pub fn load(paths: &Paths) -> Result<Self, ConfigError> {
         Settings::load(&paths.config_file())?.resolve()
     }
+}
+
+fn days(days: u64) -> Duration {
+    Duration::from_secs(days.saturating_mul(24 * 60 * 60))
 }
 
 fn parse_vouched(text: Option<&str>) -> Result<Vouched, String> {
@@ -373,6 +391,8 @@ mod tests {
             images: Some(false),
             session_idle: Some(6),
             vouched: Some("ask".into()),
+            history_max: Some(7),
+            history_days: Some(8),
             bad_engines: Some("1..2 X".into()),
         };
         for key in Settings::KEYS {

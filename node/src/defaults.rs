@@ -15,6 +15,10 @@ pub const JOBS_MAX: u32 = 4;
 pub const WORKERS_READY: Ready = Ready { spares_max: 2, kept_max: 8, idle: Duration::from_secs(10) };
 /// Bytes of compiled code, images and blobs kept on disk, unless configured.
 pub const CACHE_BYTES_MAX: u64 = 8 << 30;
+/// Jobs that have ended and are still known, unless configured: some 50 MB.
+pub const HISTORY_JOBS_MAX: u64 = 100_000;
+/// How long after its end a job is known, unless configured.
+pub const HISTORY_AGE_MAX: Duration = Duration::from_secs(90 * 24 * 60 * 60);
 /// Sessions a node keeps at once, of all who have some. One that is awake holds its memory; one that is parked a file.
 pub const SESSIONS_MAX: usize = 256;
 /// Sessions a node keeps of one peer.

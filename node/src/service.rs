@@ -31,6 +31,8 @@ pub mod environment;
 
 mod walk;
 
+mod noting;
+
 mod pump;
 
 mod outputs;
@@ -49,6 +51,7 @@ use crate::defaults::DRAIN_TIMEOUT;
 use crate::dispatch::{Caller, JobService, Role};
 use crate::identity::NodeId;
 use crate::store::blobs::BlobStore;
+use crate::store::jobs::JobStore;
 use crate::store::record::RecordError;
 use crate::wire::{Cancel, Fault, FaultCode, Frame, FrameError, FrameStream, FrameWriter, Tag};
 pub(crate) use admission::{admit, check_mount_point};
@@ -119,6 +122,8 @@ pub struct JobsConfig {
     pub makes_images: bool,
     /// Where idle sessions go; without it they end with this process.
     pub parking: Option<Parking>,
+    /// Where the jobs that run here are recorded; without it whoever submits them sees to that.
+    pub records: Option<JobStore>,
 }
 
 /// The service could not be set up.
@@ -158,6 +163,7 @@ struct Inner {
     environments: environment::Getter,
     images: ImageMaker,
     sessions: Sessions,
+    records: Option<JobStore>,
     leaving: watch::Sender<bool>,
 }
 
@@ -216,6 +222,7 @@ impl Jobs {
             mounts_dir,
             case,
             sessions,
+            records: config.records,
             leaving: watch::Sender::new(false),
         };
         let inner = Arc::new(inner);
@@ -333,7 +340,12 @@ impl JobService for Jobs {
         }
         sessions::put_away(&self.inner).await;
         let accounts = Arc::clone(&self.inner.accounts);
-        blocking(move || accounts.write()).await;
+        let records = self.inner.records.clone();
+        blocking(move || {
+            accounts.write();
+            records.inspect(JobStore::close);
+        })
+        .await;
         self.inner.runtime.stand_down();
     }
 }

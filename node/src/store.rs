@@ -5,3 +5,5 @@ pub mod record;
 pub mod blobs;
 
 pub mod sessions;
+
+pub mod jobs;

@@ -17,6 +17,8 @@ pub mod group;
 
 pub mod fault;
 
+pub mod tally;
+
 pub use bounds::payload_len_max;
 pub use codec::{DecodeError, decode, encode};
 pub use fault::{Fault, FaultCode};
@@ -25,6 +27,7 @@ pub use group::*;
 pub use message::*;
 pub use session::*;
 pub use tag::Tag;
+pub use tally::OutputTally;
 
 #[cfg(test)]
 mod golden;

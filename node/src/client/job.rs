@@ -7,6 +7,7 @@ use super::packing::Packed;
 use super::receiving::{ArrivingFile, OutputsDir};
 pub use super::sending::{JobCanceller, JobStdin, StdinClosed};
 use super::sending::{Sender, SenderHandles, Sent};
+use super::trace::Trace;
 use crate::identity::NodeId;
 use crate::net::link::{CloseCode, Closed};
 use crate::wire::{
@@ -104,6 +105,8 @@ pub struct JobEvents {
     arriving: Option<ArrivingFile>,
     over: bool,
     carrier: Option<Carrier>,
+    /// Declared last: a job is recorded when everything of it is done.
+    trace: Option<Trace>,
 }
 
 enum Step {
@@ -121,8 +124,8 @@ impl Job {
         packed: Packed,
         outputs_dir: Option<PathBuf>,
         peer: String,
-        door: Door,
-        carrier: Carrier,
+        (door, carrier): (Door, Carrier),
+        trace: Option<Trace>,
     ) -> Self {
         let (sender, handles) = Sender::new(stream.writer, packed.sources, packed.job.stdin);
         let SenderHandles { needed, stdin, canceller, cancelled, sent } = handles;
@@ -145,6 +148,7 @@ impl Job {
             arriving: None,
             over: false,
             carrier: Some(carrier),
+            trace,
         };
         Self { id: packed.job.job, stdin, events, canceller }
     }
@@ -182,6 +186,9 @@ impl JobEvents {
                 Err(error) => {
                     self.over = true;
                     self.stop_sending();
+                    if let Some(trace) = &mut self.trace {
+                        trace.failed(&error);
+                    }
                     return Some(Err(error));
                 }
             }
@@ -228,6 +235,9 @@ impl JobEvents {
             Tag::ACCEPTED => {
                 let accepted: Accepted = self.decode(frame)?;
                 self.accepted.send_replace(true);
+                if let Some(trace) = &mut self.trace {
+                    trace.accepted(&accepted);
+                }
                 let node = matches!(self.door, Door::There(_)).then_some(accepted.node);
                 Ok(Some(JobEvent::Accepted { node, name: accepted.name }))
             }
@@ -240,14 +250,20 @@ impl JobEvents {
                 Ok(None)
             }
             Tag::STAGE => Ok(Some(JobEvent::Stage(self.decode(frame)?))),
-            Tag::STARTED => Ok(Some(JobEvent::Started)),
+            Tag::STARTED => {
+                self.trace.iter_mut().for_each(Trace::started);
+                Ok(Some(JobEvent::Started))
+            }
             Tag::STDOUT => self.output(OutputStream::Stdout, frame),
             Tag::STDERR => self.output(OutputStream::Stderr, frame),
             Tag::OUTPUT_FILE => self.begin_file(frame),
             Tag::DATA => self.file_bytes(frame),
             Tag::ENDED => {
-                let ended = self.decode(frame)?;
+                let ended: Ended = self.decode(frame)?;
                 self.stop_sending();
+                if let Some(trace) = &mut self.trace {
+                    trace.ended(&ended.report);
+                }
                 Ok(Some(JobEvent::Ended(ended)))
             }
             Tag::FAULT => Err(SubmitError::from_frame(&self.peer, FrameError::Fault(self.decode(frame)?))),
@@ -263,6 +279,9 @@ impl JobEvents {
     /// What the guest printed.
     fn output(&mut self, stream: OutputStream, frame: &Frame) -> Result<Option<JobEvent>, SubmitError> {
         self.output.take(&self.peer, frame.payload.len() as u64)?;
+        if let Some(trace) = &mut self.trace {
+            trace.printed(stream, &frame.payload);
+        }
         Ok(Some(JobEvent::Output { stream, bytes: frame.payload.clone() }))
     }
 
@@ -283,7 +302,11 @@ impl JobEvents {
     fn finish_file_when_whole(&mut self) -> Result<Option<JobEvent>, SubmitError> {
         match self.arriving.take() {
             Some(arriving) if arriving.left() == 0 => {
-                let OutputFile { path, size, digest, .. } = arriving.finish()?;
+                let file = arriving.finish()?;
+                if let Some(trace) = &mut self.trace {
+                    trace.brought(&file);
+                }
+                let OutputFile { path, size, digest, .. } = file;
                 Ok(Some(JobEvent::OutputFile { path, size, digest }))
             }
             unfinished => {

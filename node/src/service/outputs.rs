@@ -1,6 +1,7 @@
 //! Sending back what a job made or changed. A file that cannot be read is left behind and said so; it does not cost the
 //! job the others.
 
+use super::noting::Noting;
 use super::{SendFileError, Stop, blocking, gone, send_file};
 use crate::wire::{Fault, FaultCode, FrameWriter, OutputFile, Tag};
 use potluck_runtime::Outputs;
@@ -11,7 +12,7 @@ use std::sync::Arc;
 const LEFT_BEHIND_MAX: usize = 100;
 
 /// Sends every output; returns what was left behind, with reasons.
-pub(super) async fn send(outputs: Outputs, writer: &mut FrameWriter) -> Result<Vec<String>, Stop> {
+pub(super) async fn send(outputs: Outputs, writer: &mut FrameWriter, noting: &mut Noting) -> Result<Vec<String>, Stop> {
     let outputs = Arc::new(outputs);
     let walked = Arc::clone(&outputs);
     let mut listing = match blocking(move || walked.files()).await {
@@ -38,6 +39,7 @@ pub(super) async fn send(outputs: Outputs, writer: &mut FrameWriter) -> Result<V
             size: entry.size,
             executable: entry.executable,
         };
+        noting.brought(&head);
         send_one(head, file, writer).await?;
     }
     Ok(shortened(left_behind))

@@ -2,6 +2,7 @@
 //! side. When the submitter is gone the run is killed, and this returns when it is over.
 
 use super::inbound::{Inbound, out_of_place};
+use super::noting::Noting;
 use super::{Stop, gone};
 use crate::wire::{FrameWriter, Tag};
 use potluck_runtime::{OutputStream, Outputs, Report, Run, RunEvent, RunEvents, RunStdin};
@@ -17,12 +18,13 @@ pub(super) async fn pump(
     stdin_wanted: bool,
     inbound: &mut Inbound,
     writer: &mut FrameWriter,
+    noting: &mut Noting,
 ) -> Result<(Report, Outputs), Stop> {
     let Run { stdin, mut events, canceller } = run;
     let stdin = stdin_wanted.then_some(stdin);
     let stopped = {
         let mut feeding = pin!(feed(stdin, inbound));
-        let mut draining = pin!(drain(&mut events, writer));
+        let mut draining = pin!(drain(&mut events, writer, noting));
         let stop = tokio::select! {
             ended = &mut draining => match ended {
                 Ok(ended) => return Ok(ended),
@@ -87,7 +89,11 @@ pub(super) const fn tag_of(stream: OutputStream) -> Tag {
 }
 
 /// Passes output on until the run has ended.
-async fn drain(events: &mut RunEvents, writer: &mut FrameWriter) -> Result<(Report, Outputs), Stop> {
+async fn drain(
+    events: &mut RunEvents,
+    writer: &mut FrameWriter,
+    noting: &mut Noting,
+) -> Result<(Report, Outputs), Stop> {
     loop {
         let event = tokio::select! {
             biased;
@@ -100,6 +106,7 @@ async fn drain(events: &mut RunEvents, writer: &mut FrameWriter) -> Result<(Repo
         };
         match event {
             RunEvent::Output { stream, bytes } => {
+                noting.printed(stream, &bytes);
                 writer.queue_bytes(tag_of(stream), bytes).await.map_err(gone)?;
             }
             RunEvent::Ended { report, outputs } => return Ok((report, outputs)),

@@ -43,6 +43,7 @@ impl Lab {
             peers: Arc::new(NoPeers),
             makes_images: false,
             parking: None,
+            records: None,
         });
         Self { dir, jobs: jobs.unwrap() }
     }

@@ -3,6 +3,7 @@
 
 use super::inbound::Inbound;
 use super::inputs::{Inputs, LocalSources};
+use super::noting::Noting;
 use super::stages::{StageRelay, tell_while};
 use super::{Inner, Stop, admission, gone, inputs, mounts, outputs, pump, sentence, sessions, sharing};
 use crate::dispatch::{Caller, Role};
@@ -37,8 +38,13 @@ pub(super) async fn walk(
     // Told together with what is needed, or that the job has to wait.
     writer.queue(Frame::message(Tag::ACCEPTED, &accepted)).await.map_err(gone)?;
     tracing::debug!(job = %job.job, caller = %caller.id.short(), "job accepted");
-    let last = match accepted_walk(inner, caller, job, inbound, writer, local).await {
+    let mut noting = Noting::begun(inner, caller, &job);
+    let last = match accepted_walk(inner, caller, job, inbound, writer, (local, &mut noting)).await {
         Err(Stop::Cancelled) => Frame::message(Tag::ENDED, &cancelled()),
+        Err(Stop::Refused(fault)) => {
+            noting.refused(&fault);
+            return Err(Stop::Refused(fault));
+        }
         other => other?,
     };
     writer.send(last).await.map_err(gone)
@@ -51,7 +57,7 @@ async fn accepted_walk(
     job: SubmitJob,
     inbound: &mut Inbound,
     writer: &mut FrameWriter,
-    local: &LocalSources,
+    (local, noting): (&LocalSources, &mut Noting),
 ) -> Result<Frame, Stop> {
     let _place = take_place(inner, caller, inbound, writer).await?;
     let inputs = inputs::gather(inner, &job, caller, local, inbound, writer).await?;
@@ -71,6 +77,7 @@ async fn accepted_walk(
     if let Some(opening) = opening(&job, &inputs)? {
         let opening = sessions::open(inner, caller, opening, &prepared, request);
         let info = tell_while(&relay, inbound, writer, opening).await??;
+        noting.forget();
         return Ok(Frame::message(Tag::SESSION_IS, &info));
     }
     let promise = promise_fuel(inner, caller, job.limits.fuel)?;
@@ -79,8 +86,10 @@ async fn accepted_walk(
         tracing::warn!(job = %job.job, error = %super::chain(&error), "job could not be started");
         Fault::new(FaultCode::INTERNAL, sentence(&error, caller.role))
     })?;
+    noting.started();
     writer.queue(Frame::empty(Tag::STARTED)).await.map_err(gone)?;
-    let (report, made) = pump::pump(run, job.stdin, inbound, writer).await?;
+    let (report, made) = pump::pump(run, job.stdin, inbound, writer, noting).await?;
+    noting.ended(&report);
     if let Some(promise) = promise {
         promise.settle(report.fuel_used);
     }
@@ -89,7 +98,7 @@ async fn accepted_walk(
         return Ok(Frame::message(Tag::ENDED, &Ended { report, left_behind: Vec::new() }));
     }
     let left_behind = tokio::select! {
-        sent = outputs::send(made, writer) => sent?,
+        sent = outputs::send(made, writer, noting) => sent?,
         stop = inbound.interrupted() => return Err(stop),
     };
     Ok(Frame::message(Tag::ENDED, &Ended { report, left_behind }))

@@ -147,6 +147,33 @@ pub struct SubmitJob {
     pub requires: Vec<String>,
 }
 
+impl SubmitJob {
+    /// What the program is called, and its bytes' name.
+    #[must_use]
+    pub fn program_file(&self) -> (&str, Option<Digest>) {
+        match &self.program {
+            JobProgram::Wasm { digest, name, .. } => (name, Some(*digest)),
+            JobProgram::Script { entry, .. } => {
+                let file = self.files.iter().find(|file| file.path == *entry);
+                (entry.as_str(), file.map(|file| file.digest))
+            }
+            JobProgram::Session { environment, saved, .. } => (environment, saved.as_ref().map(|saved| saved.digest)),
+        }
+    }
+
+    /// Bytes of its program, files and carried folders.
+    #[must_use]
+    pub fn bytes_in(&self) -> u64 {
+        let program = match &self.program {
+            JobProgram::Wasm { size, .. } => *size,
+            JobProgram::Script { .. } => 0,
+            JobProgram::Session { saved, .. } => saved.as_ref().map_or(0, |saved| saved.size),
+        };
+        let carried = self.mounts.iter().flat_map(|mount| &mount.files);
+        self.files.iter().chain(carried).fold(program, |bytes, file| bytes.saturating_add(file.size))
+    }
+}
+
 /// `CANCEL`: stop this job, which the caller has submitted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cancel {

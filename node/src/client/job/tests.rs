@@ -43,7 +43,7 @@ async fn hear(out: &Path, frames: Vec<Frame>) -> (Vec<JobEvent>, Option<SubmitEr
     let (near, mut far) = FrameStream::pair();
     let packed = Packed { job: submission(), sources: HashMap::new() };
     let door = Door::Daemon(Paths::under(&out.join("home")));
-    let mut job = Job::new(near, packed, Some(out.join("out")), "mallory".into(), door, Carrier::Daemon);
+    let mut job = Job::new(near, packed, Some(out.join("out")), "mallory".into(), (door, Carrier::Daemon), None);
     let telling = tokio::spawn(async move {
         for frame in frames {
             if far.writer.send(frame).await.is_err() {

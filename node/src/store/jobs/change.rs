@@ -1,0 +1,119 @@
+//! What can be changed in the store. The changes of one request are made together or not at all.
+
+use super::job_record::{JobRecord, Role, RunRecord};
+use super::rows;
+use crate::wire::JobId;
+use rusqlite::{Transaction, params};
+
+/// One change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// A job is known, or more is known of it.
+    Job(Box<JobRecord>),
+    /// What a job asks for, whole. Whoever writes it puts a version into it.
+    Request {
+        /// The job.
+        id: JobId,
+        /// Which side of it this machine is.
+        role: Role,
+        /// The bytes.
+        bytes: Vec<u8>,
+    },
+    /// A run is known, or more is known of it.
+    Run(Box<RunRecord>),
+    /// The deciding code said this of a job; it is told again, in order, after a crash.
+    Event {
+        /// The job, or the map.
+        job: JobId,
+        /// The bytes, with a version of their own.
+        bytes: Vec<u8>,
+    },
+    /// What the deciding code said of this job is of no use any more.
+    ForgetEvents(JobId),
+    /// Forget the job, and all that belongs to it.
+    Remove {
+        /// Which.
+        id: JobId,
+        /// Which side of it.
+        role: Role,
+    },
+    /// Forget what ended longest ago and is kept for nobody, beyond so many jobs and before that time.
+    Prune {
+        /// Jobs that have ended and may stay.
+        jobs_max: u64,
+        /// Those that ended before this time go.
+        ended_before_ms: u64,
+        /// What is kept for somebody until later than this stays.
+        now_ms: u64,
+    },
+}
+
+/// Jobs that are forgotten at once at most: some milliseconds during which others wait.
+const PRUNED_MAX: u64 = 2048;
+
+/// What one change weighs in a queue, beside its bytes.
+const WEIGHT_MIN: usize = 1;
+/// Bytes that weigh one.
+const WEIGHT_BYTES: usize = 4096;
+
+impl Change {
+    /// Roughly the memory it takes while it waits, in pages.
+    pub(super) fn weight(&self) -> usize {
+        match self {
+            Self::Request { bytes, .. } | Self::Event { bytes, .. } => WEIGHT_MIN + bytes.len() / WEIGHT_BYTES,
+            Self::Job(_) | Self::Run(_) | Self::ForgetEvents(_) | Self::Remove { .. } | Self::Prune { .. } => {
+                WEIGHT_MIN
+            }
+        }
+    }
+
+    pub(super) fn apply(&self, to: &Transaction<'_>) -> rusqlite::Result<()> {
+        match self {
+            Self::Job(job) => rows::put_job(to, job),
+            Self::Run(run) => rows::put_run(to, run),
+            Self::Request { id, role, bytes } => {
+                let sql = "INSERT OR REPLACE INTO requests (id, role, bytes) VALUES (?1, ?2, ?3)";
+                to.prepare_cached(sql)?.execute(params![id.0, role.number(), rows::sealed(*id, bytes)]).map(drop)
+            }
+            Self::Event { job, bytes } => {
+                let sql = "INSERT INTO events (job, bytes) VALUES (?1, ?2)";
+                to.prepare_cached(sql)?.execute(params![job.0, rows::sealed(*job, bytes)]).map(drop)
+            }
+            Self::ForgetEvents(job) => {
+                to.prepare_cached("DELETE FROM events WHERE job = ?1")?.execute([job.0]).map(drop)
+            }
+            Self::Remove { id, role } => remove(to, *id, *role),
+            Self::Prune { jobs_max, ended_before_ms, now_ms } => prune(to, *jobs_max, *ended_before_ms, *now_ms),
+        }
+    }
+}
+
+fn remove(to: &Transaction<'_>, id: JobId, role: Role) -> rusqlite::Result<()> {
+    let which = params![id.0, role.number()];
+    to.prepare_cached("DELETE FROM jobs WHERE id = ?1 AND role = ?2")?.execute(which)?;
+    to.prepare_cached("DELETE FROM requests WHERE id = ?1 AND role = ?2")?.execute(which)?;
+    to.prepare_cached("DELETE FROM runs WHERE job = ?1 AND role = ?2")?.execute(which)?;
+    if role == Role::Sent {
+        to.prepare_cached("DELETE FROM events WHERE job = ?1")?.execute([id.0])?;
+    }
+    Ok(())
+}
+
+fn prune(to: &Transaction<'_>, jobs_max: u64, ended_before_ms: u64, now_ms: u64) -> rusqlite::Result<()> {
+    let ended: u64 = to.query_row("SELECT count(*) FROM jobs WHERE ended_ms IS NOT NULL", [], |row| row.get(0))?;
+    let sql = "SELECT id, role, ended_ms FROM jobs WHERE ended_ms IS NOT NULL AND coalesce(keep_until_ms, 0) < ?1 \
+         ORDER BY ended_ms LIMIT ?2";
+    let mut statement = to.prepare_cached(sql)?;
+    let mut oldest = statement.query(params![rows::int(now_ms), rows::int(PRUNED_MAX)])?;
+    let mut over = ended.saturating_sub(jobs_max);
+    while let Some(row) = oldest.next()? {
+        if over == 0 && row.get::<_, u64>(2)? >= ended_before_ms {
+            return Ok(());
+        }
+        over = over.saturating_sub(1);
+        if let Some(role) = Role::of_number(row.get(1)?) {
+            remove(to, JobId(row.get(0)?), role)?;
+        }
+    }
+    Ok(())
+}
