@@ -1,8 +1,8 @@
 //! What can be typed. Each command's own options stand beside the command; nothing here opens or reads anything.
 
 use crate::commands::{
-    completions, config, doctor, down, env, identity, invite, join, peers, quota, run, session, setup, shell, status,
-    up, version, whoami,
+    completions, config, doctor, down, env, history, identity, invite, join, ledger, peers, quota, rm, run, session,
+    setup, shell, status, up, version, whoami,
 };
 use crate::exit;
 use crate::logging::Audience;
@@ -50,6 +50,12 @@ pub(crate) enum Command {
     Peers(peers::PeersArgs),
     /// Show and change what each peer may use of this machine
     Quota(quota::QuotaArgs),
+    /// List the jobs this machine gave away and those it ran for others
+    History(history::HistoryArgs),
+    /// Say who ran how much for whom, and show receipts
+    Ledger(ledger::LedgerArgs),
+    /// Forget jobs that have ended
+    Rm(rm::RmArgs),
     /// Make a ticket that lets one more machine join
     Invite(invite::InviteArgs),
     /// Join a group with a ticket

@@ -16,6 +16,12 @@ pub(crate) mod peers;
 
 pub(crate) mod quota;
 
+pub(crate) mod history;
+
+pub(crate) mod rm;
+
+pub(crate) mod ledger;
+
 pub(crate) mod invite;
 
 pub(crate) mod join;
@@ -49,6 +55,9 @@ pub(crate) fn dispatch(command: Command) -> anyhow::Result<u8> {
         Command::Status(args) => status::execute(&args),
         Command::Peers(args) => peers::execute(args),
         Command::Quota(args) => quota::execute(&args),
+        Command::History(args) => history::execute(&args),
+        Command::Ledger(args) => ledger::execute(&args),
+        Command::Rm(args) => rm::execute(&args),
         Command::Invite(args) => invite::execute(&args),
         Command::Join(args) => join::execute(&args),
         Command::Whoami(args) => whoami::execute(&args),

@@ -11,6 +11,7 @@ mod logging;
 mod outcome;
 mod progress;
 mod quantity;
+mod records;
 mod render;
 mod sessions;
 mod settings;

@@ -279,7 +279,8 @@ impl Client {
         packed: Packed,
         outputs_dir: Option<std::path::PathBuf>,
     ) -> Result<Job, SubmitError> {
-        let trace = self.trace(&packed).map(|trace| trace.to(reached.link.peer(), &reached.name));
+        let me = self.identity().map_err(|error| SubmitError::internal("this machine has no identity", error))?.id();
+        let trace = self.trace(&packed).map(|trace| trace.to(me, reached.link.peer(), &reached.name, &packed.job));
         let Reached { link, name, carrier } = reached;
         let connection = Connection::new(self.clone(), link, carrier);
         let link = connection.link().clone();
@@ -326,12 +327,15 @@ impl Client {
     /// # Errors
     /// [`ClientError`] when the identity or a directory cannot be used.
     pub fn job_service(&self) -> Result<Jobs, ClientError> {
-        let node = self.identity()?.id();
+        let identity = self.identity()?;
         self.runtime_with(WORKERS_READY)?.make_ready();
         let parking = Parking { dir: self.paths().sessions_dir(), idle: self.config().session_idle };
         let records = self.records().map_err(|source| ClientError::local("cannot use the records of jobs", source))?;
-        let config =
-            JobsConfig { records: Some(records), ..self.jobs_config(node, self.config().images, Some(parking))? };
+        let config = JobsConfig {
+            records: Some(records),
+            signer: Some(identity.clone()),
+            ..self.jobs_config(identity.id(), self.config().images, Some(parking))?
+        };
         let jobs = Jobs::open(config);
         jobs.map_err(|source| ClientError::local("cannot set up the service", source))
     }
@@ -356,6 +360,7 @@ impl Client {
             makes_images,
             parking,
             records: None,
+            signer: None,
         })
     }
 

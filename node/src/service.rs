@@ -49,7 +49,7 @@ pub mod embedded;
 
 use crate::defaults::DRAIN_TIMEOUT;
 use crate::dispatch::{Caller, JobService, Role};
-use crate::identity::NodeId;
+use crate::identity::{Identity, NodeId};
 use crate::store::blobs::BlobStore;
 use crate::store::jobs::JobStore;
 use crate::store::record::RecordError;
@@ -124,6 +124,8 @@ pub struct JobsConfig {
     pub parking: Option<Parking>,
     /// Where the jobs that run here are recorded; without it whoever submits them sees to that.
     pub records: Option<JobStore>,
+    /// What signs receipts for peers; without it they get none.
+    pub signer: Option<Identity>,
 }
 
 /// The service could not be set up.
@@ -164,6 +166,7 @@ struct Inner {
     images: ImageMaker,
     sessions: Sessions,
     records: Option<JobStore>,
+    signer: Option<Identity>,
     leaving: watch::Sender<bool>,
 }
 
@@ -223,6 +226,7 @@ impl Jobs {
             case,
             sessions,
             records: config.records,
+            signer: config.signer,
             leaving: watch::Sender::new(false),
         };
         let inner = Arc::new(inner);

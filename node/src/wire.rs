@@ -19,12 +19,15 @@ pub mod fault;
 
 pub mod tally;
 
+pub mod receipt;
+
 pub use bounds::payload_len_max;
 pub use codec::{DecodeError, decode, encode};
 pub use fault::{Fault, FaultCode};
 pub use frame::{Frame, FrameError, FrameReader, FrameStream, FrameWriter, HEADER_LEN};
 pub use group::*;
 pub use message::*;
+pub use receipt::{Receipt, ReceiptBody};
 pub use session::*;
 pub use tag::Tag;
 pub use tally::OutputTally;

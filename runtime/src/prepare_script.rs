@@ -24,6 +24,14 @@ const READ_AT_IMPORT: &[&str] =
 /// What making an image may use; scikit-learn's takes 250 MB and 3 s.
 const MAKING_LIMITS: Limits = Limits { memory_bytes: 2 << 30, ..Limits::DEFAULT };
 
+impl crate::Prepared {
+    /// The memory image a run starts from, by the name it is kept under; none of a program that is no script.
+    #[must_use]
+    pub fn image_name(&self, request: &RunRequest) -> Option<Digest> {
+        self.script.as_deref().map(|script| script.image(request).key.0)
+    }
+}
+
 /// A script's part of [`Prepared`](crate::Prepared).
 #[derive(Debug)]
 pub(crate) struct PreparedScript {

@@ -27,6 +27,7 @@ mod daemon;
 mod group;
 mod hostile_peers;
 mod hosts;
+mod records;
 mod remote;
 mod strangers;
 mod tickets;

@@ -4,6 +4,7 @@
 mod machine;
 mod multicast;
 mod network;
+mod records;
 mod walls;
 
 use crate::{exit, render, settings};
@@ -85,6 +86,7 @@ async fn examine(client: &Client) -> Vec<Check> {
     checks.push(network::port(client).await);
     checks.push(machine::clock());
     checks.push(machine::cache(client.paths()));
+    checks.extend(records::records(client));
     checks.push(machine::python(client));
     checks.push(machine::worker(client).await);
     checks.extend(walls::walls());

@@ -262,7 +262,7 @@ impl JobEvents {
                 let ended: Ended = self.decode(frame)?;
                 self.stop_sending();
                 if let Some(trace) = &mut self.trace {
-                    trace.ended(&ended.report);
+                    trace.ended(&ended);
                 }
                 Ok(Some(JobEvent::Ended(ended)))
             }

@@ -4,9 +4,10 @@
 use super::failure::{FailureKind, SubmitError};
 use crate::clock::Clock;
 use crate::identity::NodeId;
-use crate::store::jobs::{End, JobRecord, JobStore, Kept, OtherEnd, Role, Spooled};
-use crate::wire::{Accepted, OutputFile, OutputTally, SubmitJob};
-use potluck_runtime::{OutputStream, Report};
+use crate::store::jobs::{End, JobRecord, JobStore, Kept, KeptReceipt, OtherEnd, Role, Spooled};
+use crate::wire::receipt::{Expected, request_digest_of};
+use crate::wire::{Accepted, Ended, OutputFile, OutputTally, SubmitJob};
+use potluck_runtime::{Digest, Limits, OutputStream};
 use std::path::{Path, PathBuf};
 
 /// What will be known of a job. Dropped, it is recorded; a job of which nothing more was heard was let go.
@@ -15,18 +16,32 @@ pub(super) struct Trace {
     kept: Kept,
     record: JobRecord,
     output: OutputTally,
+    /// What is to be compared with the receipt of a peer.
+    asked: Option<Box<Asked>>,
+    ended: Option<Ended>,
+}
+
+/// What the submitter of a job knows of it, and its receipt must say.
+struct Asked {
+    ran: NodeId,
+    sent: NodeId,
+    request: Digest,
+    limits: Limits,
 }
 
 impl Trace {
     /// A job that is submitted now.
     pub(super) fn begun(data_dir: &Path, kept: Kept, job: &SubmitJob) -> Self {
         let record = JobRecord::asked(job, Role::Sent, Clock::system().unix_now_ms());
-        Self { data_dir: data_dir.to_owned(), kept, record, output: OutputTally::counting() }
+        Self { data_dir: data_dir.to_owned(), kept, record, output: OutputTally::counting(), asked: None, ended: None }
     }
 
-    /// The same job, sent to a peer.
-    pub(super) fn to(mut self, id: NodeId, name: &str) -> Self {
-        self.record.peer = Some(OtherEnd { id, name: name.to_owned() });
+    /// The same job, sent by this node to a peer of that name.
+    pub(super) fn to(mut self, sent: NodeId, ran: NodeId, name: &str, job: &SubmitJob) -> Self {
+        self.record.peer = Some(OtherEnd { id: ran, name: name.to_owned() });
+        self.output = OutputTally::digesting();
+        let (request, limits) = (request_digest_of(job), job.limits.clone());
+        self.asked = Some(Box::new(Asked { ran, sent, request, limits }));
         self
     }
 
@@ -54,8 +69,24 @@ impl Trace {
     }
 
     /// It has ended so.
-    pub(super) fn ended(&mut self, report: &Report) {
-        self.record.reported(report);
+    pub(super) fn ended(&mut self, ended: &Ended) {
+        self.record.reported(&ended.report);
+        self.ended = Some(ended.clone());
+    }
+
+    /// The receipt that came with the end, and what is to be thought of it.
+    fn receipt(&mut self) -> Option<KeptReceipt> {
+        let (Ended { report, receipt, .. }, asked) = (self.ended.take()?, self.asked.take()?);
+        let (receipt, output) = (receipt?, self.output.digest()?);
+        let Asked { ran, sent, request, limits } = *asked;
+        let (job, program) = (self.record.id, self.record.digest);
+        let expected = Expected { ran, sent, job, program, request, limits, report, output };
+        let wrong = receipt.check(&expected).err();
+        if let Some(why) = &wrong {
+            let peer = self.record.peer.as_ref().map_or("", |peer| &peer.name);
+            tracing::warn!(peer, why, "the receipt of the job is wrong");
+        }
+        Some(KeptReceipt { receipt, wrong })
     }
 
     /// There will be no more of it.
@@ -84,11 +115,12 @@ impl Trace {
 
 impl Drop for Trace {
     fn drop(&mut self) {
+        let receipt = self.receipt();
         let mut job = self.record.clone();
         job.end.get_or_insert(End::Cancelled);
         job.ended_ms = Some(Clock::system().unix_now_ms());
         job.bytes_out = self.output.bytes();
-        if let Err(error) = JobStore::leave(&self.data_dir, &Spooled { job }, self.kept) {
+        if let Err(error) = JobStore::leave(&self.data_dir, &Spooled { job, receipt }, self.kept) {
             tracing::warn!(error = %crate::service::chain(&error), "this job is not in the history");
         }
     }

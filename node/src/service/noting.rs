@@ -1,11 +1,14 @@
-//! The record of one job on the side that runs it: written once, after its end was told, whatever that end was.
+//! The record of one job on the side that runs it: written once, after its end was told, whatever that end was. A peer gets
+//! a receipt with the end.
 
 use super::Inner;
 use crate::clock::Clock;
 use crate::dispatch::{Caller, Role};
-use crate::store::jobs::{Change, End, JobRecord, JobStore, OtherEnd, Role as Side};
-use crate::wire::{Fault, OutputFile, OutputTally, SubmitJob};
-use potluck_runtime::{OutputStream, Report};
+use crate::identity::NodeId;
+use crate::store::jobs::{Change, End, JobRecord, JobStore, KeptReceipt, OtherEnd, Role as Side};
+use crate::wire::receipt::request_digest;
+use crate::wire::{Fault, OutputFile, OutputTally, Receipt, ReceiptBody, SubmitJob};
+use potluck_runtime::{Digest, Limits, OutputStream, Report};
 
 /// What will be known of a job. Dropped, it is recorded; a job of which nothing more was said was ended by its submitter's
 /// leaving.
@@ -13,25 +16,44 @@ pub(super) struct Noting {
     store: Option<JobStore>,
     record: Option<JobRecord>,
     output: OutputTally,
+    /// What a receipt will say; none of what the owner runs.
+    signing: Option<Box<Signing>>,
+    receipt: Option<Receipt>,
+}
+
+/// What a receipt says beside what the record does.
+struct Signing {
+    sent: NodeId,
+    request: Digest,
+    image: Option<Digest>,
+    limits: Limits,
+    accepted_ms: u64,
 }
 
 impl Noting {
-    /// A job that was accepted now.
-    pub(super) fn begun(inner: &Inner, caller: &Caller, job: &SubmitJob) -> Self {
-        let store = inner.records.clone();
+    /// A job that was accepted now, asked for by a message of these bytes.
+    pub(super) fn begun(inner: &Inner, caller: &Caller, job: &SubmitJob, payload: &[u8]) -> Self {
+        let (store, now_ms) = (inner.records.clone(), Clock::system().unix_now_ms());
+        let is_peer = caller.role == Role::Peer;
         let record = store.is_some().then(|| {
-            let side = match caller.role {
-                Role::Owner => Side::Sent,
-                Role::Peer => Side::Ran,
-            };
-            let mut record = JobRecord::asked(job, side, Clock::system().unix_now_ms());
-            record.peer = match caller.role {
-                Role::Owner => None,
-                Role::Peer => Some(OtherEnd { id: caller.id, name: caller.name.clone() }),
-            };
+            let mut record = JobRecord::asked(job, if is_peer { Side::Ran } else { Side::Sent }, now_ms);
+            record.peer = is_peer.then(|| OtherEnd { id: caller.id, name: caller.name.clone() });
             record
         });
-        Self { store, record, output: OutputTally::counting() }
+        let signs = is_peer && inner.signer.is_some();
+        let signing = signs.then(|| {
+            let (sent, request, limits) = (caller.id, request_digest(payload), job.limits.clone());
+            Box::new(Signing { sent, request, image: None, limits, accepted_ms: now_ms })
+        });
+        let output = if signs { OutputTally::digesting() } else { OutputTally::counting() };
+        Self { store, record, output, signing, receipt: None }
+    }
+
+    /// What its run starts from.
+    pub(super) fn starts_from(&mut self, image: Option<Digest>) {
+        if let Some(signing) = &mut self.signing {
+            signing.image = image;
+        }
     }
 
     /// Its guest starts now.
@@ -59,6 +81,28 @@ impl Noting {
         }
     }
 
+    /// Signs what became of the job, when all of its output has been sent.
+    pub(super) fn receipt(&mut self, inner: &Inner, report: &Report) -> Option<Receipt> {
+        let (signer, signing, record) = (inner.signer.as_ref()?, self.signing.take()?, self.record.as_ref()?);
+        let Signing { sent, request, image, limits, accepted_ms } = *signing;
+        let body = ReceiptBody {
+            job: record.id,
+            ran: signer.id(),
+            sent,
+            program: record.digest,
+            request,
+            image,
+            engine: inner.runtime.engine_version(),
+            limits,
+            report: report.clone(),
+            output: self.output.digest()?,
+            accepted_ms,
+            ended_ms: Clock::system().unix_now_ms(),
+        };
+        self.receipt = Some(Receipt::sign(signer, &body));
+        self.receipt.clone()
+    }
+
     /// It was refused before it ran.
     pub(super) fn refused(&mut self, fault: &Fault) {
         if let Some(record) = &mut self.record {
@@ -76,11 +120,15 @@ impl Drop for Noting {
     fn drop(&mut self) {
         let (Some(store), Some(mut record)) = (self.store.take(), self.record.take()) else { return };
         record.end.get_or_insert(End::Cancelled);
-        record.bytes_out = self.output.bytes();
         record.ended_ms = Some(Clock::system().unix_now_ms());
-        let id = record.id;
-        if let Err(error) = store.recorded(vec![Change::Job(Box::new(record))]) {
-            tracing::error!(job = %id, %error, "a job is not recorded");
+        record.bytes_out = self.output.bytes();
+        let (job, role) = (record.id, record.role);
+        let mut changes = vec![Change::Job(Box::new(record))];
+        if let Some(receipt) = self.receipt.take() {
+            changes.push(Change::Receipt { job, role, kept: Box::new(KeptReceipt { receipt, wrong: None }) });
+        }
+        if let Err(error) = store.recorded(changes) {
+            tracing::error!(%job, %error, "a job is not recorded");
         }
     }
 }

@@ -44,6 +44,7 @@ impl Lab {
             makes_images: false,
             parking: None,
             records: None,
+            signer: None,
         });
         Self { dir, jobs: jobs.unwrap() }
     }

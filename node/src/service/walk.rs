@@ -38,7 +38,7 @@ pub(super) async fn walk(
     // Told together with what is needed, or that the job has to wait.
     writer.queue(Frame::message(Tag::ACCEPTED, &accepted)).await.map_err(gone)?;
     tracing::debug!(job = %job.job, caller = %caller.id.short(), "job accepted");
-    let mut noting = Noting::begun(inner, caller, &job);
+    let mut noting = Noting::begun(inner, caller, &job, &first.payload);
     let last = match accepted_walk(inner, caller, job, inbound, writer, (local, &mut noting)).await {
         Err(Stop::Cancelled) => Frame::message(Tag::ENDED, &cancelled()),
         Err(Stop::Refused(fault)) => {
@@ -80,6 +80,7 @@ async fn accepted_walk(
         noting.forget();
         return Ok(Frame::message(Tag::SESSION_IS, &info));
     }
+    noting.starts_from(prepared.image_name(&request));
     let promise = promise_fuel(inner, caller, job.limits.fuel)?;
     let started = tell_while(&relay, inbound, writer, inner.runtime.start(&prepared, request)).await?;
     let run = started.map_err(|error| {
@@ -95,13 +96,15 @@ async fn accepted_walk(
     }
     tracing::debug!(job = %job.job, outcome = %report.outcome, "job ended");
     if !job.outputs || report.outcome == Outcome::Cancelled {
-        return Ok(Frame::message(Tag::ENDED, &Ended { report, left_behind: Vec::new() }));
+        let receipt = noting.receipt(inner, &report);
+        return Ok(Frame::message(Tag::ENDED, &Ended { report, left_behind: Vec::new(), receipt }));
     }
     let left_behind = tokio::select! {
         sent = outputs::send(made, writer, noting) => sent?,
         stop = inbound.interrupted() => return Err(stop),
     };
-    Ok(Frame::message(Tag::ENDED, &Ended { report, left_behind }))
+    let receipt = noting.receipt(inner, &report);
+    Ok(Frame::message(Tag::ENDED, &Ended { report, left_behind, receipt }))
 }
 
 /// The session a job asks for, if it does.
@@ -209,7 +212,7 @@ fn request(
 /// The end of a job that was cancelled while no guest ran for it.
 fn cancelled() -> Ended {
     let report = Report { outcome: Outcome::Cancelled, fuel_used: 0, wall_ms: 0, memory_peak_bytes: 0 };
-    Ended { report, left_behind: Vec::new() }
+    Ended { report, left_behind: Vec::new(), receipt: None }
 }
 
 fn no_environment(error: &GetError) -> Fault {

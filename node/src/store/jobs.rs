@@ -27,9 +27,12 @@ pub mod prefix;
 
 pub mod history;
 
+pub mod ledger;
+
 pub use change::Change;
 pub use failure::StoreError;
 pub use job_record::{End, JobRecord, OtherEnd, Role, RunRecord};
+pub use ledger::KeptReceipt;
 pub use prefix::IdError;
 pub use rescue::Rescued;
 pub use spool::Spooled;
@@ -74,6 +77,12 @@ impl JobStore {
         let inner =
             Inner { writer: Mutex::default(), reader: Mutex::new(connection), place, kept, rescued, _lock: lock };
         Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// Whether jobs were recorded in this data directory.
+    #[must_use]
+    pub fn is_in(data_dir: &Path) -> bool {
+        Place::new(data_dir).file().exists()
     }
 
     /// Leaves a record for whoever opens the store next, without opening it: a command that ends now does not wait for a
@@ -236,8 +245,11 @@ impl JobStore {
 fn take_in(records: &mut Connection, path: &Path, entries: &[Spooled]) -> Result<(), StoreError> {
     let failed = |error| StoreError::sqlite("write", path, error);
     let taking = records.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
-    for Spooled { job } in entries {
+    for Spooled { job, receipt } in entries {
         rows::put_job(&taking, job).map_err(failed)?;
+        if let Some(kept) = receipt {
+            ledger::keep(&taking, job.id, job.role, kept).map_err(failed)?;
+        }
     }
     taking.commit().map_err(failed)
 }

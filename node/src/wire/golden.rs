@@ -130,7 +130,7 @@ fn remark() -> Remark {
 fn ended() -> Ended {
     let hit = LimitHit { kind: LimitKind::WallTime, used: 2000, allowed: 1000 };
     let report = Report { outcome: Outcome::Limit(hit), fuel_used: 5, wall_ms: 2000, memory_peak_bytes: 65536 };
-    Ended { report, left_behind: vec!["link: a symbolic link".into()] }
+    Ended { report, left_behind: vec!["link: a symbolic link".into()], receipt: Some(super::receipt::tests::receipt()) }
 }
 
 fn session() -> SessionInfo {
@@ -383,6 +383,7 @@ fn messages_without_their_later_fields_are_still_understood() {
     assert_eq!(of::<NodeInfo>(payload("INFO_IS")).instance, 0);
     assert!(of::<Members>(payload("MEMBERS")).revocations.is_empty());
     assert!(of::<Welcome>(payload("WELCOME")).members.revocations.is_empty());
+    assert_eq!(of::<Ended>(payload("ENDED")), Ended { receipt: None, ..ended() });
     assert!(!of::<Invite>(payload("OWNER_INVITE")).approved);
     let list: PeerList = of(payload("PEERS_ARE"));
     assert!(list.pending.is_empty() && list.revoked.is_empty() && list.remarks.is_empty());

@@ -2,6 +2,7 @@
 //! after the frame's length was checked. Lists are capped by the frame's own cap; paths and digests are parsed as
 //! they are decoded.
 
+use super::Receipt;
 use super::bounds::{BLOBS_MAX, FILES_MAX, MOUNTS_MAX, REQUIRES_MAX, WORDS_MAX};
 use crate::identity::NodeId;
 use potluck_runtime::{Digest, GuestPath, ImageChoice, Limits, Report, at_most};
@@ -299,6 +300,9 @@ pub struct Ended {
     pub report: Report,
     /// Entries of the working directory that could not be brought back, with the reason.
     pub left_behind: Vec<String>,
+    /// What whoever ran it signs about it; none from a node that signs nothing, or to its own owner.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub receipt: Option<Receipt>,
 }
 
 /// `FETCH_ARTIFACT`: send the artifact of this SHA-256.

@@ -136,7 +136,7 @@ mod tests {
 
     fn summary(outcome: Outcome) -> Summary {
         let report = Report { outcome, fuel_used: 5, wall_ms: 6, memory_peak_bytes: 7 };
-        Summary { ended: Some(Ended { report, left_behind: Vec::new() }), ..Summary::default() }
+        Summary { ended: Some(Ended { report, left_behind: Vec::new(), receipt: None }), ..Summary::default() }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What can be changed in the store. The changes of one request are made together or not at all.
 
 use super::job_record::{JobRecord, Role, RunRecord};
+use super::ledger::{self, KeptReceipt, LedgerRow};
 use super::rows;
 use crate::wire::JobId;
 use rusqlite::{Transaction, params};
@@ -30,6 +31,17 @@ pub enum Change {
     },
     /// What the deciding code said of this job is of no use any more.
     ForgetEvents(JobId),
+    /// What was signed about a job; it follows the job's end.
+    Receipt {
+        /// The job.
+        job: JobId,
+        /// Which side of it this machine is.
+        role: Role,
+        /// The receipt.
+        kept: Box<KeptReceipt>,
+    },
+    /// A line of the book of work, as it was read from a damaged file.
+    LedgerRow(Box<LedgerRow>),
     /// Forget the job, and all that belongs to it.
     Remove {
         /// Which.
@@ -61,9 +73,13 @@ impl Change {
     pub(super) fn weight(&self) -> usize {
         match self {
             Self::Request { bytes, .. } | Self::Event { bytes, .. } => WEIGHT_MIN + bytes.len() / WEIGHT_BYTES,
-            Self::Job(_) | Self::Run(_) | Self::ForgetEvents(_) | Self::Remove { .. } | Self::Prune { .. } => {
-                WEIGHT_MIN
-            }
+            Self::Receipt { kept, .. } => WEIGHT_MIN + kept.receipt.body.len() / WEIGHT_BYTES,
+            Self::LedgerRow(_)
+            | Self::Job(_)
+            | Self::Run(_)
+            | Self::ForgetEvents(_)
+            | Self::Remove { .. }
+            | Self::Prune { .. } => WEIGHT_MIN,
         }
     }
 
@@ -82,6 +98,8 @@ impl Change {
             Self::ForgetEvents(job) => {
                 to.prepare_cached("DELETE FROM events WHERE job = ?1")?.execute([job.0]).map(drop)
             }
+            Self::Receipt { job, role, kept } => ledger::keep(to, *job, *role, kept),
+            Self::LedgerRow(line) => ledger::put_row(to, line),
             Self::Remove { id, role } => remove(to, *id, *role),
             Self::Prune { jobs_max, ended_before_ms, now_ms } => prune(to, *jobs_max, *ended_before_ms, *now_ms),
         }
@@ -93,6 +111,7 @@ fn remove(to: &Transaction<'_>, id: JobId, role: Role) -> rusqlite::Result<()> {
     to.prepare_cached("DELETE FROM jobs WHERE id = ?1 AND role = ?2")?.execute(which)?;
     to.prepare_cached("DELETE FROM requests WHERE id = ?1 AND role = ?2")?.execute(which)?;
     to.prepare_cached("DELETE FROM runs WHERE job = ?1 AND role = ?2")?.execute(which)?;
+    to.prepare_cached("DELETE FROM receipts WHERE job = ?1 AND role = ?2")?.execute(which)?;
     if role == Role::Sent {
         to.prepare_cached("DELETE FROM events WHERE job = ?1")?.execute([id.0])?;
     }

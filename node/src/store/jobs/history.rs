@@ -22,6 +22,8 @@ pub struct Filter {
     pub before_ms: Option<u64>,
     /// Those alone that ended and not well.
     pub failed: bool,
+    /// Those alone that ended.
+    pub ended: bool,
     /// With these machines at the other end.
     pub peers: Option<Vec<NodeId>>,
     /// With this machine at both ends.
@@ -37,6 +39,8 @@ pub struct Filter {
 pub struct Listed {
     /// The beginning of its id that tells it from all others here.
     pub short: String,
+    /// When it was given to Potluck, as a clock on this machine's wall shows it.
+    pub submitted_local: String,
     /// What is known of it.
     pub job: JobRecord,
 }
@@ -56,6 +60,10 @@ pub struct Totals {
     pub fuel_median: u64,
     /// Wall time of the one in the middle, of those that ran.
     pub wall_ms_median: u64,
+    /// Bytes of programs and inputs.
+    pub bytes_in: u64,
+    /// Bytes printed and brought back.
+    pub bytes_out: u64,
 }
 
 /// The machine at the other end and the program, of jobs that are counted together.
@@ -92,6 +100,8 @@ impl Counting {
         *self.totals.ends.entry(kind_of_end(job.end.as_ref())).or_default() += 1;
         self.totals.fuel = self.totals.fuel.saturating_add(job.fuel);
         self.totals.wall_ms = self.totals.wall_ms.saturating_add(job.wall_ms);
+        self.totals.bytes_in = self.totals.bytes_in.saturating_add(job.bytes_in);
+        self.totals.bytes_out = self.totals.bytes_out.saturating_add(job.bytes_out);
         if job.started_ms.is_some() && job.end.is_some() {
             self.fuel.push(job.fuel);
             self.wall_ms.push(job.wall_ms);
@@ -139,7 +149,8 @@ impl JobStore {
             each(records, filter, |job| jobs.push(job))?;
             let listed = |job: JobRecord| {
                 let digits = prefix::digits_that_tell(records, job.id)?;
-                Ok(Listed { short: job.id.to_string()[..digits].to_owned(), job })
+                let submitted_local = local_time(records, job.submitted_ms)?;
+                Ok(Listed { short: job.id.to_string()[..digits].to_owned(), submitted_local, job })
             };
             jobs.into_iter().map(listed).collect()
         })
@@ -200,6 +211,12 @@ impl JobStore {
     }
 }
 
+/// A time as people here read it, by the system's rules for its time zone.
+fn local_time(records: &Connection, unix_ms: u64) -> rusqlite::Result<String> {
+    let sql = "SELECT coalesce(strftime('%Y-%m-%d %H:%M:%S', ?1, 'unixepoch', 'localtime'), '?')";
+    records.prepare_cached(sql)?.query_row([rows::int(unix_ms / 1000)], |row| row.get(0))
+}
+
 fn each(records: &Connection, filter: &Filter, mut tell: impl FnMut(JobRecord)) -> rusqlite::Result<()> {
     let (sql, values) = query(filter);
     let mut statement = records.prepare(&sql)?;
@@ -223,6 +240,9 @@ fn query(filter: &Filter) -> (String, Vec<Value>) {
     }
     if filter.failed {
         wheres.push("end_kind IS NOT NULL AND (end_kind <> 0 OR exit_code <> 0)".to_owned());
+    }
+    if filter.ended {
+        wheres.push("ended_ms IS NOT NULL".to_owned());
     }
     if let Some(role) = filter.role {
         wheres.push("role = ?".to_owned());

@@ -3,6 +3,7 @@
 
 use super::change::Change;
 use super::failure::StoreError;
+use super::ledger;
 use super::rows;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, Row, Statement, Transaction};
@@ -30,12 +31,24 @@ struct Kind {
 }
 
 /// Jobs come first, and are counted. The row's number follows the columns.
-const KINDS: [Kind; 4] = [
+const KINDS: [Kind; 6] = [
     Kind { table: "jobs", columns: rows::JOB_COLUMNS, change: |row| Ok(Change::Job(Box::new(rows::job(row)?))) },
     Kind { table: "requests", columns: "id, role, bytes", change: rows::request },
     Kind { table: "runs", columns: rows::RUN_COLUMNS, change: |row| Ok(Change::Run(Box::new(rows::run(row)?))) },
     Kind { table: "events", columns: "job, bytes", change: rows::event },
+    Kind { table: "receipts", columns: ledger::RECEIPT_COLUMNS, change: receipt },
+    // Last: what was counted while jobs and receipts were taken is replaced by what had been counted.
+    Kind {
+        table: "ledger",
+        columns: ledger::LEDGER_COLUMNS,
+        change: |row| Ok(Change::LedgerRow(Box::new(ledger::ledger_row(row)?))),
+    },
 ];
+
+fn receipt(row: &Row<'_>) -> rusqlite::Result<Change> {
+    let (job, role, kept) = ledger::receipt(row)?;
+    Ok(Change::Receipt { job, role, kept: Box::new(kept) })
+}
 
 /// Takes what can be read of the file at `aside` into a fresh one.
 pub(super) fn rescue(aside: &Path, fresh: &mut Connection, path: &Path) -> Result<Rescued, StoreError> {

@@ -3,6 +3,7 @@
 
 use super::change::Change;
 use super::job_record::{End, JobRecord, OtherEnd, Role, RunRecord};
+use super::ledger;
 use crate::identity::NodeId;
 use crate::wire::JobId;
 use potluck_runtime::Digest;
@@ -33,8 +34,9 @@ pub(super) fn int(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
-/// Writes a job, in place of what was known of it.
+/// Writes a job, in place of what was known of it, and counts it when it has ended.
 pub(super) fn put_job(to: &Transaction<'_>, job: &JobRecord) -> rusqlite::Result<()> {
+    ledger::count(to, job)?;
     let end = job.end.as_ref();
     to.prepare_cached(PUT_JOB)?.execute(named_params! {
         ":id": job.id.0,
@@ -137,7 +139,7 @@ pub(super) fn run(row: &Row<'_>) -> rusqlite::Result<RunRecord> {
     })
 }
 
-fn role(row: &Row<'_>, at: usize) -> rusqlite::Result<Role> {
+pub(super) fn role(row: &Row<'_>, at: usize) -> rusqlite::Result<Role> {
     Role::of_number(row.get(at)?).ok_or_else(|| nonsense(at, "there is no such role"))
 }
 

@@ -7,6 +7,7 @@
 
 use super::failure::StoreError;
 use super::job_record::JobRecord;
+use super::ledger::KeptReceipt;
 use potluck_runtime::Digest;
 use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
@@ -29,6 +30,9 @@ const SPOOL_LEN_MAX: u64 = 512 << 10;
 pub struct Spooled {
     /// The job, ended.
     pub job: JobRecord,
+    /// What was signed about it.
+    #[serde(default)]
+    pub receipt: Option<KeptReceipt>,
 }
 
 /// What became of an entry.
@@ -131,7 +135,7 @@ mod tests {
 
     fn job(number: u8) -> Spooled {
         let job = JobRecord::begun(JobId([number; 16]), Role::Sent, "soup.wasm", &["-x".to_owned()], 5);
-        Spooled { job: job.ended(End::Exited(i32::from(number)), 9) }
+        Spooled { job: job.ended(End::Exited(i32::from(number)), 9), receipt: None }
     }
 
     fn taken(path: &Path) -> Vec<Spooled> {

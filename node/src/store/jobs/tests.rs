@@ -10,6 +10,8 @@ mod power_cut;
 
 mod damage;
 
+mod earlier;
+
 mod full_disk;
 
 /// Notes on a disk that remembers that its directory was synced.
@@ -112,7 +114,7 @@ fn what_commands_leave_is_known_to_whoever_opens_the_store_next() {
     let dir = tempfile::tempdir().unwrap();
     let left = |number: u32| {
         let job = JobRecord::begun(id_of(number), Role::Sent, "soup", &[], 1).ended(End::Exited(0), 2);
-        JobStore::leave(dir.path(), &Spooled { job }, Kept::EVERYTHING).unwrap();
+        JobStore::leave(dir.path(), &Spooled { job, receipt: None }, Kept::EVERYTHING).unwrap();
     };
     left(1);
     assert!(!dir.path().join("jobs.db").exists(), "no database is opened for one command");
