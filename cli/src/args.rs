@@ -1,8 +1,8 @@
 //! What can be typed. Each command's own options stand beside the command; nothing here opens or reads anything.
 
 use crate::commands::{
-    completions, config, doctor, down, env, history, identity, invite, join, ledger, peers, quota, rm, run, session,
-    setup, shell, status, up, version, whoami,
+    cache, completions, config, doctor, down, env, history, identity, invite, join, ledger, peers, quota, rm, run,
+    session, setup, shell, status, up, version, whoami,
 };
 use crate::exit;
 use crate::logging::Audience;
@@ -70,6 +70,8 @@ pub(crate) enum Command {
     Config(config::ConfigArgs),
     /// List, add and remove language environments
     Env(env::EnvArgs),
+    /// Say what takes room on the disk, and free some
+    Cache(cache::CacheArgs),
     /// Test each thing Potluck needs and say what to do about a failure
     Doctor(doctor::DoctorArgs),
     /// Print a completion script for a shell

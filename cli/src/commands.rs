@@ -22,6 +22,8 @@ pub(crate) mod rm;
 
 pub(crate) mod ledger;
 
+pub(crate) mod cache;
+
 pub(crate) mod invite;
 
 pub(crate) mod join;
@@ -57,6 +59,7 @@ pub(crate) fn dispatch(command: Command) -> anyhow::Result<u8> {
         Command::Quota(args) => quota::execute(&args),
         Command::History(args) => history::execute(&args),
         Command::Ledger(args) => ledger::execute(&args),
+        Command::Cache(args) => cache::execute(args),
         Command::Rm(args) => rm::execute(&args),
         Command::Invite(args) => invite::execute(&args),
         Command::Join(args) => join::execute(&args),

@@ -28,7 +28,14 @@ pub fn message(bytes: &[u8]) {
         Tag::NEED => again::<Need>(payload),
         Tag::STAGE => again::<Stage>(payload),
         Tag::OUTPUT_FILE => again::<OutputFile>(payload),
-        Tag::ENDED => again::<Ended>(payload),
+        Tag::ENDED => {
+            again::<Ended>(payload);
+            if let Ok(Ended { receipt: Some(receipt), .. }) = decode(payload) {
+                again::<ReceiptBody>(&receipt.body);
+                // Nobody's signature is guessed, but one is among the samples.
+                let _ = receipt.verify();
+            }
+        }
         Tag::TURN_ENDED => again::<TurnEnded>(payload),
         Tag::SESSION_MEMORY => again::<SessionMemory>(payload),
         Tag::BLOB => again::<BlobHead>(payload),

@@ -7,3 +7,5 @@ pub mod blobs;
 pub mod sessions;
 
 pub mod jobs;
+
+pub mod cache;

@@ -4,6 +4,10 @@
 //! found to match. A file that changed since, or was not checked for a week, is read in full before it is used.
 //! Holding a [`Code`] holds a shared lock on the file, and eviction takes only files whose lock is free.
 
+mod contents;
+
+pub use contents::{CachedCode, cached_code};
+
 use crate::digest::Digest;
 use crate::file_state::FileState;
 use crate::handed::{Handed, path_in_process};

@@ -36,6 +36,7 @@ mod worker_process;
 mod worker_role;
 mod workspace;
 
+pub use cache::{CachedCode, cached_code};
 pub use digest::{Digest, DigestParseError};
 pub use engine::ENGINE_VERSION;
 pub use image::{BUILT_IN, BuiltIn, ImageChoice, ImageRecipe, RecipeError};

@@ -196,3 +196,41 @@ fn work_for_each_other_is_balanced_and_receipts_prove_who_said_so() {
     assert_eq!(account(&home), ours);
     home.potluck(["ledger", "receipt", id]).finish().expect(125).says(&[id]);
 }
+
+#[test]
+fn the_cache_is_listed_and_emptied_of_what_nobody_uses() {
+    let (lender_home, home) = (Home::new().named("attic"), Home::new());
+    let lender = Node::start(&lender_home);
+    join(&lender, &home);
+    home.write("data.bin", [7u8; 100_000]);
+    home.run(["--on", "attic", "-f", "data.bin"]).arg(guest("cat")).finish().expect(0);
+    let bytes_of = |kind: &str| {
+        let list = lender_home.potluck(["cache", "ls", "--json"]).finish().expect(0).json();
+        let kinds = list["kinds"].as_array().expect("kinds").clone();
+        let found = kinds.into_iter().find(|object| object["kind"] == kind).expect("every kind is listed");
+        found["bytes"].as_u64().expect("a size")
+    };
+    until("all that the job used is in the cache", || {
+        (bytes_of("code") > 0 && bytes_of("blobs") > 100_000 && bytes_of("records") > 0).then_some(())
+    });
+    let table = lender_home.potluck(["cache", "ls"]).finish().expect(0).out();
+    assert!(table.contains("blobs") && table.contains("environments"), "{table}");
+    let rehearsed = lender_home.potluck(["cache", "gc", "--max", "0", "--dry-run"]).finish();
+    rehearsed.expect(0).says(&["would be freed"]);
+    assert!(bytes_of("blobs") > 100_000, "a rehearsal removes nothing");
+    lender_home.potluck(["cache", "gc", "--older-than", "1h"]).finish().expect(0).says(&["0 bytes freed"]);
+
+    // While a job holds its inputs they stay, and its code does; afterwards they go.
+    let mut job = home.run(["--on", "attic", "-f", "data.bin"]).arg(guest("converse")).start();
+    job.wait_for_stdout("ready\n");
+    lender_home.potluck(["cache", "gc", "--max", "0"]).finish().expect(0).says(&["in use"]);
+    assert!(bytes_of("blobs") > 100_000, "what a job holds is gone");
+    job.write("over to you\n");
+    job.finish().expect(0);
+    until("all of it goes when nobody uses it", || {
+        lender_home.potluck(["cache", "gc", "--max", "0"]).finish().expect(0);
+        (bytes_of("blobs") == 0).then_some(())
+    });
+    assert!(bytes_of("records") > 0);
+    home.run(["--on", "attic", "-f", "data.bin"]).arg(guest("cat")).finish().expect(0);
+}

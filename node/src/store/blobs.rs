@@ -2,13 +2,15 @@
 //!
 //! A file has a blob's name only after all its bytes were checked against that name; what is still arriving has another
 //! name and is removed when it is dropped. Any number of processes may receive one blob at once: the last rename wins
-//! and both files are the same. The store is a cache: a blob may go whenever nobody holds a [`BlobLease`] of it.
+//! and both files are the same. The store is a cache: a blob may go whenever nobody holds a [`BlobLease`] of it. A process
+//! with leases shares a lock, so that others can tell that there are some.
 
 use potluck_runtime::Digest;
+use rustix::fs::{FlockOperation, flock};
 use std::collections::HashMap;
 use std::fs::{self, File, FileTimes};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -19,6 +21,8 @@ const KEEP_TOUCHED: Duration = Duration::from_secs(10 * 60);
 const ABANDONED_AGE: Duration = Duration::from_secs(24 * 60 * 60);
 /// What files that are still arriving begin with; no digest does.
 const PARTIAL_PREFIX: &str = "partial-";
+/// The file whose lock is shared by all who hold blobs.
+const PRESENCE_FILE: &str = "held";
 
 /// The blobs of one cache directory. Clones share it.
 #[derive(Clone, Debug)]
@@ -30,7 +34,15 @@ pub struct BlobStore {
 struct Inner {
     dir: PathBuf,
     bytes_max: u64,
-    leases: Mutex<HashMap<Digest, usize>>,
+    leases: Mutex<Leases>,
+}
+
+/// What is held in this process.
+#[derive(Debug, Default)]
+struct Leases {
+    counts: HashMap<Digest, usize>,
+    /// Says so to other processes; there while anything is held, if the disk lets it be.
+    presence: Option<File>,
 }
 
 /// Why a blob could not be kept.
@@ -144,6 +156,42 @@ impl BlobStore {
         Ok(total)
     }
 
+    /// Every blob that is here: its digest, what it takes on the disk, and when it was last of use.
+    pub(crate) fn contents(&self) -> io::Result<Vec<(Digest, u64, Option<SystemTime>)>> {
+        let entries = match fs::read_dir(&self.inner.dir) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(error),
+        };
+        let mut found = Vec::new();
+        for entry in entries {
+            let entry = entry?;
+            let name = entry.file_name();
+            let digest = name.to_str().and_then(|name| name.parse::<Digest>().ok());
+            // A file that is gone by now was removed by another process.
+            if let (Some(digest), Ok(metadata)) = (digest, entry.metadata()) {
+                found.push((digest, metadata.blocks().saturating_mul(512), metadata.modified().ok()));
+            }
+        }
+        Ok(found)
+    }
+
+    /// Whether some process holds blobs now.
+    pub(crate) fn may_be_held(&self) -> bool {
+        self.inner.dir.exists() && self.alone().is_none()
+    }
+
+    /// That no process holds a blob, nor comes to while the file is open; none when one does.
+    pub(crate) fn alone(&self) -> Option<File> {
+        let file = self.presence_file().ok()?;
+        flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok().then_some(file)
+    }
+
+    fn presence_file(&self) -> io::Result<File> {
+        let path = self.inner.dir.join(PRESENCE_FILE);
+        File::options().create(true).truncate(false).write(true).mode(0o600).open(path)
+    }
+
     /// Whether the blob is here.
     pub(crate) fn has(&self, digest: Digest) -> bool {
         self.path(digest).exists()
@@ -162,11 +210,18 @@ impl BlobStore {
     /// Removes the blob unless somebody holds it.
     pub(crate) fn remove_unleased(&self, digest: Digest) -> bool {
         let leases = self.inner.leases.lock().unwrap_or_else(PoisonError::into_inner);
-        !leases.contains_key(&digest) && fs::remove_file(self.path(digest)).is_ok()
+        !leases.counts.contains_key(&digest) && fs::remove_file(self.path(digest)).is_ok()
     }
 
     fn hold(&self, digest: Digest) -> BlobLease {
-        *self.inner.leases.lock().unwrap_or_else(PoisonError::into_inner).entry(digest).or_default() += 1;
+        let mut leases = self.inner.leases.lock().unwrap_or_else(PoisonError::into_inner);
+        if leases.presence.is_none() {
+            // A collection under way is waited for: it is short.
+            let presence = self.presence_file().ok();
+            leases.presence = presence.filter(|file| flock(file, FlockOperation::LockShared).is_ok());
+        }
+        *leases.counts.entry(digest).or_default() += 1;
+        drop(leases);
         BlobLease { store: self.clone(), digest, path: self.path(digest) }
     }
 
@@ -198,11 +253,14 @@ impl BlobLease {
 impl Drop for BlobLease {
     fn drop(&mut self) {
         let mut leases = self.store.inner.leases.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = leases.get_mut(&self.digest) {
+        if let Some(count) = leases.counts.get_mut(&self.digest) {
             *count -= 1;
             if *count == 0 {
-                leases.remove(&self.digest);
+                leases.counts.remove(&self.digest);
             }
+        }
+        if leases.counts.is_empty() {
+            leases.presence = None;
         }
     }
 }
