@@ -14,3 +14,5 @@ pub mod remarks;
 pub mod fuel_day;
 
 pub mod queue;
+
+pub mod sharing;
