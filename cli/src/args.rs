@@ -1,8 +1,8 @@
 //! What can be typed. Each command's own options stand beside the command; nothing here opens or reads anything.
 
 use crate::commands::{
-    cache, completions, config, doctor, down, env, history, identity, invite, join, ledger, peers, quota, rm, run,
-    session, setup, shell, status, up, version, whoami,
+    cache, completions, config, doctor, down, env, history, identity, invite, join, ledger, pause, peers, quota, rm,
+    run, session, setup, share, shell, status, top, up, version, whoami,
 };
 use crate::exit;
 use crate::logging::Audience;
@@ -20,6 +20,7 @@ Examples:
   potluck invite                           print a ticket for another machine
   potluck run report.py --on attic         run a script on the machine called attic
   potluck shell                            a Python prompt
+  potluck pause --for 1h                   take this machine back from its peers
 
 `potluck COMMAND --help` shows the options of a command and examples.
 POTLUCK_HOME moves configuration and data, POTLUCK_CACHE_DIR the cache; POTLUCK_LOG=debug says more.";
@@ -48,6 +49,14 @@ pub(crate) enum Command {
     Status(status::StatusArgs),
     /// List the machines of the group, or change who belongs to it
     Peers(peers::PeersArgs),
+    /// Watch the machines of the group, the jobs here, and what is lent
+    Top(top::TopArgs),
+    /// Show and change what this machine lends, and when
+    Share(share::ShareArgs),
+    /// Take this machine back from its peers, at once
+    Pause(pause::PauseArgs),
+    /// Lend this machine again
+    Resume(pause::ResumeArgs),
     /// Show and change what each peer may use of this machine
     Quota(quota::QuotaArgs),
     /// List the jobs this machine gave away and those it ran for others

@@ -24,6 +24,12 @@ pub(crate) mod ledger;
 
 pub(crate) mod cache;
 
+pub(crate) mod share;
+
+pub(crate) mod pause;
+
+pub(crate) mod top;
+
 pub(crate) mod invite;
 
 pub(crate) mod join;
@@ -61,6 +67,10 @@ pub(crate) fn dispatch(command: Command) -> anyhow::Result<u8> {
         Command::Ledger(args) => ledger::execute(&args),
         Command::Cache(args) => cache::execute(args),
         Command::Rm(args) => rm::execute(&args),
+        Command::Share(args) => share::execute(&args),
+        Command::Pause(args) => pause::execute(&args),
+        Command::Resume(args) => pause::resume(&args),
+        Command::Top(args) => top::execute(&args),
         Command::Invite(args) => invite::execute(&args),
         Command::Join(args) => join::execute(&args),
         Command::Whoami(args) => whoami::execute(&args),

@@ -42,6 +42,8 @@ mod session_failure;
 
 mod quotas;
 
+mod sharing;
+
 pub use failure::{FailureKind, SubmitError};
 pub use found::{SessionFound, SessionsFound};
 pub use group::{Joined, PeerFound};
@@ -52,6 +54,7 @@ pub use quotas::QuotaChange;
 pub(crate) use saved::read_saved;
 pub use session_failure::SessionFailure;
 pub use sessions::{SessionHandle, SessionTurn, Transfer, TurnEvent};
+pub use sharing::{ShareChange, ShareScope, Sharing};
 pub use submission::{StdinMode, Submission};
 pub use target::{Target, WhichPeer};
 pub use trust::Decided;
@@ -64,6 +67,7 @@ use crate::service::embedded::{Embedded, HERE, LocalSources};
 use crate::service::{Jobs, JobsConfig, Parking, Policy, blobs_dir};
 use crate::state::known_bad;
 use crate::state::placement::{Candidate, Capacity, Engine, Needs, Place, Placement, has_room, place};
+use crate::state::sharing::Closed;
 use crate::store::jobs::{JobStore, Kept, StoreError};
 use crate::wire::{Frame, JobId, JobProgram, NodeInfo, Tag};
 use door::{Carrier, Connection, Door};
@@ -252,6 +256,7 @@ impl Client {
             online: peer.online,
             engine: self.fitness(peer.info.as_ref()),
             capacity: peer.info.as_ref().map(capacity),
+            closed: peer.info.as_ref().and_then(closed),
         }));
         Ok(place(&candidates, needs))
     }
@@ -337,7 +342,9 @@ impl Client {
             ..self.jobs_config(identity.id(), self.config().images, Some(parking))?
         };
         let jobs = Jobs::open(config);
-        jobs.map_err(|source| ClientError::local("cannot set up the service", source))
+        let jobs = jobs.map_err(|source| ClientError::local("cannot set up the service", source))?;
+        jobs.keep_to_rules();
+        Ok(jobs)
     }
 
     fn jobs_config(
@@ -351,6 +358,8 @@ impl Client {
             node,
             name: config.name.clone(),
             policy: Policy::from(config),
+            config_file: Some(self.paths().config_file()),
+            system_root: self.paths().system_root.clone(),
             runtime: self.runtime()?,
             blobs_dir: blobs_dir(&self.paths().cache_dir),
             mounts_dir: self.paths().mounts_dir(),
@@ -406,7 +415,12 @@ fn unreachable(error: &(dyn std::error::Error + 'static)) -> SubmitError {
 
 fn this_machine(info: &NodeInfo) -> Candidate {
     let (name, capacity) = (info.name.clone(), Some(capacity(info)));
-    Candidate { place: Place::Here, name, online: true, capacity, engine: Engine::Fit }
+    Candidate { place: Place::Here, name, online: true, capacity, engine: Engine::Fit, closed: None }
+}
+
+/// Why a machine lends nothing now, as it says.
+fn closed(info: &NodeInfo) -> Option<Closed> {
+    info.lends.as_ref().and_then(|lends| lends.closed.as_deref()).map(Closed::from_word)
 }
 
 fn capacity(info: &NodeInfo) -> Capacity {
@@ -449,6 +463,7 @@ impl Client {
             addresses: Vec::new(),
             instance: 0,
             walls_missing: Some(crate::node::walls_missing()),
+            lends: None,
         })
     }
 }

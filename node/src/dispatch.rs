@@ -9,7 +9,7 @@ pub(crate) mod overview;
 
 use crate::identity::NodeId;
 use crate::net::link::Link;
-use crate::wire::{Frame, FrameStream};
+use crate::wire::{Frame, FrameStream, Lends};
 
 /// What a caller is to this node. Decided by the key it proved in the handshake, by nothing it says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -59,6 +59,11 @@ pub trait JobService: Send + Sync + 'static {
 
     /// The engine and its version.
     fn engine_version(&self) -> String;
+
+    /// What is lent to peers now; nothing from a service that does not say.
+    fn lends(&self) -> Option<Lends> {
+        None
+    }
 
     /// A peer is not trusted any more: what is kept for it is removed. What runs for it ends with its link.
     async fn forget(&self, peer: NodeId);

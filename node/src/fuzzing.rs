@@ -2,7 +2,7 @@
 //! else. Nothing here may panic or take memory out of proportion, whatever the bytes are.
 
 use crate::dispatch::Role;
-use crate::service::{Case, Policy, admit};
+use crate::service::{Case, MemoryLent, admit};
 use crate::wire::{Fault, SubmitJob};
 use std::io;
 
@@ -11,8 +11,8 @@ use std::io;
 /// # Errors
 /// The refusal.
 pub fn admit_job(job: &SubmitJob) -> Result<(), Fault> {
-    let policy = Policy { lend: true, jobs_max: 1, job_memory_bytes_max: Some(1 << 30) };
-    admit(job, Role::Peer, &policy, "attic", Case::Folded)
+    let lent = MemoryLent { one: Some(1 << 30), all: None };
+    admit(job, Role::Peer, lent, "attic", Case::Folded)
 }
 
 /// Reads a file with a saved session; whether it is one.

@@ -1,5 +1,7 @@
 //! What this machine is and how busy it is. Cheap, and honest: what is not known is left out.
 
+pub(crate) mod sensors;
+
 use crate::defaults::GPUS_MAX;
 use std::fs;
 use std::path::Path;

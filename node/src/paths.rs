@@ -17,6 +17,8 @@ pub struct Paths {
     pub cache_dir: PathBuf,
     /// Working directories of runs: what dies with the run.
     pub scratch_dir: PathBuf,
+    /// Below what the system's own files are: `/`, or in tests what `POTLUCK_SYS_ROOT` says.
+    pub system_root: PathBuf,
 }
 
 /// There is no place to put anything.
@@ -38,7 +40,13 @@ impl Paths {
     pub fn under(dir: &Path) -> Self {
         let data_dir = dir.join("data");
         let scratch_dir = data_dir.join("scratch");
-        Self { config_dir: dir.to_owned(), cache_dir: dir.join("cache"), data_dir, scratch_dir }
+        Self {
+            config_dir: dir.to_owned(),
+            cache_dir: dir.join("cache"),
+            data_dir,
+            scratch_dir,
+            system_root: PathBuf::from("/"),
+        }
     }
 
     /// The owner's settings.
@@ -89,7 +97,8 @@ impl Paths {
             .or_else(|| xdg("XDG_CACHE_HOME", ".cache"))
             .unwrap_or_else(|| data_dir.join("cache"));
         let scratch_dir = data_dir.join("scratch");
-        Ok(Self { config_dir, data_dir, cache_dir, scratch_dir })
+        let system_root = absolute("POTLUCK_SYS_ROOT").unwrap_or_else(|| PathBuf::from("/"));
+        Ok(Self { config_dir, data_dir, cache_dir, scratch_dir, system_root })
     }
 }
 

@@ -11,6 +11,10 @@ mod clashes;
 
 mod gate;
 
+pub(crate) mod lending;
+
+mod present;
+
 pub(crate) mod quotas;
 
 pub(crate) mod stored;
@@ -50,11 +54,12 @@ pub mod embedded;
 use crate::defaults::DRAIN_TIMEOUT;
 use crate::dispatch::{Caller, JobService, Role};
 use crate::identity::{Identity, NodeId};
+pub use crate::state::sharing::rules::Policy;
 use crate::store::blobs::BlobStore;
 use crate::store::jobs::JobStore;
 use crate::store::record::RecordError;
-use crate::wire::{Cancel, Fault, FaultCode, Frame, FrameError, FrameStream, FrameWriter, Tag};
-pub(crate) use admission::{admit, check_mount_point};
+use crate::wire::{Cancel, Fault, FaultCode, Frame, FrameError, FrameStream, FrameWriter, Lends, Tag};
+pub(crate) use admission::{MemoryLent, admit, check_mount_point};
 use cancelling::Cancellations;
 pub use clashes::{Case, Clash, check_paths};
 use environment::PeerStreams;
@@ -62,8 +67,10 @@ use gate::Gate;
 use images::ImageMaker;
 use inbound::Inbound;
 use inputs::LocalSources;
+use lending::Lending;
 pub(crate) use mounts::prepare_dir as prepare_mounts;
 use potluck_runtime::Runtime;
+use present::{Here, Present};
 use quotas::Accounts;
 pub(crate) use sending_files::{SendFileError, send_file};
 pub use sessions::Parking;
@@ -71,7 +78,7 @@ use sessions::Sessions;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use stored::StoredBytes;
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 
 /// Where it is noted which blobs are whose, in the data directory.
@@ -87,17 +94,6 @@ pub(crate) fn blobs_in(cache_dir: &Path, cache_bytes_max: u64) -> BlobStore {
     BlobStore::new(blobs_dir(cache_dir), cache_bytes_max / 2)
 }
 
-/// What the owner of this machine allows peers. The owner's own jobs are bound by their limits alone.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Policy {
-    /// Whether peers may run jobs here at all.
-    pub lend: bool,
-    /// Jobs of peers that run at once.
-    pub jobs_max: u32,
-    /// Bytes of memory one job of a peer may ask for.
-    pub job_memory_bytes_max: Option<u64>,
-}
-
 /// Where and as whom jobs are run.
 pub struct JobsConfig {
     /// The node that runs them, as it names itself to submitters.
@@ -106,6 +102,10 @@ pub struct JobsConfig {
     pub name: String,
     /// What peers may do.
     pub policy: Policy,
+    /// Where the owner changes that while this runs; without it nothing of it changes.
+    pub config_file: Option<PathBuf>,
+    /// Below what the system's own files are.
+    pub system_root: PathBuf,
     /// What runs them.
     pub runtime: Runtime,
     /// Where blobs are kept, once one arrives.
@@ -139,8 +139,8 @@ pub enum JobsError {
         /// Why.
         source: std::io::Error,
     },
-    /// What peers may use, or have used, cannot be read.
-    #[error("cannot read the quotas of peers")]
+    /// What peers may use, or have used, or what is lent, cannot be read.
+    #[error("cannot read what the owner has decided for peers")]
     Quotas(#[from] RecordError),
 }
 
@@ -153,7 +153,8 @@ pub struct Jobs {
 struct Inner {
     node: NodeId,
     name: String,
-    policy: Policy,
+    lending: Arc<Lending>,
+    present: Arc<Present>,
     runtime: Runtime,
     blobs: BlobStore,
     mounts_dir: PathBuf,
@@ -211,13 +212,15 @@ impl Jobs {
         let stored = StoredBytes::open(blobs.clone(), &holders);
         let stored = stored.map_err(|source| JobsError::Directory { path: holders, source })?;
         let accounts = Arc::new(Accounts::open(&config.data_dir, config.policy.jobs_max, stored)?);
+        let lending = Lending::open(&config.data_dir, config.config_file, &config.system_root, &config.policy)?;
         let inner = Inner {
             node: config.node,
             name: config.name,
             gate: Gate::new(config.policy.jobs_max),
+            lending: Arc::new(lending),
+            present: Present::new(),
             accounts,
             cancellations: Cancellations::default(),
-            policy: config.policy,
             environments: environment::Getter::new(config.runtime.clone(), config.peers),
             images: ImageMaker::new(config.runtime.clone(), config.makes_images),
             runtime: config.runtime,
@@ -234,6 +237,11 @@ impl Jobs {
         Ok(Self { inner })
     }
 
+    /// Keeps to its owner's rules of lending from now on. Must be called within a Tokio runtime.
+    pub fn keep_to_rules(&self) {
+        tokio::spawn(lending::keep(Arc::downgrade(&self.inner)));
+    }
+
     /// What runs the jobs.
     #[must_use]
     pub fn runtime(&self) -> &Runtime {
@@ -244,13 +252,18 @@ impl Jobs {
         let mut writer = stream.writer;
         let mut inbound = Inbound::new(stream.reader);
         let mut leaving = self.inner.leaving.subscribe();
+        let runs = matches!(first.tag, Tag::SUBMIT | Tag::SESSION_TURN);
+        let (here, dismissed) = runs.then(|| self.inner.present.arrive(&caller)).unzip();
         let result = tokio::select! {
-            result = self.answer_to(&caller, &first, &mut inbound, &mut writer, &local) => result,
+            result = self.answer_to(&caller, &first, &mut inbound, &mut writer, &local, here.as_ref()) => result,
+            why = sent_away(dismissed) => Err(why.into()),
             _ = leaving.wait_for(|leaving| *leaving) => {
                 Err(Fault::new(FaultCode::LEAVING, format!("{} is leaving and ended the job", self.inner.name)).into())
             }
             () = link_end(&caller) => Err(Stop::Gone),
         };
+        // What it had started has ended; that is told, whether it is heard or not.
+        drop(here);
         match result {
             Ok(()) | Err(Stop::Gone | Stop::Cancelled) => {}
             Err(Stop::Refused(fault)) => {
@@ -271,18 +284,37 @@ impl Jobs {
         inbound: &mut Inbound,
         writer: &mut FrameWriter,
         local: &LocalSources,
+        here: Option<&Here>,
+    ) -> Result<(), Stop> {
+        match (first.tag, here) {
+            (Tag::SUBMIT, Some(here)) => walk::walk(&self.inner, caller, first, inbound, writer, local, here).await,
+            (Tag::SESSION_TURN, Some(here)) => sessions::turn(&self.inner, caller, first, inbound, writer, here).await,
+            _ => self.answer_at_once(caller, first, inbound, writer).await,
+        }
+    }
+
+    /// Answers a request that runs nothing.
+    async fn answer_at_once(
+        &self,
+        caller: &Caller,
+        first: &Frame,
+        inbound: &mut Inbound,
+        writer: &mut FrameWriter,
     ) -> Result<(), Stop> {
         match first.tag {
-            Tag::SUBMIT => walk::walk(&self.inner, caller, first, inbound, writer, local).await,
             Tag::CANCEL => self.cancel(caller, first, writer).await,
             Tag::FETCH_ARTIFACT => artifact::serve(&self.inner.runtime, first, writer).await,
-            Tag::SESSION_TURN => sessions::turn(&self.inner, caller, first, inbound, writer).await,
             Tag::SESSION_INTERRUPT => sessions::interrupt(&self.inner, caller, first, writer).await,
             Tag::SESSION_LIST => sessions::list(&self.inner, caller, writer).await,
             Tag::SESSION_SAVE => sessions::save(&self.inner, caller, first, inbound, writer).await,
             Tag::SESSION_FORK => sessions::fork(&self.inner, caller, first, writer).await,
             Tag::SESSION_STOP => sessions::stop(&self.inner, caller, first, writer).await,
             Tag::OWNER_QUOTAS => sharing::tell(&self.inner, caller, writer).await,
+            Tag::OWNER_SHARING => lending::tell(&self.inner, caller, writer).await,
+            Tag::OWNER_PAUSE => lending::pause(&self.inner, caller, first, writer).await,
+            Tag::OWNER_RESUME => lending::resume(&self.inner, caller, writer).await,
+            Tag::OWNER_JOBS => lending::jobs(&self.inner, caller, writer).await,
+            Tag::OWNER_END_JOB => lending::end_job(&self.inner, caller, first, writer).await,
             tag => Err(Fault::new(FaultCode::UNSUPPORTED, format!("{tag} is no request this node knows")).into()),
         }
     }
@@ -295,6 +327,18 @@ impl Jobs {
             return Err(Fault::new(FaultCode::NOT_FOUND, format!("no job {} is here", request.job)).into());
         }
         writer.send_empty(Tag::DONE).await.map_err(gone)
+    }
+}
+
+/// Returns when the request is sent away, with the reason.
+async fn sent_away(dismissed: Option<oneshot::Receiver<Fault>>) -> Fault {
+    match dismissed {
+        // Whoever could send it away is gone when this fails, and then nobody does.
+        Some(dismissed) => match dismissed.await {
+            Ok(why) => why,
+            Err(_) => std::future::pending().await,
+        },
+        None => std::future::pending().await,
     }
 }
 
@@ -330,6 +374,10 @@ impl JobService for Jobs {
 
     fn engine_version(&self) -> String {
         self.inner.runtime.engine_version()
+    }
+
+    fn lends(&self) -> Option<Lends> {
+        Some(self.inner.lending.lends())
     }
 
     async fn forget(&self, peer: NodeId) {

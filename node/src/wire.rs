@@ -15,6 +15,8 @@ pub mod session;
 
 pub mod group;
 
+pub mod sharing;
+
 pub mod fault;
 
 pub mod tally;
@@ -29,6 +31,7 @@ pub use group::*;
 pub use message::*;
 pub use receipt::{Receipt, ReceiptBody};
 pub use session::*;
+pub use sharing::*;
 pub use tag::Tag;
 pub use tally::OutputTally;
 

@@ -23,6 +23,7 @@ mod prepare;
 mod prepare_script;
 mod protocol;
 mod python;
+mod rank;
 mod rewrite;
 mod run;
 mod runtime;

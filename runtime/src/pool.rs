@@ -4,6 +4,7 @@
 use crate::handed::Handed;
 use crate::job::Tenant;
 use crate::protocol::{Answer, CodeKind, LoadSpec, Purpose, Spec, decode, tag};
+use crate::rank::Ranks;
 use crate::runtime::WorkerCommand;
 use crate::worker_process::{Line, Worker};
 use crate::workspace::Scratch;
@@ -46,6 +47,7 @@ pub(crate) struct Pool {
     scratch: Arc<Scratch>,
     /// The environments' artifacts, which every worker may read.
     artifacts: PathBuf,
+    ranks: Ranks,
     state: Mutex<State>,
 }
 
@@ -79,7 +81,7 @@ struct Kept {
 
 impl Pool {
     pub(crate) fn new(command: WorkerCommand, ready: Ready, scratch: Arc<Scratch>, artifacts: PathBuf) -> Arc<Self> {
-        Arc::new(Self { command, ready, scratch, artifacts, state: Mutex::default() })
+        Arc::new(Self { command, ready, scratch, artifacts, ranks: Ranks::default(), state: Mutex::default() })
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -116,7 +118,32 @@ impl Pool {
     /// A worker that can also read in these directories.
     pub(crate) fn start_reading(&self, directories: Vec<PathBuf>) -> io::Result<Line> {
         let reads = std::iter::once(self.artifacts.clone()).filter(|artifacts| artifacts.is_dir()).chain(directories);
-        Worker::start(&self.command, self.scratch.cell()?, reads.collect())
+        let line = Worker::start(&self.command, self.scratch.cell()?, reads.collect())?;
+        self.ranks.note(&line.worker);
+        Ok(line)
+    }
+
+    /// The ranks of its workers.
+    pub(crate) const fn ranks(&self) -> &Ranks {
+        &self.ranks
+    }
+
+    /// A worker is about to serve this tenant; for all but the owner it gives way to everything else.
+    pub(crate) fn serve(&self, tenant: Tenant, line: &Line) {
+        if tenant != Tenant::OWNER {
+            self.ranks.lend(&line.worker);
+        }
+    }
+
+    /// Ends the workers that wait for others than the owner.
+    pub(crate) fn dismiss_others(&self) {
+        let mut state = self.lock();
+        let (owners, others) =
+            std::mem::take(&mut state.kept).into_iter().partition(|kept| kept.tenant == Tenant::OWNER);
+        state.kept = owners;
+        drop(state);
+        // Workers whose last handles go are killed.
+        let _ended: Vec<Kept> = others;
     }
 
     /// A run of this code has started: more such runs are likely, and spares that were taken are made up for.

@@ -5,7 +5,7 @@ use crate::cache::{Claim, Code, CodeKey};
 use crate::digest::Digest;
 use crate::handed::{Handed, path_in_process};
 use crate::image::{BuiltIn, ImageChoice};
-use crate::job::{GuestPath, Program};
+use crate::job::{GuestPath, Program, Tenant};
 use crate::prepare_script::PreparedScript;
 use crate::protocol::{
     self, Answer, BaseSpec, CompileSpec, Destination, Made, Purpose, Refusal, RunSpec, Spec, WarmSpec, tag,
@@ -250,7 +250,7 @@ impl Runtime {
         let output = claim.map_err(Clone::clone).and_then(|claim| claim.create().map_err(|error| error.to_string()));
         let no_place = output.as_ref().err().cloned();
         let fallback = memory.as_ref().and_then(|memory| memory.try_clone().ok()).map(Handed::new);
-        let work = self.ask_maker(job, Destination { output: output.ok(), fallback });
+        let work = self.ask_maker(job, Destination { output: output.ok(), fallback }, watch.tenant());
         tokio::pin!(work);
         let mut ticks = tokio::time::interval(TICK);
         let time_is_over = tokio::time::sleep(if job.is_bounded() { self.compile().time } else { Duration::MAX });
@@ -287,9 +287,10 @@ impl Runtime {
         Ok((code, Some(warning)))
     }
 
-    async fn ask_maker(&self, job: &Job, destination: Destination) -> Result<Made, PrepareError> {
+    async fn ask_maker(&self, job: &Job, destination: Destination, tenant: Tenant) -> Result<Made, PrepareError> {
         let fail = |why: String| PrepareError::Worker { path: job.source.clone(), why };
         let mut line = self.pool().start().map_err(|error| fail(error.to_string()))?;
+        self.pool().serve(tenant, &line);
         let spec = job.spec(destination, &line.cell, self.compile())?;
         line.order(&spec).await.map_err(|error| fail(error.to_string()))?;
         let mut said = Vec::new();

@@ -285,6 +285,12 @@ impl Canceller {
         }
     }
 
+    /// The process in which the guest runs, as long as it does.
+    #[must_use]
+    pub fn process(&self) -> Option<u32> {
+        self.worker.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(Worker::process)
+    }
+
     /// Makes cancelling do nothing from now on; false if the worker is being ended already.
     fn disarm(&self) -> bool {
         let worker = self.worker.lock().unwrap_or_else(PoisonError::into_inner).take();

@@ -148,6 +148,22 @@ impl Runtime {
         self.inner.pool.close();
     }
 
+    /// Guests of others than the owner may use so many cores in all, those that run now as well; nothing said is all.
+    pub fn lend_cores(&self, cores: Option<u32>) {
+        self.inner.pool.ranks().set_cores(cores);
+    }
+
+    /// Ends the workers that wait for others than the owner; those at work are ended by whoever holds their runs.
+    pub fn dismiss_others(&self) {
+        self.inner.pool.dismiss_others();
+    }
+
+    /// The processes of all workers that run.
+    #[must_use]
+    pub fn worker_processes(&self) -> Vec<u32> {
+        self.inner.pool.ranks().processes()
+    }
+
     /// Lays out a working directory and has a worker run the program in it.
     ///
     /// # Errors
@@ -230,6 +246,7 @@ impl Runtime {
         workspace: &Arc<Workspace>,
     ) -> Result<Launched, StartError> {
         let worker_error = |error: io::Error| StartError::Worker(error.to_string());
+        self.inner.pool.serve(request.tenant, &line);
         line.worker.hold((prepared.clone(), workspace.clone(), self.clone()));
         workspace.move_into(&line.cell).map_err(layout)?;
         let spec = Spec::Run(Box::new(run_spec(prepared, request, workspace).map_err(worker_error)?));

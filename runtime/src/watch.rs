@@ -1,9 +1,16 @@
-//! Progress of what may take long before a run can start. A watcher is told and never asked.
+//! Progress of what may take long before a run can start. A watcher is told, and asked only for whom it watches.
+
+use crate::job::Tenant;
 
 /// Something that wants to know how preparation goes, such as a progress bar.
 pub trait Watch: Send + Sync {
     /// Called at each step and, while one lasts, a few times a second.
     fn stage(&self, stage: Stage);
+
+    /// For whom it is done. What is done for others than the owner gives way to everything else on this machine.
+    fn tenant(&self) -> Tenant {
+        Tenant::OWNER
+    }
 }
 
 /// One step of preparation.

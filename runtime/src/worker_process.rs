@@ -112,10 +112,28 @@ impl Line {
 /// A running worker; cloned, it is the same one.
 #[derive(Clone)]
 pub(crate) struct Worker {
-    id: Option<u32>,
+    process: u32,
     end: Arc<watch::Sender<End>>,
     exit: watch::Receiver<Option<Exit>>,
     keep: Arc<Mutex<Option<Keep>>>,
+}
+
+/// A worker's process as long as it runs; holds nothing.
+pub(crate) struct SeenWorker {
+    process: u32,
+    exit: watch::Receiver<Option<Exit>>,
+}
+
+impl SeenWorker {
+    /// Its process.
+    pub(crate) const fn process(&self) -> u32 {
+        self.process
+    }
+
+    /// Whether the process is there.
+    pub(crate) fn runs(&self) -> bool {
+        self.exit.borrow().is_none()
+    }
 }
 
 /// What must not go before the process has.
@@ -175,6 +193,7 @@ impl Worker {
         process.current_dir("/");
         process.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(OwnedFd::from(theirs));
         let mut child = spawner::spawn(process)?;
+        let process = child.id().ok_or_else(|| io::Error::other("the worker has ended already"))?;
         let missing = || io::Error::other("the worker has no pipe");
         let stdin = child.stdin.take().ok_or_else(missing)?;
         let stdout = child.stdout.take().ok_or_else(missing)?;
@@ -182,7 +201,7 @@ impl Worker {
         widen(&stdout);
         let (end, end_receiver) = watch::channel(End::No);
         let (exit_sender, exit) = watch::channel(None);
-        let worker = Self { id: child.id(), end: Arc::new(end), exit, keep: Arc::default() };
+        let worker = Self { process, end: Arc::new(end), exit, keep: Arc::default() };
         let keep = worker.keep.clone();
         let words = socket.clone();
         // A group can only be removed once nobody is in it.
@@ -197,6 +216,16 @@ impl Worker {
         });
         let stdin = Arc::new(AsyncMutex::new(stdin));
         Ok(Line { worker, stdin, frames: FrameReader::new(stdout), socket, cell, cgroup, loaded: VecDeque::new() })
+    }
+
+    /// Its process.
+    pub(crate) const fn process(&self) -> u32 {
+        self.process
+    }
+
+    /// The process to be looked at, by whom it is not held.
+    pub(crate) fn seen(&self) -> SeenWorker {
+        SeenWorker { process: self.process, exit: self.exit.clone() }
     }
 
     /// Holds `keep` until the process is gone or lets go of it.
@@ -222,7 +251,7 @@ impl Worker {
 
     /// How its threads have run so far; none where the system does not say it.
     pub(crate) fn threads(&self) -> Vec<ThreadTime> {
-        let tasks = self.id.and_then(|id| std::fs::read_dir(format!("/proc/{id}/task")).ok());
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.process));
         tasks.into_iter().flatten().flatten().filter_map(|task| ThreadTime::read(&task.path())).collect()
     }
 

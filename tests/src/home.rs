@@ -39,7 +39,7 @@ impl Home {
     pub fn new() -> Self {
         let root =
             tempfile::Builder::new().prefix("potluck-test-").tempdir().expect("a temporary directory can be made");
-        for name in ["home", "cache", "tmp", "work", "user"] {
+        for name in ["home", "cache", "tmp", "work", "user", "system"] {
             fs::create_dir(root.path().join(name)).expect("a directory can be made in a fresh one");
         }
         let home = Self { cache: root.path().join("cache"), root, host: None, path: None, user: None, memory: None };
@@ -125,6 +125,27 @@ impl Home {
         &self.cache
     }
 
+    /// What `POTLUCK_SYS_ROOT` says: the machine as its sensors see it, which is on mains and has no terminal until a test
+    /// writes otherwise.
+    #[must_use]
+    pub fn system(&self) -> PathBuf {
+        self.root.path().join("system")
+    }
+
+    /// Writes a file below [`Home::system`], in one piece, and returns its path.
+    ///
+    /// # Panics
+    /// When it cannot be written.
+    pub fn write_system(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.system().join(name);
+        let parent = path.parent().expect("a file below a directory has a parent");
+        fs::create_dir_all(parent).expect("a directory can be made");
+        let aside = self.root.path().join("user/aside");
+        fs::write(&aside, text).expect("a file can be written");
+        fs::rename(&aside, &path).expect("a file can be renamed");
+        path
+    }
+
     /// Where commands are run.
     #[must_use]
     pub fn work(&self) -> PathBuf {
@@ -188,6 +209,7 @@ impl Home {
             .env("TMPDIR", root.join("tmp"))
             .env("POTLUCK_HOME", self.config())
             .env("POTLUCK_CACHE_DIR", &self.cache)
+            .env("POTLUCK_SYS_ROOT", self.system())
             .current_dir(self.work());
         if let Some(user) = self.user {
             command.uid(user).gid(user);

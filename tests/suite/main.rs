@@ -29,8 +29,10 @@ mod hostile_peers;
 mod hosts;
 mod records;
 mod remote;
+mod sharing;
 mod strangers;
 mod tickets;
+mod top;
 mod trust;
 mod walls;
 

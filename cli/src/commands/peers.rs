@@ -9,7 +9,7 @@ use crate::signals::EndRequests;
 use crate::{exit, settings};
 use clap::{Args, Subcommand};
 use potluck_node::client::Client;
-use potluck_node::wire::{PeerList, PeerState};
+use potluck_node::wire::{Lends, NodeInfo, PeerList, PeerState};
 use serde::Serialize;
 use std::io::IsTerminal;
 use std::time::Duration;
@@ -209,10 +209,11 @@ fn notes(list: &PeerList) -> String {
 }
 
 fn table(list: &PeerList) -> Table {
-    let mut table =
-        Table::new(&["name", "id", "address", "system", "cores", "free mem", "load", "gpu", "jobs", "engine", "seen"]);
+    let mut table = Table::new(&[
+        "name", "id", "address", "system", "cores", "free mem", "load", "gpu", "jobs", "lends", "engine", "seen",
+    ]);
     for peer in &list.peers {
-        let of = |text: fn(&potluck_node::wire::NodeInfo) -> String| peer.info.as_ref().map_or("-".into(), text);
+        let of = |text: fn(&NodeInfo) -> String| peer.info.as_ref().map_or("-".into(), text);
         table.push(vec![
             peer.name.clone(),
             peer.id.short(),
@@ -223,11 +224,21 @@ fn table(list: &PeerList) -> Table {
             of(|info| format!("{:.2}", f64::from(info.load_milli) / 1000.0)),
             of(|info| if info.gpus.is_empty() { "-".into() } else { info.gpus.join(", ") }),
             of(|info| info.jobs_running.to_string()),
+            of(lends),
             of(|info| info.engine.clone()),
             seen(peer),
         ]);
     }
     table
+}
+
+/// How many jobs it lends places to, or why to none.
+pub(super) fn lends(info: &NodeInfo) -> String {
+    match &info.lends {
+        Some(Lends { closed: Some(closed), .. }) => closed.replace('_', " "),
+        Some(Lends { places, .. }) => places.to_string(),
+        None => "-".to_owned(),
+    }
 }
 
 fn seen(peer: &PeerState) -> String {

@@ -1,6 +1,7 @@
 //! `potluck status`: whether the node runs, and what it says of itself. Fails when it does not run, so that scripts can
 //! ask.
 
+use super::share::LendsObject;
 use crate::quantity::ByteSize;
 use crate::{exit, render, settings};
 use clap::Args;
@@ -62,6 +63,7 @@ pub(super) struct NodeObject {
     environments: Vec<String>,
     addresses: Vec<String>,
     walls_missing: Option<Vec<String>>,
+    lends: Option<LendsObject>,
 }
 
 impl NodeObject {
@@ -83,6 +85,7 @@ impl NodeObject {
             environments: info.environments.clone(),
             addresses: info.addresses.iter().map(ToString::to_string).collect(),
             walls_missing: info.walls_missing.clone(),
+            lends: info.lends.as_ref().map(LendsObject::new),
         }
     }
 }
@@ -99,7 +102,8 @@ pub(crate) fn execute(args: &StatusArgs) -> anyhow::Result<u8> {
     } else if running {
         let lines: String =
             remarks.iter().map(|remark| format!("attention     {}\n", render::tame(&remark.text))).collect();
-        render::print(&format!("{}{lines}", describe(&info)))?;
+        let lends = info.lends.as_ref().map(|lends| format!("lending       {}\n", render::tame(&lends.text)));
+        render::print(&format!("{}{}{lines}", describe(&info), lends.unwrap_or_default()))?;
     }
     if running {
         return Ok(exit::SUCCESS);

@@ -120,6 +120,7 @@ mod tests {
             addresses: vec![],
             instance: 1,
             walls_missing: None,
+            lends: None,
         }
     }
 

@@ -95,8 +95,8 @@ pub(super) async fn serve_request(
         let _ = stream.writer.finish().await;
         return;
     }
-    let of_jobs = matches!(first.tag, Tag::SUBMIT | Tag::CANCEL | Tag::FETCH_ARTIFACT | Tag::OWNER_QUOTAS);
-    if of_jobs || first.tag.is_about_sessions() {
+    let of_jobs = matches!(first.tag, Tag::SUBMIT | Tag::CANCEL | Tag::FETCH_ARTIFACT);
+    if of_jobs || first.tag.is_about_lending() || first.tag.is_about_sessions() {
         return core.service.serve(caller, first, stream).await;
     }
     let answer = answer(&core, &caller, link, &first).await;

@@ -90,6 +90,7 @@ impl Core {
             addresses: self.addresses(),
             instance: self.instance,
             walls_missing: Some(self.walls_missing.clone()),
+            lends: self.service.lends(),
         }
     }
 

@@ -238,12 +238,14 @@ fn tame_info(peer: NodeId, mut info: NodeInfo) -> NodeInfo {
     if let Some(walls) = &mut info.walls_missing {
         walls.truncate(WALLS_MAX);
     }
+    let lends = info.lends.iter_mut().flat_map(|lends| lends.closed.iter_mut().chain([&mut lends.text]));
     let texts = [&mut info.version, &mut info.engine, &mut info.os, &mut info.arch];
     for text in texts
         .into_iter()
         .chain(&mut info.gpus)
         .chain(&mut info.environments)
         .chain(info.walls_missing.iter_mut().flatten())
+        .chain(lends)
     {
         *text = text.chars().filter(|c| !c.is_control()).take(TEXT_LEN_MAX).collect();
     }
@@ -259,6 +261,7 @@ pub fn unmapped(address: SocketAddr) -> SocketAddr {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::Lends;
 
     #[test]
     fn what_a_peer_says_of_itself_cannot_fill_the_list_or_command_a_terminal() {
@@ -280,6 +283,7 @@ mod tests {
             addresses: vec![SocketAddr::from(([192, 0, 2, 1], 1)); 5000],
             instance: 0,
             walls_missing: Some(vec!["w".repeat(5000); 5000]),
+            lends: Some(Lends { closed: Some("c".repeat(5000)), text: "\u{1b}t".repeat(5000), ..Lends::default() }),
         };
         let tame = tame_info(peer, info);
         assert_eq!((tame.id, tame.name.as_str(), tame.engine.as_str()), (peer, "two-words", "[2Jgone"));
@@ -287,6 +291,8 @@ mod tests {
         assert_eq!((tame.gpus.len(), tame.gpus[0].len()), (GPUS_MAX, TEXT_LEN_MAX));
         let walls = tame.walls_missing.unwrap();
         assert_eq!((walls.len(), walls[0].len()), (WALLS_MAX, TEXT_LEN_MAX));
+        let lends = tame.lends.unwrap();
+        assert_eq!((lends.closed.unwrap().len(), lends.text), (TEXT_LEN_MAX, "t".repeat(TEXT_LEN_MAX)));
         assert_eq!((tame.environments.len(), tame.addresses.len()), (ENVIRONMENTS_MAX, ADDRESSES_MAX));
     }
 }

@@ -1,7 +1,6 @@
 //! Whether a job may run here. Pure: the description, who asks and what the owner allows go in, a refusal that names the
 //! rule comes out. Digests and paths were parsed with the message; here they are looked at together.
 
-use super::Policy;
 use super::clashes::{Case, check_paths};
 use crate::dispatch::Role;
 use crate::wire::bounds::{FILES_MAX, MOUNTS_MAX, WORDS_MAX};
@@ -17,13 +16,22 @@ const IMPORTS_MAX: usize = 4096;
 /// Guest paths that are taken.
 const RESERVED: [&str; 2] = ["/tmp", "/usr/local/lib"];
 
+/// Bytes of memory that are lent; nothing said is no bound.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct MemoryLent {
+    /// To one job.
+    pub(crate) one: Option<u64>,
+    /// To all that run at once.
+    pub(crate) all: Option<u64>,
+}
+
 /// Refuses what may not run here.
-pub(crate) fn admit(job: &SubmitJob, role: Role, policy: &Policy, name: &str, case: Case) -> Result<(), Fault> {
+pub(crate) fn admit(job: &SubmitJob, role: Role, lent: MemoryLent, name: &str, case: Case) -> Result<(), Fault> {
     if let Some(feature) = job.requires.first() {
         let text = format!("the job needs {feature:?}, which {name} does not know; a newer Potluck there may");
         return Err(Fault::new(FaultCode::UNSUPPORTED, text));
     }
-    admit_limits(&job.limits, role, policy, name)?;
+    admit_limits(&job.limits, role, lent, name)?;
     admit_words(job)?;
     admit_files(job, case)?;
     admit_mounts(&job.mounts, role, case)?;
@@ -52,10 +60,10 @@ pub(super) fn admit_session_name(name: Option<&str>) -> Result<(), Fault> {
 }
 
 /// Refuses limits that the lender does not grant; asked before each job and each turn.
-pub(super) fn admit_limits(limits: &Limits, role: Role, policy: &Policy, name: &str) -> Result<(), Fault> {
+pub(super) fn admit_limits(limits: &Limits, role: Role, lent: MemoryLent, name: &str) -> Result<(), Fault> {
     match role {
         Role::Owner => Ok(()),
-        Role::Peer => admit_peer(limits, policy, name),
+        Role::Peer => admit_peer(limits, lent, name),
     }
 }
 
@@ -70,21 +78,19 @@ fn admit_image(image: &ImageChoice) -> Result<(), Fault> {
 }
 
 /// The lender's rules. Nothing is made smaller in silence: a job that asks for more is refused.
-fn admit_peer(limits: &Limits, policy: &Policy, name: &str) -> Result<(), Fault> {
-    let refuse = |text| Err(Fault::new(FaultCode::NOT_ALLOWED, text));
-    if !policy.lend {
-        return refuse(format!(
-            "{name} does not run jobs of others; its owner can change that with `potluck config set lend true`"
-        ));
-    }
-    if let Some(max) = policy.job_memory_bytes_max.filter(|max| limits.memory_bytes > *max) {
-        return refuse(format!(
-            "{name} lends a job at most {} MiB of memory and this one asks for {} MiB; run it with `--memory {}M`, or \
-             ask the owner for a higher `job_memory_bytes_max`",
-            max >> 20,
-            limits.memory_bytes >> 20,
-            max >> 20,
-        ));
+fn admit_peer(limits: &Limits, lent: MemoryLent, name: &str) -> Result<(), Fault> {
+    let bounds = [(lent.one, "a job", "--job-memory"), (lent.all, "all jobs together", "--memory")];
+    for (max, whom, option) in bounds {
+        if let Some(max) = max.filter(|max| limits.memory_bytes > *max) {
+            let text = format!(
+                "{name} lends {whom} at most {} MiB of memory and this one asks for {} MiB; run it with `--memory {}M`, or \
+                 its owner can lend more with `potluck share {option} SIZE`",
+                max >> 20,
+                limits.memory_bytes >> 20,
+                max >> 20,
+            );
+            return Err(Fault::new(FaultCode::NOT_ALLOWED, text));
+        }
     }
     Ok(())
 }
@@ -191,7 +197,7 @@ mod tests {
     use crate::wire::{JobId, SavedMemory};
     use potluck_runtime::Digest;
 
-    const POLICY: Policy = Policy { lend: true, jobs_max: 1, job_memory_bytes_max: None };
+    const LENT: MemoryLent = MemoryLent { one: None, all: None };
 
     fn path(text: &str) -> GuestPath {
         GuestPath::parse(text).unwrap()
@@ -221,10 +227,10 @@ mod tests {
         JobMount { guest: guest.into(), files: vec![], directories: vec![], local: None }
     }
 
-    fn refusal(role: Role, policy: &Policy, change: impl FnOnce(&mut SubmitJob)) -> Fault {
+    fn refusal(role: Role, lent: MemoryLent, change: impl FnOnce(&mut SubmitJob)) -> Fault {
         let mut job = job();
         change(&mut job);
-        admit(&job, role, policy, "attic", Case::Kept).unwrap_err()
+        admit(&job, role, lent, "attic", Case::Kept).unwrap_err()
     }
 
     #[test]
@@ -233,41 +239,42 @@ mod tests {
         job.files = vec![file("a/b"), file("a/c")];
         job.directories = vec![path("a/d"), path("a")];
         job.mounts = vec![mount("/data"), mount("/database")];
-        assert_eq!(admit(&job, Role::Peer, &POLICY, "attic", Case::Kept), Ok(()));
+        assert_eq!(admit(&job, Role::Peer, LENT, "attic", Case::Kept), Ok(()));
     }
 
     #[test]
     fn the_lenders_rules_are_named_and_do_not_bind_the_owner() {
-        let closed = Policy { lend: false, ..POLICY };
-        assert!(refusal(Role::Peer, &closed, |_| {}).text.contains("config set lend true"));
-        assert_eq!(admit(&job(), Role::Owner, &closed, "attic", Case::Kept), Ok(()));
-        let small = Policy { job_memory_bytes_max: Some(256 << 20), ..POLICY };
-        let fault = refusal(Role::Peer, &small, |_| {});
-        assert!(fault.text.contains("--memory 256M") && fault.text.contains("job_memory_bytes_max"), "{fault}");
+        let small = MemoryLent { one: Some(256 << 20), all: None };
+        let fault = refusal(Role::Peer, small, |_| {});
+        assert!(fault.text.contains("--memory 256M") && fault.text.contains("share --job-memory"), "{fault}");
+        let little = MemoryLent { one: None, all: Some(128 << 20) };
+        let fault = refusal(Role::Peer, little, |_| {});
+        assert!(fault.text.contains("--memory 128M") && fault.text.contains("share --memory"), "{fault}");
+        assert_eq!(admit(&job(), Role::Owner, little, "attic", Case::Kept), Ok(()));
     }
 
     #[test]
     fn folders_of_this_machine_are_for_its_owner_alone() {
         let local = |job: &mut SubmitJob| job.mounts = vec![JobMount { local: Some("/etc".into()), ..mount("/data") }];
-        assert_eq!(refusal(Role::Peer, &POLICY, local).code, FaultCode::NOT_ALLOWED);
+        assert_eq!(refusal(Role::Peer, LENT, local).code, FaultCode::NOT_ALLOWED);
         let mut job = job();
         local(&mut job);
-        assert_eq!(admit(&job, Role::Owner, &POLICY, "attic", Case::Kept), Ok(()));
+        assert_eq!(admit(&job, Role::Owner, LENT, "attic", Case::Kept), Ok(()));
     }
 
     #[test]
     fn mount_points_that_escape_overlap_or_are_taken_are_refused() {
         for guest in ["data", "/", "", "/a/../b", "//a", "/tmp", "/tmp/x", "/usr", "/usr/local/lib/x"] {
-            let fault = refusal(Role::Owner, &POLICY, |job| job.mounts = vec![mount(guest)]);
+            let fault = refusal(Role::Owner, LENT, |job| job.mounts = vec![mount(guest)]);
             assert_eq!(fault.code, FaultCode::BAD_INPUT, "{guest}");
         }
-        let fault = refusal(Role::Owner, &POLICY, |job| job.mounts = vec![mount("/d"), mount("/d/e")]);
+        let fault = refusal(Role::Owner, LENT, |job| job.mounts = vec![mount("/d"), mount("/d/e")]);
         assert!(fault.text.contains("/d and /d/e"), "{fault}");
     }
 
     #[test]
     fn unusable_words_counts_and_features_are_refused() {
-        let code = |change: fn(&mut SubmitJob)| refusal(Role::Owner, &POLICY, change).code;
+        let code = |change: fn(&mut SubmitJob)| refusal(Role::Owner, LENT, change).code;
         assert_eq!(code(|job| job.args = vec!["a\0b".into()]), FaultCode::BAD_INPUT);
         assert_eq!(code(|job| job.args = vec![String::new(); WORDS_MAX + 1]), FaultCode::BAD_INPUT);
         assert_eq!(code(|job| job.env = vec![("A=B".into(), String::new())]), FaultCode::BAD_INPUT);
@@ -278,7 +285,7 @@ mod tests {
             job.program =
                 JobProgram::Script { environment: "python".into(), entry: path("x.py"), image: ImageChoice::None };
         };
-        assert!(refusal(Role::Owner, &POLICY, script).text.contains("x.py"));
+        assert!(refusal(Role::Owner, LENT, script).text.contains("x.py"));
     }
     #[test]
     fn a_session_has_no_folders_and_a_usable_name_and_its_memory_counts() {
@@ -289,8 +296,8 @@ mod tests {
             name: Some(name.into()),
         };
         let plain = SubmitJob { program: session("work", 1), ..job() };
-        assert_eq!(admit(&plain, Role::Peer, &POLICY, "attic", Case::Kept), Ok(()));
-        let code = |change: &dyn Fn(&mut SubmitJob)| refusal(Role::Owner, &POLICY, change).code;
+        assert_eq!(admit(&plain, Role::Peer, LENT, "attic", Case::Kept), Ok(()));
+        let code = |change: &dyn Fn(&mut SubmitJob)| refusal(Role::Owner, LENT, change).code;
         assert_eq!(code(&|job| job.program = session("two words", 1)), FaultCode::BAD_INPUT);
         assert_eq!(code(&|job| job.program = session("work", u64::MAX)), FaultCode::BAD_INPUT);
         let mounted = |job: &mut SubmitJob| {

@@ -26,13 +26,15 @@ struct State {
 /// A job that is here; while this lives it counts as running.
 pub(super) struct Place<'a> {
     gate: &'a Gate,
-    peer: Option<NodeId>,
+    /// Whose it is if it is a peer's, and the memory it may ask for.
+    peer: Option<(NodeId, u64)>,
 }
 
 /// A job that waits.
 pub(super) struct Waiting<'a> {
     gate: &'a Gate,
     peer: NodeId,
+    memory_bytes: u64,
     turn: Option<Turn>,
     call: oneshot::Receiver<()>,
     /// How many wait already.
@@ -51,23 +53,26 @@ impl Gate {
         self.place(None)
     }
 
-    /// A place for a peer, or the right to wait for one.
+    /// A place for a peer that may ask for so much memory, or the right to wait for one.
     pub(super) fn try_enter(
         &self,
         peer: NodeId,
         allowance: &Allowance,
+        memory_bytes: u64,
     ) -> Result<Place<'_>, Result<Waiting<'_>, QuotaHit>> {
         let mut state = self.state();
         state.jobs.insert(peer, allowance.jobs);
-        match state.queue.enter(peer, allowance) {
+        match state.queue.enter(peer, allowance, memory_bytes) {
             Entry::Runs => {
                 drop(state);
-                Ok(self.place(Some(peer)))
+                Ok(self.place(Some((peer, memory_bytes))))
             }
             Entry::Waits(turn, ahead) => {
                 let (caller, call) = oneshot::channel();
                 state.called.insert(turn, caller);
-                Err(Ok(Waiting { gate: self, peer, turn: Some(turn), call, ahead }))
+                // Those before it may wait for what it does not need.
+                state.call();
+                Err(Ok(Waiting { gate: self, peer, memory_bytes, turn: Some(turn), call, ahead }))
             }
             Entry::Refused(hit) => Err(Err(hit)),
         }
@@ -89,6 +94,13 @@ impl Gate {
         self.state().queue.peers().collect()
     }
 
+    /// There are so many places from now on, and so much memory for all.
+    pub(super) fn resize(&self, places: u32, memory_bytes: Option<u64>) {
+        let mut state = self.state();
+        state.queue.resize(places, memory_bytes);
+        state.call();
+    }
+
     /// Lets in whoever may now that peers may run other numbers of jobs.
     pub(super) fn allow(&self, jobs_of: impl Fn(&NodeId) -> u32) {
         let mut state = self.state();
@@ -102,14 +114,14 @@ impl Gate {
         let _ = self.present.subscribe().wait_for(|present| *present == 0).await;
     }
 
-    fn place(&self, peer: Option<NodeId>) -> Place<'_> {
+    fn place(&self, peer: Option<(NodeId, u64)>) -> Place<'_> {
         self.present.send_modify(|present| *present += 1);
         Place { gate: self, peer }
     }
 
-    fn leave(&self, peer: &NodeId) {
+    fn leave(&self, peer: &NodeId, memory_bytes: u64) {
         let mut state = self.state();
-        state.queue.leave(peer);
+        state.queue.leave(peer, memory_bytes);
         state.call();
     }
 
@@ -140,7 +152,7 @@ impl<'a> Waiting<'a> {
         // The caller is kept until it has called, so this cannot fail.
         let _ = (&mut self.call).await;
         self.turn = None;
-        self.gate.place(Some(self.peer))
+        self.gate.place(Some((self.peer, self.memory_bytes)))
     }
 }
 
@@ -151,7 +163,7 @@ impl Drop for Waiting<'_> {
         state.called.remove(&turn);
         if !state.queue.give_up(turn) {
             // Its turn had come.
-            state.queue.leave(&self.peer);
+            state.queue.leave(&self.peer, self.memory_bytes);
             state.call();
         }
     }
@@ -160,8 +172,8 @@ impl Drop for Waiting<'_> {
 impl Drop for Place<'_> {
     fn drop(&mut self) {
         self.gate.present.send_modify(|present| *present -= 1);
-        if let Some(peer) = &self.peer {
-            self.gate.leave(peer);
+        if let Some((peer, memory_bytes)) = &self.peer {
+            self.gate.leave(peer, *memory_bytes);
         }
     }
 }
@@ -177,9 +189,9 @@ mod tests {
     #[tokio::test]
     async fn a_bounded_number_waits_and_the_first_to_leave_lets_the_first_in() {
         let gate = Gate::new(1);
-        let first = gate.try_enter(ANN, &ALLOWED).ok().unwrap();
-        let mut waiting: Vec<_> = (0..2).map(|_| gate.try_enter(ANN, &ALLOWED).err().unwrap().unwrap()).collect();
-        assert!(matches!(gate.try_enter(ANN, &ALLOWED), Err(Err(QuotaHit::Queue { used: 2, allowed: 2 }))));
+        let first = gate.try_enter(ANN, &ALLOWED, 0).ok().unwrap();
+        let mut waiting: Vec<_> = (0..2).map(|_| gate.try_enter(ANN, &ALLOWED, 0).err().unwrap().unwrap()).collect();
+        assert!(matches!(gate.try_enter(ANN, &ALLOWED, 0), Err(Err(QuotaHit::Queue { used: 2, allowed: 2 }))));
         let owner = gate.enter();
         assert_eq!((gate.running(), gate.of(&ANN)), (2, (1, 2)));
         drop((first, owner));
@@ -188,15 +200,15 @@ mod tests {
         drop(waiting);
         drop(second);
         gate.empty().await;
-        assert!(gate.try_enter(ANN, &ALLOWED).is_ok());
+        assert!(gate.try_enter(ANN, &ALLOWED, 0).is_ok());
     }
 
     #[tokio::test]
     async fn whoever_goes_away_as_its_turn_comes_gives_the_place_on() {
         let gate = Gate::new(1);
-        let first = gate.try_enter(ANN, &ALLOWED).ok().unwrap();
-        let called = gate.try_enter(ANN, &ALLOWED).err().unwrap().unwrap();
-        let next = gate.try_enter(BOB, &ALLOWED).err().unwrap().unwrap();
+        let first = gate.try_enter(ANN, &ALLOWED, 0).ok().unwrap();
+        let called = gate.try_enter(ANN, &ALLOWED, 0).err().unwrap().unwrap();
+        let next = gate.try_enter(BOB, &ALLOWED, 0).err().unwrap().unwrap();
         drop(first);
         drop(called);
         let place = next.place().await;
@@ -208,8 +220,8 @@ mod tests {
     #[tokio::test]
     async fn a_quota_that_is_raised_lets_those_in_who_wait() {
         let gate = Gate::new(2);
-        let _first = gate.try_enter(ANN, &ALLOWED).ok().unwrap();
-        let second = gate.try_enter(ANN, &ALLOWED).err().unwrap().unwrap();
+        let _first = gate.try_enter(ANN, &ALLOWED, 0).ok().unwrap();
+        let second = gate.try_enter(ANN, &ALLOWED, 0).err().unwrap().unwrap();
         gate.allow(|_| 2);
         let _second = second.place().await;
         assert_eq!(gate.of(&ANN), (2, 0));

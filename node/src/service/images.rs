@@ -3,6 +3,7 @@
 
 use potluck_runtime::{BuiltIn, Prepared, Runtime, SilentWatch};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::watch;
 
 /// Notes what is missing, and makes it if it is to.
 #[derive(Clone)]
@@ -13,6 +14,8 @@ pub(super) struct ImageMaker {
 struct Inner {
     runtime: Runtime,
     makes: bool,
+    /// Whether nothing is to be made for now.
+    held: watch::Sender<bool>,
     state: Mutex<State>,
 }
 
@@ -26,11 +29,16 @@ struct State {
 
 impl ImageMaker {
     pub(super) fn new(runtime: Runtime, makes: bool) -> Self {
-        Self { inner: Arc::new(Inner { runtime, makes, state: Mutex::default() }) }
+        Self { inner: Arc::new(Inner { runtime, makes, held: watch::Sender::new(false), state: Mutex::default() }) }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.inner.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes nothing while it is held; what was being made is given up and begun anew later.
+    pub(super) fn hold(&self, held: bool) {
+        self.inner.held.send_if_modified(|before| std::mem::replace(before, held) != held);
     }
 
     /// Notes the images a job would have started from.
@@ -63,8 +71,15 @@ impl ImageMaker {
 
     async fn work(self) {
         loop {
+            let mut held = self.inner.held.subscribe();
+            // The sender lives in `self`, so this cannot fail while we borrow it.
+            let _ = held.wait_for(|held| !*held).await;
             let Some((environment, image)) = self.next() else { return };
-            let made = self.inner.runtime.make_image(&environment, &image.recipe(), &SilentWatch).await;
+            let recipe = image.recipe();
+            let made = tokio::select! {
+                made = self.inner.runtime.make_image(&environment, &recipe, &SilentWatch) => made,
+                _ = held.wait_for(|held| *held) => continue,
+            };
             let mut state = self.state();
             state.wanted.retain(|(of, wanted)| *of != environment || wanted.name != image.name);
             match made {

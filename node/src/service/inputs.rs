@@ -142,7 +142,7 @@ fn room<'a>(inner: &'a Inner, caller: &Caller, bytes: u64) -> Result<Option<Kept
     if caller.role == Role::Owner || bytes == 0 {
         return Ok(None);
     }
-    let sessions = inner.sessions.stored_bytes(&caller.id);
+    let sessions = [inner.sessions.stored_bytes(&caller.id), inner.sessions.all_stored_bytes()];
     let room = inner.accounts.make_room(caller.id, bytes, sessions);
     room.map(Some).map_err(|hit| over_quota(inner, hit))
 }

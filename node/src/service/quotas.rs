@@ -15,7 +15,7 @@ use crate::store::record::{Record, RecordError};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Instant, SystemTime};
 
@@ -41,7 +41,10 @@ struct Usage {
 pub(crate) struct Accounts {
     decided: Record<Quotas>,
     heeded: Mutex<(Option<SystemTime>, Quotas)>,
-    places: u32,
+    /// Jobs of peers that run at once, by the owner's settings.
+    places: AtomicU32,
+    /// Bytes that all peers together may keep.
+    disk: AtomicU64,
     usage: Record<Usage>,
     fuel: Mutex<HashMap<NodeId, Fuel>>,
     is_written_soon: AtomicBool,
@@ -76,12 +79,29 @@ impl Accounts {
         let usage: Record<Usage> = Record::at(&data_dir.join(USAGE_FILE));
         let days = usage.read()?.fuel.into_iter();
         let fuel = Mutex::new(days.map(|(peer, day)| (peer, Fuel { day, promised: 0 })).collect());
-        Ok(Self { decided, heeded, places, usage, fuel, is_written_soon: AtomicBool::new(false), stored })
+        let places = AtomicU32::new(places);
+        let disk = AtomicU64::new(u64::MAX);
+        Ok(Self { decided, heeded, places, disk, usage, fuel, is_written_soon: AtomicBool::new(false), stored })
+    }
+
+    /// So many jobs of peers run at once from now on.
+    pub(super) fn set_places(&self, places: u32) {
+        self.places.store(places, Ordering::Relaxed);
+    }
+
+    /// All peers together may keep so many bytes from now on; nothing said is no bound.
+    pub(super) fn set_disk(&self, bytes: Option<u64>) {
+        self.disk.store(bytes.unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    /// Bytes that all peers together may keep.
+    pub(super) fn disk(&self) -> u64 {
+        self.disk.load(Ordering::Relaxed)
     }
 
     /// What a peer may, as the owner has decided by now.
     pub(crate) fn of(&self, peer: &NodeId) -> Allowance {
-        self.quotas().of(peer, self.places)
+        self.quotas().of(peer, self.places.load(Ordering::Relaxed))
     }
 
     /// What the owner has decided by now. A file that cannot be read changes nothing, and is named in the log once.
@@ -128,7 +148,14 @@ impl Accounts {
     }
 
     /// Whether a peer may keep so many bytes more; what it does not need now goes first.
-    pub(super) fn make_room(&self, peer: NodeId, bytes: u64, sessions: u64) -> Result<KeptBytes<'_>, QuotaHit> {
+    /// The peer's sessions take so many bytes, those of all so many.
+    pub(super) fn make_room(
+        &self,
+        peer: NodeId,
+        bytes: u64,
+        [sessions, all_sessions]: [u64; 2],
+    ) -> Result<KeptBytes<'_>, QuotaHit> {
+        self.stored.make_room_among_all(bytes, all_sessions, self.disk())?;
         self.stored.make_room(peer, bytes, sessions, self.of(&peer).stored_bytes)
     }
 

@@ -13,7 +13,7 @@ mod resident;
 mod turns;
 
 pub(super) use opening::{Opening, open, session_program};
-pub(super) use parking::{put_away, watch_all};
+pub(super) use parking::{Manner, park_of_peers, put_away, watch_all};
 pub(super) use requests::{fork, interrupt, list, save, stop};
 pub(super) use turns::turn;
 
@@ -114,6 +114,13 @@ impl Sessions {
         theirs.fold(0, |sum, resident| sum.saturating_add(resident.stored_bytes()))
     }
 
+    /// Bytes that the sessions of all peers take on disk.
+    pub(super) fn all_stored_bytes(&self) -> u64 {
+        let table = self.table();
+        let of_peers = table.values().filter(|resident| resident.role == Role::Peer);
+        of_peers.fold(0, |sum, resident| sum.saturating_add(resident.stored_bytes()))
+    }
+
     /// Every peer with a session here.
     pub(super) fn peers(&self) -> Vec<NodeId> {
         self.table().values().filter(|resident| resident.role == Role::Peer).map(|resident| resident.holder).collect()
@@ -154,8 +161,11 @@ fn check_stored(inner: &Inner, caller: &Caller) -> Result<(), Fault> {
         return Ok(());
     }
     let (used, allowed) = (inner.sessions.stored_bytes(&caller.id), inner.accounts.of(&caller.id).stored_bytes);
-    let hit = QuotaHit::Stored { used, allowed, asked: 1 };
-    if used < allowed { Ok(()) } else { Err(over_quota(inner, hit)) }
+    if used >= allowed {
+        return Err(over_quota(inner, QuotaHit::Stored { used, allowed, asked: 1 }));
+    }
+    let room = inner.accounts.stored.make_room_among_all(1, inner.sessions.all_stored_bytes(), inner.accounts.disk());
+    room.map_err(|hit| over_quota(inner, hit))
 }
 
 fn here_already(session: JobId) -> Fault {

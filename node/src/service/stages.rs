@@ -4,7 +4,7 @@
 use super::inbound::Inbound;
 use super::{Stop, gone};
 use crate::wire::{FrameWriter, Stage, Tag};
-use potluck_runtime::Watch;
+use potluck_runtime::{Tenant, Watch};
 use std::pin::pin;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -16,17 +16,23 @@ const STAGE_PAUSE: Duration = Duration::from_millis(100);
 /// Takes stages from whatever is under way.
 pub(crate) struct StageRelay {
     newest: watch::Sender<Option<Stage>>,
+    tenant: Tenant,
 }
 
 impl StageRelay {
-    pub(crate) fn new() -> Self {
-        Self { newest: watch::Sender::new(None) }
+    /// For work that is done for this tenant.
+    pub(crate) fn new(tenant: Tenant) -> Self {
+        Self { newest: watch::Sender::new(None), tenant }
     }
 }
 
 impl Watch for StageRelay {
     fn stage(&self, stage: potluck_runtime::Stage) {
         self.newest.send_replace(Some(wire_stage(stage)));
+    }
+
+    fn tenant(&self) -> Tenant {
+        self.tenant
     }
 }
 

@@ -105,6 +105,38 @@ impl StoredBytes {
         Ok(KeptBytes { stored: self, peer, bytes })
     }
 
+    /// Room for so many bytes more of any peer where the sessions of all take so many, and all together may have so many. What
+    /// nobody needs now goes first, whosever it is.
+    pub(super) fn make_room_among_all(&self, bytes: u64, sessions: u64, allowed: u64) -> Result<(), QuotaHit> {
+        if allowed == u64::MAX {
+            return Ok(());
+        }
+        let mut peers = self.peers();
+        peers.values_mut().for_each(|holdings| holdings.look(&self.blobs));
+        let used =
+            |peers: &HashMap<NodeId, Holdings>| peers.values().fold(sessions, |sum, of| sum.saturating_add(of.bytes()));
+        let mut oldest: Vec<_> = peers
+            .iter()
+            .flat_map(|(peer, holdings)| holdings.blobs.keys().map(|digest| (*peer, *digest)))
+            .map(|(peer, digest)| (self.blobs.used_at(digest), peer, digest))
+            .collect();
+        oldest.sort_unstable();
+        for (_, peer, digest) in oldest {
+            if used(&peers).saturating_add(bytes) <= allowed {
+                break;
+            }
+            // One that several have brought goes with the first of them.
+            if self.blobs.remove_unleased(digest) || !self.blobs.has(digest) {
+                if let Some(holdings) = peers.get_mut(&peer) {
+                    holdings.blobs.remove(&digest);
+                }
+                let _gone = fs::remove_file(self.note(&peer, &digest));
+            }
+        }
+        let used = used(&peers);
+        if used.saturating_add(bytes) <= allowed { Ok(()) } else { Err(QuotaHit::Disk { used, allowed, asked: bytes }) }
+    }
+
     /// A peer's blobs are nobody's from now on, and go as others do.
     pub(super) fn forget(&self, peer: &NodeId) {
         self.peers().remove(peer);
@@ -228,6 +260,22 @@ mod tests {
         assert_eq!((again.used(&ANN), again.used(&BOB)), (80, 40));
         again.forget(&BOB);
         assert_eq!((open().used(&ANN), open().used(&BOB)), (80, 0));
+    }
+
+    #[test]
+    fn what_all_keep_together_is_bounded_and_the_oldest_goes_first_whosever_it_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let blobs = BlobStore::new(dir.path().join("blobs"), 1 << 30);
+        let stored = StoredBytes::open(blobs, &dir.path().join("holders")).unwrap();
+        drop(put(&stored, ANN, &[1; 40], 100).unwrap());
+        let _held = put(&stored, BOB, &[2; 40], 100).unwrap();
+        assert!(stored.make_room_among_all(40, 0, 120).is_ok());
+        assert_eq!((stored.used(&ANN), stored.used(&BOB)), (40, 40));
+        assert!(stored.make_room_among_all(50, 0, 120).is_ok());
+        assert_eq!((stored.used(&ANN), stored.used(&BOB)), (0, 40));
+        let refused = stored.make_room_among_all(50, 40, 120).unwrap_err();
+        assert_eq!(refused, QuotaHit::Disk { used: 80, allowed: 120, asked: 50 });
+        assert!(stored.make_room_among_all(u64::MAX, u64::MAX, u64::MAX).is_ok());
     }
 
     #[test]

@@ -35,6 +35,8 @@ impl Lab {
             node: NodeId::from_bytes([7; 32]),
             name: "attic".into(),
             policy,
+            config_file: None,
+            system_root: dir.path().to_owned(),
             runtime: runtime.unwrap(),
             blobs_dir: blobs_dir(dir.path()),
             mounts_dir: dir.path().join("mounts"),

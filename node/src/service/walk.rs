@@ -1,9 +1,11 @@
 //! The walk of one job on the side that runs it: admitted, accepted, given a place, its inputs gathered, its environment
 //! got, compiled, run, its outputs and its end sent.
 
+use super::admission::MemoryLent;
 use super::inbound::Inbound;
 use super::inputs::{Inputs, LocalSources};
 use super::noting::Noting;
+use super::present::{About, Here};
 use super::stages::{StageRelay, tell_while};
 use super::{Inner, Stop, admission, gone, inputs, mounts, outputs, pump, sentence, sessions, sharing};
 use crate::dispatch::{Caller, Role};
@@ -11,6 +13,7 @@ use crate::service::environment::GetError;
 use crate::service::gate::Place;
 use crate::service::quotas::Promise;
 use crate::state::quotas::QuotaHit;
+use crate::state::sharing::Closed;
 use crate::wire::{
     Accepted, Ended, Fault, FaultCode, Frame, FrameWriter, JobProgram, SavedMemory, Stage, SubmitJob, Tag,
 };
@@ -26,9 +29,12 @@ pub(super) async fn walk(
     inbound: &mut Inbound,
     writer: &mut FrameWriter,
     local: &LocalSources,
+    here: &Here,
 ) -> Result<(), Stop> {
     let job: SubmitJob = first.decode().map_err(|error| Fault::new(FaultCode::BAD_MESSAGE, super::chain(&error)))?;
-    admission::admit(&job, caller.role, &inner.policy, &inner.name, inner.case)?;
+    here.asks_for(About { job: job.job, what: what(&job.program), limits: job.limits.clone() });
+    check_lent(inner, caller)?;
+    admission::admit(&job, caller.role, memory_lent(inner, caller), &inner.name, inner.case)?;
     check_quotas(inner, caller, job.limits.fuel)?;
     let Some(cancellable) = inner.cancellations.register(caller.id, job.job) else {
         return Err(Fault::new(FaultCode::BAD_INPUT, format!("job {} is here already", job.job)).into());
@@ -39,7 +45,7 @@ pub(super) async fn walk(
     writer.queue(Frame::message(Tag::ACCEPTED, &accepted)).await.map_err(gone)?;
     tracing::debug!(job = %job.job, caller = %caller.id.short(), "job accepted");
     let mut noting = Noting::begun(inner, caller, &job, &first.payload);
-    let last = match accepted_walk(inner, caller, job, inbound, writer, (local, &mut noting)).await {
+    let last = match accepted_walk(inner, caller, job, inbound, writer, local, (here, &mut noting)).await {
         Err(Stop::Cancelled) => Frame::message(Tag::ENDED, &cancelled()),
         Err(Stop::Refused(fault)) => {
             noting.refused(&fault);
@@ -57,11 +63,13 @@ async fn accepted_walk(
     job: SubmitJob,
     inbound: &mut Inbound,
     writer: &mut FrameWriter,
-    (local, noting): (&LocalSources, &mut Noting),
+    local: &LocalSources,
+    (here, noting): (&Here, &mut Noting),
 ) -> Result<Frame, Stop> {
-    let _place = take_place(inner, caller, inbound, writer).await?;
+    let _place = take_place(inner, caller, job.limits.memory_bytes, inbound, writer).await?;
+    here.has_place();
     let inputs = inputs::gather(inner, &job, caller, local, inbound, writer).await?;
-    let relay = StageRelay::new();
+    let relay = StageRelay::new(tenant(caller));
     if let Some(environment) = job.program.environment() {
         let got = inner.environments.ensure(environment, Some(caller), &relay);
         tell_while(&relay, inbound, writer, got).await?.map_err(|error| no_environment(&error))?;
@@ -87,6 +95,7 @@ async fn accepted_walk(
         tracing::warn!(job = %job.job, error = %super::chain(&error), "job could not be started");
         Fault::new(FaultCode::INTERNAL, sentence(&error, caller.role))
     })?;
+    here.runs(run.canceller.process());
     noting.started();
     writer.queue(Frame::empty(Tag::STARTED)).await.map_err(gone)?;
     let (report, made) = pump::pump(run, job.stdin, inbound, writer, noting).await?;
@@ -119,13 +128,14 @@ fn opening<'a>(job: &'a SubmitJob, inputs: &Inputs) -> Result<Option<sessions::O
 pub(super) async fn take_place<'a>(
     inner: &'a Inner,
     caller: &Caller,
+    memory_bytes: u64,
     inbound: &mut Inbound,
     writer: &mut FrameWriter,
 ) -> Result<Place<'a>, Stop> {
     if caller.role == Role::Owner {
         return Ok(inner.gate.enter());
     }
-    match inner.gate.try_enter(caller.id, &inner.accounts.of(&caller.id)) {
+    match inner.gate.try_enter(caller.id, &inner.accounts.of(&caller.id), memory_bytes) {
         Ok(place) => Ok(place),
         Err(Ok(waiting)) => {
             let stage = Stage::Waiting { jobs_ahead: waiting.ahead };
@@ -137,6 +147,35 @@ pub(super) async fn take_place<'a>(
             }
         }
         Err(Err(hit)) => Err(over_quota(inner, hit).into()),
+    }
+}
+
+/// Refuses a peer to whom nothing is lent now.
+pub(super) fn check_lent(inner: &Inner, caller: &Caller) -> Result<(), Fault> {
+    match caller.role {
+        Role::Owner => Ok(()),
+        Role::Peer => inner.lending.admit(&caller.id, &inner.name),
+    }
+}
+
+/// Refuses what wakes something of a peer while the machine is its owner's alone. Otherwise a session may be taken elsewhere
+/// from a machine that lends nothing now.
+pub(super) fn check_not_paused(inner: &Inner, caller: &Caller) -> Result<(), Fault> {
+    if inner.lending.now().closed == Some(Closed::Paused) { check_lent(inner, caller) } else { Ok(()) }
+}
+
+/// Memory that is lent to the caller.
+pub(super) fn memory_lent(inner: &Inner, caller: &Caller) -> MemoryLent {
+    inner.lending.memory(&caller.id)
+}
+
+/// What people call a program.
+fn what(program: &JobProgram) -> String {
+    match program {
+        JobProgram::Wasm { name, .. } => name.clone(),
+        JobProgram::Script { entry, .. } => entry.to_string(),
+        JobProgram::Session { name: Some(name), .. } => format!("session {name}"),
+        JobProgram::Session { environment, .. } => format!("session of {environment}"),
     }
 }
 

@@ -5,6 +5,7 @@
 //! the most free cores, then the most free memory, then the smallest id, so that equal knowledge gives an equal choice.
 
 use crate::identity::NodeId;
+use crate::state::sharing::Closed;
 use std::fmt;
 
 /// What placement knows of one machine.
@@ -20,6 +21,8 @@ pub struct Candidate {
     pub capacity: Option<Capacity>,
     /// Whether its engine is known to be unsafe.
     pub engine: Engine,
+    /// Why it lends nothing now, if it says so.
+    pub closed: Option<Closed>,
 }
 
 /// What is known of a machine's engine.
@@ -75,6 +78,8 @@ pub enum NotChosen {
     Offline,
     /// Its engine is known to be unsafe.
     UnsafeEngine,
+    /// It lends nothing now.
+    NotLending(Closed),
     /// It has not said what it has.
     Unknown,
     /// All its cores are in use.
@@ -95,6 +100,7 @@ impl fmt::Display for NotChosen {
         match self {
             Self::Offline => f.write_str("cannot be reached"),
             Self::UnsafeEngine => f.write_str("its engine is known to be unsafe (`potluck peers` says more)"),
+            Self::NotLending(closed) => write!(f, "lends nothing now, because {closed}"),
             Self::Unknown => f.write_str("has not said what it has"),
             Self::Busy => f.write_str("all its cores are in use"),
             Self::Memory { free, needed } => {
@@ -147,6 +153,10 @@ fn obstacle(candidate: &Candidate, needs: Needs) -> Option<NotChosen> {
     if candidate.engine == Engine::Unsafe && candidate.place != Place::Here {
         return Some(NotChosen::UnsafeEngine);
     }
+    // Nor is it lent to its owner.
+    if let Some(closed) = candidate.closed.filter(|_| candidate.place != Place::Here) {
+        return Some(NotChosen::NotLending(closed));
+    }
     let Some(capacity) = &candidate.capacity else { return Some(NotChosen::Unknown) };
     if capacity.free_milli() < CORE_TO_SPARE_MILLI {
         return Some(NotChosen::Busy);
@@ -176,7 +186,7 @@ mod tests {
 
     fn machine(place: Place, cores: u32, jobs: u32, memory_gib: u64) -> Candidate {
         let capacity = Capacity { cores, load_milli: 0, jobs_running: jobs, memory_free_bytes: memory_gib << 30 };
-        Candidate { place, name: "m".into(), online: true, capacity: Some(capacity), engine: Engine::Fit }
+        Candidate { place, name: "m".into(), online: true, capacity: Some(capacity), engine: Engine::Fit, closed: None }
     }
 
     fn reason(placement: &Placement, place: Place) -> Option<NotChosen> {
@@ -227,11 +237,16 @@ mod tests {
         let small = machine(peer(3), 8, 0, 0);
         let mut leaky = machine(peer(4), 8, 0, 8);
         leaky.engine = Engine::Unsafe;
-        let placement = place(&[machine(Place::Here, 1, 0, 2), offline, silent, small, leaky], NEEDS);
+        let mut paused = machine(peer(5), 8, 0, 8);
+        paused.closed = Some(Closed::Paused);
+        let mut here = machine(Place::Here, 1, 0, 2);
+        here.closed = Some(Closed::Paused);
+        let placement = place(&[here, offline, silent, small, leaky, paused], NEEDS);
         assert_eq!(placement.order, [Place::Here]);
         assert_eq!(reason(&placement, peer(1)), Some(NotChosen::Offline));
         assert_eq!(reason(&placement, peer(2)), Some(NotChosen::Unknown));
         assert_eq!(reason(&placement, peer(4)), Some(NotChosen::UnsafeEngine));
+        assert_eq!(reason(&placement, peer(5)), Some(NotChosen::NotLending(Closed::Paused)));
         assert_eq!(reason(&placement, peer(3)), Some(NotChosen::Memory { free: 0, needed: 1 << 30 }));
     }
 }

@@ -94,6 +94,15 @@ pub enum QuotaHit {
         /// Bytes more that are asked for.
         asked: u64,
     },
+    /// What all peers together keep here leaves no room.
+    Disk {
+        /// Bytes that are kept and cannot go.
+        used: u64,
+        /// Bytes that may be.
+        allowed: u64,
+        /// Bytes more that are asked for.
+        asked: u64,
+    },
     /// The day's fuel is used up, or what is left is less than a job may use.
     Fuel {
         /// What was used in 24 hours, with what runs now may use.
@@ -125,6 +134,13 @@ impl QuotaHit {
                 Bytes(allowed),
                 Bytes(asked),
                 owner("--stored SIZE")
+            ),
+            Self::Disk { used, allowed, asked } => format!(
+                "disk that is lent: {} of {} that all peers together may keep on {node} are used, and {} more are asked for; \
+                 wait until others need less, or the owner of {node} can lend more with `potluck share --disk SIZE`",
+                Bytes(used),
+                Bytes(allowed),
+                Bytes(asked),
             ),
             Self::Fuel { used, allowed, asked, hours } if used < allowed => format!(
                 "quota of fuel: {used} of {allowed} that one peer may use in a day on {node} are used or promised, and the \
@@ -189,6 +205,8 @@ mod tests {
             (QuotaHit::Fuel { used: 7, allowed: 10, asked: 9, hours: 3 }, ["fuel", "7 of 10", "--fuel 3"]),
             (QuotaHit::Fuel { used: 10, allowed: 10, asked: 9, hours: 3 }, ["fuel", "10 of 10", "within 3 h"]),
         ];
+        let disk = QuotaHit::Disk { used: 20 << 20, allowed: 20 << 20, asked: 1 }.sentence("attic");
+        assert!(disk.contains("20 MiB of 20 MiB") && disk.contains("potluck share --disk"), "{disk}");
         for (hit, words) in hits {
             let text = hit.sentence("attic");
             assert!(words.iter().chain(&["quota", "attic", "potluck quota"]).all(|word| text.contains(word)), "{text}");

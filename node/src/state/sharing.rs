@@ -9,7 +9,7 @@ mod sentence;
 use crate::identity::NodeId;
 use ceiling::{Ceiling, Seen};
 use hours::{Hours, LocalTime};
-use rules::{Amounts, Rules, Settled, When};
+use rules::{Amounts, Policy, Rules, When};
 
 /// How long the load of others must be low before lending goes on.
 pub const LOAD_CALM_S: u64 = 60;
@@ -111,7 +111,7 @@ pub struct Decision {
     opens_in: [u64; 3],
     facts: Facts,
     rules: Rules,
-    settled: Settled,
+    settled: Policy,
 }
 
 /// What is lent to one peer now.
@@ -181,7 +181,7 @@ impl Closed {
 
 impl Sharing {
     /// Decides by what is seen now.
-    pub fn decide(&mut self, rules: &Rules, settled: Settled, facts: Facts) -> Decision {
+    pub fn decide(&mut self, rules: &Rules, settled: Policy, facts: Facts) -> Decision {
         let now = facts.now_s;
         let active = self.owner.look(now, seen_owner(rules, &facts), OWNER_CALM_S) && rules.mind_the_owner();
         let on_battery = self.power.look(now, if facts.on_battery { Seen::Over } else { Seen::Calm }, POWER_CALM_S);
@@ -280,7 +280,7 @@ impl Decision {
 
     /// The owner's settings.
     #[must_use]
-    pub const fn settled(&self) -> Settled {
+    pub const fn settled(&self) -> Policy {
         self.settled
     }
 

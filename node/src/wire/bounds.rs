@@ -42,12 +42,17 @@ pub const fn payload_len_max(tag: Tag) -> usize {
         | Tag::PEERS_ARE
         | Tag::SESSIONS_ARE
         | Tag::SESSION_MEMORY
+        | Tag::SHARING_IS
+        | Tag::JOBS_ARE
         | Tag::QUOTAS_ARE => LIST_LEN_MAX,
         Tag::ENDED => ENDED_LEN_MAX,
         Tag::DATA | Tag::STDIN | Tag::STDOUT | Tag::STDERR => CHUNK_LEN_MAX,
         Tag::GOODBYE
         | Tag::OWNER_PEERS
         | Tag::OWNER_QUOTAS
+        | Tag::OWNER_SHARING
+        | Tag::OWNER_RESUME
+        | Tag::OWNER_JOBS
         | Tag::OWNER_SHUTDOWN
         | Tag::STARTED
         | Tag::SESSION_LIST
@@ -71,6 +76,8 @@ pub const fn payload_len_max(tag: Tag) -> usize {
         | Tag::TWIN
         | Tag::JOIN_WAITS
         | Tag::OWNER_HELLO
+        | Tag::OWNER_PAUSE
+        | Tag::OWNER_END_JOB
         | Tag::ACCEPTED
         | Tag::SESSION_INTERRUPT
         | Tag::SESSION_SAVE

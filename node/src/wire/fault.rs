@@ -42,6 +42,10 @@ impl FaultCode {
     pub const OVER_QUOTA: Self = Self(20);
     /// The caller kept others waiting for longer than it may.
     pub const TOO_SLOW: Self = Self(21);
+    /// The answering machine lends nothing now; nothing of the job has run.
+    pub const NOT_LENDING: Self = Self(24);
+    /// The job ran and was ended because the machine's owner wants it back.
+    pub const TAKEN_BACK: Self = Self(25);
 }
 
 /// `FAULT`: a refusal or failure.
@@ -51,12 +55,22 @@ pub struct Fault {
     pub code: FaultCode,
     /// For people: what, why, and what would change it.
     pub text: String,
+    /// In how many seconds it is worth asking again, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub again_s: Option<u64>,
 }
 
 impl Fault {
     /// A fault with its sentence.
     pub fn new(code: FaultCode, text: impl Into<String>) -> Self {
-        Self { code, text: text.into() }
+        Self { code, text: text.into(), again_s: None }
+    }
+
+    /// The same, to be asked again after so many seconds.
+    #[must_use]
+    pub fn again_in(mut self, seconds: Option<u64>) -> Self {
+        self.again_s = seconds;
+        self
     }
 }
 

@@ -71,7 +71,49 @@ fn info() -> NodeInfo {
         addresses: addresses(),
         instance: 7,
         walls_missing: Some(vec!["landlock".into()]),
+        lends: Some(lends()),
     }
+}
+
+fn lends() -> Lends {
+    Lends { places: 0, closed: Some("paused".into()), text: "lends nothing".into(), again_s: Some(60) }
+}
+
+fn sharing() -> SharingNow {
+    SharingNow {
+        lends: lends(),
+        cores: Some(2),
+        memory_bytes: Some(1 << 33),
+        away_s: Some(300),
+        away_by: vec!["terminals".into()],
+        on_battery: true,
+        others_milli: Some(1250),
+        temperature: Some(48),
+        peers: vec![PeerLent { peer: id(3), closed: Some("never".into()) }],
+        ended: 2,
+        sent_away: 1,
+        saved: 3,
+        warning: None,
+    }
+}
+
+fn jobs_here() -> JobsHere {
+    let job = JobHere {
+        number: 7,
+        job: JobId([2; 16]),
+        peer: Some(id(3)),
+        who: "attic".into(),
+        what: "report.py".into(),
+        state: JobState::Running,
+        since_unix: 1_800_000_000,
+        memory_bytes_max: 1 << 30,
+        fuel_max: 10_000_000_000_000,
+        wall_ms_max: 600_000,
+        cpu_ms: Some(1500),
+        memory_bytes: Some(60 << 20),
+    };
+    let waits = JobHere { peer: None, state: JobState::Waiting, cpu_ms: None, memory_bytes: None, ..job.clone() };
+    JobsHere { jobs: vec![job, waits] }
 }
 
 fn members() -> Members {
@@ -214,10 +256,17 @@ fn sample(tag: Tag) -> Bytes {
             memory_peak_bytes: 65536,
         }),
         Tag::QUOTAS_ARE => message(&quotas()),
+        Tag::SHARING_IS => message(&sharing()),
+        Tag::JOBS_ARE => message(&jobs_here()),
+        Tag::OWNER_PAUSE => message(&PauseFor { seconds: Some(3600) }),
+        Tag::OWNER_END_JOB => message(&EndJob { number: 7 }),
         Tag::INFO
         | Tag::GOODBYE
         | Tag::OWNER_PEERS
         | Tag::OWNER_QUOTAS
+        | Tag::OWNER_SHARING
+        | Tag::OWNER_RESUME
+        | Tag::OWNER_JOBS
         | Tag::OWNER_SHUTDOWN
         | Tag::STARTED
         | Tag::STDIN_WANTED
@@ -380,7 +429,8 @@ fn messages_without_their_later_fields_are_still_understood() {
         let line = earlier.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
         &line.unwrap()[12..]
     };
-    assert_eq!(of::<NodeInfo>(payload("INFO_IS")).instance, 0);
+    let info: NodeInfo = of(payload("INFO_IS"));
+    assert!(info.instance == 0 && info.lends.is_none());
     assert!(of::<Members>(payload("MEMBERS")).revocations.is_empty());
     assert!(of::<Welcome>(payload("WELCOME")).members.revocations.is_empty());
     assert_eq!(of::<Ended>(payload("ENDED")), Ended { receipt: None, ..ended() });

@@ -1,6 +1,7 @@
 //! The messages about nodes and their group: who is there, who vouches for whom, tickets, and what an owner asks of the
 //! own node. As the others they are MessagePack maps with named fields.
 
+use super::sharing::Lends;
 use crate::defaults::VOUCHES_MAX;
 use crate::identity::NodeId;
 use potluck_runtime::at_most;
@@ -44,6 +45,9 @@ pub struct NodeInfo {
     /// The parts of the second wall that its system has not (`landlock`, `seccomp`); nothing from those who do not say.
     #[serde(default)]
     pub walls_missing: Option<Vec<String>>,
+    /// What it lends now; nothing from those who do not say.
+    #[serde(default)]
+    pub lends: Option<Lends>,
 }
 
 /// One member's signed word that another key belongs to the group.

@@ -81,6 +81,16 @@ tags! {
     OWNER_ACCEPT_KEY = 51;
     /// List what peers may use and have used; no payload.
     OWNER_QUOTAS = 56;
+    /// What is lent now, and why; no payload.
+    OWNER_SHARING = 58;
+    /// Lend nothing for a while: [`PauseFor`](super::PauseFor).
+    OWNER_PAUSE = 59;
+    /// Lend again; no payload.
+    OWNER_RESUME = 60;
+    /// List the jobs that are here; no payload.
+    OWNER_JOBS = 61;
+    /// End a job that is here, whosever it is: [`EndJob`](super::EndJob).
+    OWNER_END_JOB = 62;
 
     // The walk of a job, from the side that runs it.
     /// The job has an id: [`Accepted`](super::Accepted).
@@ -147,6 +157,10 @@ tags! {
     JOIN_WAITS = 125;
     /// [`QuotaList`](super::QuotaList).
     QUOTAS_ARE = 140;
+    /// [`SharingNow`](super::SharingNow).
+    SHARING_IS = 144;
+    /// [`JobsHere`](super::JobsHere).
+    JOBS_ARE = 145;
 }
 
 impl Tag {
@@ -154,6 +168,20 @@ impl Tag {
     #[must_use]
     pub const fn is_about_sessions(self) -> bool {
         self.0 >= Self::SESSION_TURN.0 && self.0 <= Self::SESSION_STOP.0
+    }
+
+    /// Whether it is a request about what is lent and to whom.
+    #[must_use]
+    pub const fn is_about_lending(self) -> bool {
+        matches!(
+            self,
+            Self::OWNER_QUOTAS
+                | Self::OWNER_SHARING
+                | Self::OWNER_PAUSE
+                | Self::OWNER_RESUME
+                | Self::OWNER_JOBS
+                | Self::OWNER_END_JOB
+        )
     }
 
     /// Whether only the machine's owner may send it: the numbers from 32 to 63 are kept for that.

@@ -115,6 +115,12 @@ impl Session {
 }
 
 impl Turn<'_> {
+    /// The process in which it runs.
+    #[must_use]
+    pub fn process(&self) -> Option<u32> {
+        self.session.line.as_ref().map(|line| line.worker.process())
+    }
+
     /// The next event; after [`TurnEvent::Ended`] it never returns. Dropping the future loses nothing.
     pub async fn next(&mut self) -> TurnEvent {
         while self.report.is_none() {

@@ -4,6 +4,8 @@
 use super::Sessions;
 use super::resident::{Resident, Seat};
 use crate::defaults::SESSION_KEPT;
+use crate::dispatch::Role;
+use crate::identity::NodeId;
 use crate::service::{Inner, blocking, chain};
 use crate::store::sessions::{SessionStore, SessionWriter, StoredFile};
 use potluck_runtime::{Session, SessionFile, SessionFiles};
@@ -53,6 +55,24 @@ async fn look_after(inner: Weak<Inner>, resident: Weak<Resident>, idle: Duration
     }
 }
 
+/// Puts the sessions of these peers to disk and returns how many; one that a turn uses stays as it is.
+pub(in crate::service) async fn park_of_peers(
+    inner: &Inner,
+    is_theirs: impl Fn(&NodeId) -> bool,
+    manner: Manner,
+) -> u32 {
+    let theirs = |resident: &Arc<Resident>| resident.role == Role::Peer && is_theirs(&resident.holder);
+    let residents: Vec<_> = inner.sessions.table().values().filter(|resident| theirs(resident)).cloned().collect();
+    let mut parked = 0;
+    for resident in residents {
+        // One that cannot be put there is tried again when it was used since.
+        if !resident.is_parked() && resident.may_be_parked(manner) && park(&inner.sessions, &resident, manner).await {
+            parked += 1;
+        }
+    }
+    parked
+}
+
 /// Puts every session to disk.
 pub(in crate::service) async fn put_away(inner: &Inner) {
     let residents: Vec<_> = inner.sessions.table().values().cloned().collect();
@@ -66,7 +86,7 @@ pub(in crate::service) async fn put_away(inner: &Inner) {
 
 /// What may be done to a session to put it to disk.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Manner {
+pub(in crate::service) enum Manner {
     /// Nothing that it could notice.
     Unseen,
     /// It would be lost otherwise: files that it holds open are closed.
@@ -98,6 +118,7 @@ async fn park(sessions: &Sessions, resident: &Resident, manner: Manner) -> bool 
             true
         }
         Err(error) => {
+            resident.note_stays();
             tracing::debug!(session = %resident.session, error = %chain(&*error), "session stays in memory");
             false
         }

@@ -4,7 +4,7 @@ use super::turns::busy;
 use super::{decoded, failure, named, opening};
 use crate::dispatch::{Caller, Role};
 use crate::service::inbound::Inbound;
-use crate::service::{Inner, SendFileError, Stop, admission, blocking, gone, outputs, send_file};
+use crate::service::{Inner, SendFileError, Stop, admission, blocking, gone, outputs, send_file, walk};
 use crate::wire::{
     Fault, FaultCode, ForkSession, Frame, FrameWriter, OutputFile, SessionInfo, SessionList, SessionMemory, Tag,
     WhichSession,
@@ -66,7 +66,8 @@ pub(in crate::service) async fn fork(
     let request: ForkSession = decoded(first)?;
     admission::admit_session_name(request.name.as_deref())?;
     let resident = inner.sessions.find(caller, request.session)?;
-    admission::admit_limits(&resident.limits, caller.role, &inner.policy, &inner.name)?;
+    walk::check_lent(inner, caller)?;
+    admission::admit_limits(&resident.limits, caller.role, walk::memory_lent(inner, caller), &inner.name)?;
     inner.sessions.has_room(caller, &inner.name, request.twin, request.name.as_deref())?;
     super::check_stored(inner, caller)?;
     let twin = {
@@ -88,6 +89,7 @@ pub(in crate::service) async fn save(
     writer: &mut FrameWriter,
 ) -> Result<(), Stop> {
     let resident = named(inner, caller, first)?;
+    walk::check_not_paused(inner, caller)?;
     let mut seat = resident.sit().ok_or_else(busy)?;
     let sending = async {
         let session = opening::awake(inner, &resident, &mut seat).await?;

@@ -1,5 +1,6 @@
 //! One session that is here, in memory or on disk, and what is known of it without waking it.
 
+use super::parking::Manner;
 use crate::clock::Clock;
 use crate::dispatch::{Caller, Role};
 use crate::identity::NodeId;
@@ -61,6 +62,8 @@ struct Facts {
     used_unix: u64,
     memory_bytes: u64,
     parked: bool,
+    /// Whether it could not be put to disk as it is now.
+    stays: bool,
     /// What of it lies on disk, also when it is awake again.
     stored_bytes: u64,
 }
@@ -92,7 +95,14 @@ impl Resident {
             limits,
             env,
             created_unix: now,
-            facts: Mutex::new(Facts { turns, used_unix: now, memory_bytes, parked: false, stored_bytes: 0 }),
+            facts: Mutex::new(Facts {
+                turns,
+                used_unix: now,
+                memory_bytes,
+                parked: false,
+                stays: false,
+                stored_bytes: 0,
+            }),
             interrupter: Mutex::new(Some(session.interrupter())),
             used: Notify::new(),
             seat: AsyncMutex::new(Seat::Here(Box::new(session))),
@@ -114,7 +124,7 @@ impl Resident {
             limits: record.limits,
             env: record.env,
             created_unix: record.created_unix,
-            facts: Mutex::new(Facts { turns, used_unix, memory_bytes, parked: true, stored_bytes }),
+            facts: Mutex::new(Facts { turns, used_unix, memory_bytes, parked: true, stays: false, stored_bytes }),
             interrupter: Mutex::new(None),
             used: Notify::new(),
             seat: AsyncMutex::new(Seat::Stored),
@@ -206,7 +216,7 @@ impl Resident {
     /// Something was done with it.
     pub(super) fn note_use(&self) {
         let mut facts = self.facts();
-        (facts.used_unix, facts.parked) = (Clock::system().unix_now(), false);
+        (facts.used_unix, facts.parked, facts.stays) = (Clock::system().unix_now(), false, false);
         drop(facts);
         self.used.notify_one();
     }
@@ -215,6 +225,16 @@ impl Resident {
     pub(super) fn note_parked(&self, stored_bytes: u64) {
         let mut facts = self.facts();
         (facts.parked, facts.stored_bytes) = (true, stored_bytes);
+    }
+
+    /// It could not be put to disk.
+    pub(super) fn note_stays(&self) {
+        self.facts().stays = true;
+    }
+
+    /// Whether it is worth trying to put it to disk in this manner.
+    pub(super) fn may_be_parked(&self, manner: Manner) -> bool {
+        manner == Manner::Last || !self.facts().stays
     }
 
     /// Bytes of it on disk.

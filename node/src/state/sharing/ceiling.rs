@@ -87,12 +87,9 @@ mod tests {
 
     #[test]
     fn a_value_on_its_bound_is_not_over_it() {
-        assert_eq!([60, 79, 80, 81, 59].map(|value| Seen::of(value, 80, 60)), [
-            Seen::Near,
-            Seen::Near,
-            Seen::Near,
-            Seen::Over,
-            Seen::Calm
-        ]);
+        assert_eq!(
+            [60, 79, 80, 81, 59].map(|value| Seen::of(value, 80, 60)),
+            [Seen::Near, Seen::Near, Seen::Near, Seen::Over, Seen::Calm]
+        );
     }
 }

@@ -110,9 +110,10 @@ impl Window {
 
     fn edges(&self) -> impl Iterator<Item = u16> {
         let (from, to) = (self.from, if self.over_midnight() { self.to + DAY } else { self.to });
-        (0u16..7).zip(self.days).filter(|(_, is)| *is).flat_map(move |(day, _)| {
-            [(day * DAY + from) % WEEK, (day * DAY + to) % WEEK]
-        })
+        (0u16..7)
+            .zip(self.days)
+            .filter(|(_, is)| *is)
+            .flat_map(move |(day, _)| [(day * DAY + from) % WEEK, (day * DAY + to) % WEEK])
     }
 }
 

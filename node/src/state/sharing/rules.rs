@@ -107,14 +107,14 @@ pub struct PeerRules {
     pub job_memory_bytes: Option<u64>,
 }
 
-/// What the owner's settings say.
+/// What the settings of the owner of this machine allow peers. The owner's own jobs are bound by their limits alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Settled {
-    /// Whether to lend at all.
+pub struct Policy {
+    /// Whether peers may run jobs here at all.
     pub lend: bool,
-    /// Jobs of peers at once.
+    /// Jobs of peers that run at once.
     pub jobs_max: u32,
-    /// Bytes of memory one job may ask for.
+    /// Bytes of memory one job of a peer may ask for.
     pub job_memory_bytes_max: Option<u64>,
 }
 
@@ -200,6 +200,8 @@ mod tests {
         assert!(!rules.mind_the_owner());
         rules.change_peer(NodeId::from_bytes([1; 32]), |peer| peer.when = Some(When::Idle));
         assert!(rules.mind_the_owner());
-        assert!(Rules { active: Amounts { cores: Some(1), ..Amounts::default() }, ..Rules::default() }.mind_the_owner());
+        assert!(
+            Rules { active: Amounts { cores: Some(1), ..Amounts::default() }, ..Rules::default() }.mind_the_owner()
+        );
     }
 }

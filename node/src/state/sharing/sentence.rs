@@ -10,7 +10,8 @@ impl Decision {
         if let Some(closed) = self.closed {
             return format!("lends nothing{}, because {}", self.until(self.ask_again_s(closed)), self.reason(closed));
         }
-        let places = if self.places == 1 { "1 job at once".to_owned() } else { format!("{} jobs at once", self.places) };
+        let places =
+            if self.places == 1 { "1 job at once".to_owned() } else { format!("{} jobs at once", self.places) };
         let lent = self.cores.map_or(cores, |lent| lent.min(cores));
         let until = self.until(self.rules.hours.changes_in_if_any(self.facts.local).map(|minutes| minutes * 60));
         format!("lends {lent} of {cores} cores to {places}{until}, because {}", self.why_open())
@@ -51,7 +52,7 @@ impl Decision {
     pub fn refusal(&self, node: &str, closed: Closed) -> String {
         let (reason, cure) = (self.reason(closed), cure(closed));
         match self.ask_again_s(closed) {
-            _ if closed == Closed::Never => format!("{node} does not run jobs of others; {cure}"),
+            _ if closed == Closed::Never => format!("{node} lends nothing: it does not run jobs of others; {cure}"),
             Some(seconds) => {
                 format!("{node} lends nothing now, because {reason}; ask again in {}, or {cure}", span(seconds))
             }
@@ -116,6 +117,7 @@ pub(super) fn span(seconds: u64) -> String {
     match (seconds, hours) {
         (0..60, _) => format!("{seconds} s"),
         (_, 0) => format!("{} min", seconds.div_ceil(60)),
+        (_, 1..48) if minutes % 60 == 0 => format!("{hours} h"),
         (_, 1..48) => format!("{hours} h {} min", minutes % 60),
         _ => format!("{} days", hours / 24),
     }

@@ -3,7 +3,7 @@ use super::*;
 
 const ANN: NodeId = NodeId::from_bytes([1; 32]);
 const BOB: NodeId = NodeId::from_bytes([2; 32]);
-const SETTLED: Settled = Settled { lend: true, jobs_max: 4, job_memory_bytes_max: None };
+const POLICY: Policy = Policy { lend: true, jobs_max: 4, job_memory_bytes_max: None };
 /// Tuesday, 20:00.
 const EVENING: LocalTime = LocalTime { weekday: 1, minute: 20 * 60 };
 
@@ -22,7 +22,7 @@ fn facts(now_s: u64) -> Facts {
 fn once(rules: &Rules, change: impl FnOnce(&mut Facts)) -> Decision {
     let mut facts = facts(0);
     change(&mut facts);
-    Sharing::default().decide(rules, SETTLED, facts)
+    Sharing::default().decide(rules, POLICY, facts)
 }
 
 fn jobs(jobs: u32) -> Amounts {
@@ -50,7 +50,8 @@ fn each_rule_closes_for_its_reason_and_says_when_to_ask_again() {
     let loaded = Rules { load_max_milli: Some(1500), ..Rules::default() };
     let active = |facts: &mut Facts| facts.owner = Owner::AwayFor(100);
     let no_change = |_: &mut Facts| {};
-    let cases: [(Rules, &dyn Fn(&mut Facts), Closed, Option<u64>, &str); 10] = [
+    type Case<'a> = (Rules, &'a dyn Fn(&mut Facts), Closed, Option<u64>, &'a str);
+    let cases: [Case<'_>; 10] = [
         (Rules { when: When::Never, ..Rules::default() }, &no_change, Closed::Never, None, "--when always"),
         (pause(None), &no_change, Closed::Paused, None, "potluck resume"),
         (pause(Some(1_800_000_090)), &no_change, Closed::Paused, Some(90), "in 2 min"),
@@ -106,11 +107,10 @@ fn a_peers_own_rules_hold_instead_of_the_common_ones_and_no_rule_beats_a_firm_on
     assert_eq!(decision.of(&BOB).closed, Some(Closed::Hours));
     assert_eq!(decision.of(&ANN), Lent { closed: None, goes_on: true, job_memory_bytes: Some(7) });
     rules.change_peer(ANN, |ann| ann.when = Some(When::Never));
-    assert_eq!(once(&rules, |_| {}).of(&ANN), Lent {
-        closed: Some(Closed::Never),
-        goes_on: false,
-        job_memory_bytes: Some(7)
-    });
+    assert_eq!(
+        once(&rules, |_| {}).of(&ANN),
+        Lent { closed: Some(Closed::Never), goes_on: false, job_memory_bytes: Some(7) }
+    );
     rules.change_peer(ANN, |ann| ann.when = Some(When::Always));
     rules.pause = Some(Pause { since_unix: 0, until_unix: None });
     assert_eq!(once(&rules, |_| {}).of(&ANN).closed, Some(Closed::Paused));
@@ -122,7 +122,7 @@ fn what_runs_goes_on_for_a_grace_and_for_none_when_the_owner_says_so() {
     let mut sharing = Sharing::default();
     let mut at = |now_s, away| {
         let facts = Facts { owner: Owner::AwayFor(away), ..facts(now_s) };
-        let decision = sharing.decide(&rules, SETTLED, facts);
+        let decision = sharing.decide(&rules, POLICY, facts);
         (decision.of(&ANN).closed, decision.of(&ANN).goes_on, decision.keeps)
     };
     assert_eq!(at(0, 3600), (None, true, 4));
@@ -136,7 +136,7 @@ fn what_runs_goes_on_for_a_grace_and_for_none_when_the_owner_says_so() {
     let hot = Rules { temperature_max: Some(80), ..Rules::default() };
     let mut goes_on = |now_s, temperature| {
         let facts = Facts { temperature: Some(temperature), ..facts(now_s) };
-        sharing.decide(&hot, SETTLED, facts).of(&ANN).goes_on
+        sharing.decide(&hot, POLICY, facts).of(&ANN).goes_on
     };
     assert!(goes_on(0, 90) && goes_on(9, 90) && !goes_on(10, 70) && !goes_on(39, 70));
     assert!(goes_on(40, 70) && goes_on(41, 90));
@@ -163,7 +163,8 @@ fn whatever_swings_nothing_flaps_and_no_bound_is_passed() {
         ..Rules::default()
     };
     for seed in 1..=200u64 {
-        let (mut chance, mut sharing, mut was_open) = (seed.wrapping_mul(0x9e37_79b9_7f4a_7c15), Sharing::default(), true);
+        let (mut chance, mut sharing, mut was_open) =
+            (seed.wrapping_mul(0x9e37_79b9_7f4a_7c15), Sharing::default(), true);
         let (mut openings, mut last_bad, mut away) = (0u64, [0u64; 4], 0u64);
         for now_s in 1..=2000u64 {
             // Each swings at a pace of its own, which the seed chooses.
@@ -181,13 +182,16 @@ fn whatever_swings_nothing_flaps_and_no_bound_is_passed() {
             for (last, _) in last_bad.iter_mut().zip(bad).filter(|(_, bad)| *bad) {
                 *last = now_s;
             }
-            let open = sharing.decide(&rules, SETTLED, seen).closed.is_none();
+            let open = sharing.decide(&rules, POLICY, seen).closed.is_none();
             assert!(!open || !bad.contains(&true), "seed {seed}: open at {now_s} beyond a bound");
             if open && !was_open {
                 openings += 1;
                 let calm = [HEAT_CALM_S, LOAD_CALM_S, POWER_CALM_S, OWNER_CALM_S];
                 for (last, calm) in last_bad.iter().zip(calm).filter(|(last, _)| **last > 0) {
-                    assert!(now_s - last >= calm, "seed {seed}: opened at {now_s}, {calm} s after {last} at the earliest");
+                    assert!(
+                        now_s - last >= calm,
+                        "seed {seed}: opened at {now_s}, {calm} s after {last} at the earliest"
+                    );
                 }
             }
             was_open = open;

@@ -1,0 +1,133 @@
+//! What follows from a decision: who waits is sent away, who is too many is ended, sessions go to disk.
+
+use crate::dispatch::Role;
+use crate::service::{Inner, sessions};
+use crate::state::sharing::{Closed, Decision};
+use crate::wire::{Fault, FaultCode};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+/// How often the machine and its owner's rules are looked at.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// Whom a decision has sent away.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct SentAway {
+    /// Those that had a place.
+    pub(super) ended: u32,
+    /// Those that waited.
+    pub(super) waited: u32,
+    /// The processes in which guests of theirs ran.
+    pub(super) processes: Vec<u32>,
+}
+
+/// Keeps to what its owner has decided for as long as the service lives.
+pub(in crate::service) async fn keep(inner: Weak<Inner>) {
+    loop {
+        let Some(here) = inner.upgrade() else { return };
+        here.lending.look(&here.runtime.worker_processes()).await;
+        act(&here);
+        if here.lending.now().closed.is_some() && !here.lending.parks.swap(true, Ordering::AcqRel) {
+            tokio::spawn(park(Arc::clone(&here)));
+        }
+        let lending = Arc::clone(&here.lending);
+        drop(here);
+        tokio::select! {
+            () = tokio::time::sleep(LOOK_EVERY) => {}
+            () = lending.wake.notified() => {}
+        }
+    }
+}
+
+/// Puts the sessions of those to disk to whom nothing is lent; what holds one up now may be over at the next look.
+async fn park(inner: Arc<Inner>) {
+    let decision = inner.lending.now();
+    let rests = |peer: &_| {
+        let lent = decision.of(peer);
+        lent.closed.is_some() && !lent.goes_on
+    };
+    sessions::park_of_peers(&inner, rests, sessions::Manner::Unseen).await;
+    inner.lending.parks.store(false, Ordering::Release);
+}
+
+/// Does what the decision of now asks for.
+pub(super) fn act(inner: &Inner) -> SentAway {
+    let decision = inner.lending.now();
+    inner.gate.resize(decision.places, decision.memory_bytes);
+    inner.runtime.lend_cores(decision.cores);
+    inner.accounts.set_places(decision.settled().jobs_max);
+    inner.accounts.set_disk(decision.disk_bytes);
+    inner.images.hold(decision.closed == Some(Closed::Paused));
+    let (mut go, mut stay) = (Vec::new(), Vec::new());
+    inner.present.each(|number, entry| {
+        if entry.role == Role::Owner || entry.goes() {
+            return;
+        }
+        let lent = decision.of(&entry.caller);
+        match lent.closed {
+            Some(closed) if !entry.has_place() || !lent.goes_on => {
+                go.push((number, entry.has_place(), entry.process, Some(closed)));
+            }
+            _ if entry.has_place() => stay.push((number, entry.memory_bytes(), entry.process)),
+            _ => {}
+        }
+    });
+    let memory: Vec<u64> = stay.iter().map(|(_, memory, _)| *memory).collect();
+    let first_beyond = stays(&memory, decision.keeps, decision.memory_bytes);
+    go.extend(stay.drain(first_beyond..).map(|(number, _, process)| (number, true, process, None)));
+    let mut sent = SentAway::default();
+    for (number, had_place, process, closed) in go {
+        if inner.present.dismiss(number, dismissal(&decision, &inner.name, closed, had_place)) {
+            *(if had_place { &mut sent.ended } else { &mut sent.waited }) += 1;
+            sent.processes.extend(process);
+        }
+    }
+    sent
+}
+
+/// How many of these, the oldest first, may stay: the youngest have the least to lose.
+fn stays(memory_of: &[u64], most: u32, memory_bytes: Option<u64>) -> usize {
+    let mut taken = 0u64;
+    let mut fits = |memory: &u64| {
+        taken = taken.saturating_add(*memory);
+        memory_bytes.is_none_or(|all| taken <= all)
+    };
+    memory_of.iter().take(usize::try_from(most).unwrap_or(usize::MAX)).take_while(|memory| fits(memory)).count()
+}
+
+/// What is told to whoever must go.
+fn dismissal(decision: &Decision, name: &str, closed: Option<Closed>, had_place: bool) -> Fault {
+    let why = match closed {
+        Some(closed) => decision.refusal(name, closed),
+        None => format!("{name} lends less now: it {}", decision.sentence(super::cores())),
+    };
+    let again = closed.and_then(|closed| decision.ask_again_s(closed));
+    let (code, text) = if had_place {
+        let text = format!("{why}; what the job did there is gone, so run it again, there or elsewhere");
+        (FaultCode::TAKEN_BACK, text)
+    } else {
+        (FaultCode::NOT_LENDING, why)
+    };
+    Fault::new(code, text).again_in(again)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_oldest_stay_as_long_as_there_are_places_and_memory() {
+        for (memory_of, most, memory, count) in [
+            (&[][..], 4, None, 0),
+            (&[5, 5, 5], 4, None, 3),
+            (&[5, 5, 5], 2, None, 2),
+            (&[5, 5, 5], 0, None, 0),
+            (&[5, 5, 5], 4, Some(14), 2),
+            (&[50, 5, 5], 4, Some(14), 0),
+            (&[u64::MAX, u64::MAX], 4, Some(u64::MAX), 2),
+        ] {
+            assert_eq!(stays(memory_of, most, memory), count, "{memory_of:?} {most} {memory:?}");
+        }
+    }
+}
