@@ -3,6 +3,7 @@
 
 use super::environment::NoPeers;
 use super::*;
+use crate::store::blobs::PRESENCE_FILE;
 use crate::wire::{Accepted, BlobHead, FetchArtifact, JobFile, JobId, JobProgram, Need, SubmitJob};
 use bytes::Bytes;
 use potluck_runtime::{CompileLimits, Digest, GuestPath, Limits, Ready, RuntimeConfig, WorkerCommand};
@@ -65,8 +66,9 @@ impl Lab {
     }
 
     fn blobs_here(&self) -> usize {
+        let is_blob = |name: &std::fs::DirEntry| name.file_name() != PRESENCE_FILE;
         // Made with the first blob.
-        std::fs::read_dir(blobs_dir(self.dir.path())).map_or(0, Iterator::count)
+        std::fs::read_dir(blobs_dir(self.dir.path())).map_or(0, |names| names.flatten().filter(is_blob).count())
     }
 }
 

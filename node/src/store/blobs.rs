@@ -22,7 +22,7 @@ const ABANDONED_AGE: Duration = Duration::from_secs(24 * 60 * 60);
 /// What files that are still arriving begin with; no digest does.
 const PARTIAL_PREFIX: &str = "partial-";
 /// The file whose lock is shared by all who hold blobs.
-const PRESENCE_FILE: &str = "held";
+pub(crate) const PRESENCE_FILE: &str = "held";
 
 /// The blobs of one cache directory. Clones share it.
 #[derive(Clone, Debug)]
@@ -327,7 +327,8 @@ mod tests {
     }
 
     fn names(store: &BlobStore) -> usize {
-        fs::read_dir(&store.inner.dir).map_or(0, Iterator::count)
+        let is_blob = |name: &fs::DirEntry| name.file_name() != PRESENCE_FILE;
+        fs::read_dir(&store.inner.dir).map_or(0, |names| names.flatten().filter(is_blob).count())
     }
 
     #[test]
