@@ -42,9 +42,6 @@ pub(crate) struct TopArgs {
 pub(crate) fn execute(args: &TopArgs) -> anyhow::Result<u8> {
     let client = settings::client()?;
     settings::block_on(async {
-        if !client.daemon_runs() {
-            return Err(ClientError::NoDaemon.into());
-        }
         if args.json {
             return render::print_json(&object::TopObject::new(&look(&client).await?));
         }
@@ -57,9 +54,15 @@ pub(crate) fn execute(args: &TopArgs) -> anyhow::Result<u8> {
     Ok(exit::SUCCESS)
 }
 
-/// What the node says now.
+/// What the node says now. Where none runs, the client would find the peers and the rules by itself, and show them as if one did.
 async fn look(client: &Client) -> anyhow::Result<Sight> {
+    if !client.daemon_runs() {
+        return Err(ClientError::NoDaemon.into());
+    }
     let (list, jobs, sharing) = tokio::try_join!(client.peers(), client.jobs_here(), client.sharing())?;
+    if !sharing.running {
+        return Err(ClientError::NoDaemon.into());
+    }
     Ok(Sight { at: Instant::now(), list, jobs: jobs.jobs, sharing: sharing.now })
 }
 

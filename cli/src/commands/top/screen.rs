@@ -106,10 +106,11 @@ impl Screen {
         else {
             return Asked::Nothing;
         };
+        let question = self.question.take();
         if *code == KeyCode::Char('c') && modifiers.contains(KeyModifiers::CONTROL) {
             return Asked::Quit;
         }
-        if let Some(question) = self.question.take() {
+        if let Some(question) = question {
             return if *code == KeyCode::Char('y') { Asked::End(question.number) } else { Asked::Nothing };
         }
         self.said = None;
