@@ -6,7 +6,7 @@ use crate::outcome::OutcomeObject;
 use crate::quantity::{ByteSize, Fuel, Span};
 use crate::{records, render, settings};
 use anyhow::Context;
-use clap::Args;
+use clap::{ArgGroup, Args};
 use data_encoding::HEXLOWER;
 use potluck_node::store::jobs::{JobStore, KeptReceipt, Role};
 use potluck_node::wire::receipt::BODY_LEN_MAX;
@@ -19,8 +19,14 @@ use std::time::Duration;
 /// Bytes of a file with a receipt: the body in hexadecimal, and its meaning beside it.
 const FILE_LEN_MAX: u64 = 4 * BODY_LEN_MAX as u64;
 
+const EXAMPLES: &str = "\
+Examples:
+  potluck ledger receipt 3fa9c1                  what the machine that ran a job has signed about it
+  potluck ledger receipt 3fa9c1 --json > r.json
+  potluck ledger receipt --verify r.json         checks it, here or anywhere";
+
 #[derive(Args, Debug)]
-#[group(required = true, multiple = false, id = "which")]
+#[command(group = ArgGroup::new("which").required(true), after_help = EXAMPLES)]
 pub(crate) struct ReceiptArgs {
     /// Which job
     #[arg(value_name = "ID", group = "which")]
