@@ -18,7 +18,7 @@ Examples:
   potluck cache gc --max 2G --older-than 7d      to less, and nothing that was not used for a week
   potluck cache gc --max 0 --dry-run             what would go, without removing it
 
-Code, images and blobs go, the least recently used first, and never while they are in use; they are made or sent again when
+Code, images and blobs go, the least recently used first, and never while they are in use; they are made or sent again when \
 they are needed. Environments stay until `potluck env rm`, sessions until `potluck session stop`, records until `potluck rm`.";
 
 #[derive(Args, Debug)]
@@ -132,7 +132,8 @@ fn list(client: &Client, one_by_one: bool, json: bool) -> anyhow::Result<()> {
         table.push(vec![kind.kind.to_owned(), kind.items.to_string(), size, ago(used), in_use]);
     }
     let may_go: u64 = kinds.iter().filter(|kind| kind.may_go).map(|kind| kind.bytes).sum();
-    let sum = format!("{} of {} that may go are used\n", ByteSize(may_go), ByteSize(cache_bytes_max));
+    let (may_go, bound) = (ByteSize(may_go), ByteSize(cache_bytes_max));
+    let sum = format!("what may go takes {may_go}, and may take {bound} (`potluck config set cache_bytes_max`)\n");
     render::print(&(table.render() + &sum))
 }
 

@@ -20,7 +20,7 @@ Examples:
   potluck history --role ran --limit 0           all that was run here for others
   potluck history --json | jq '.[] | select(.wall_ms > 60000) | .id'
 
-An id may be shortened to any beginning that is one job's alone. `potluck config set history_max N` and `history_days N`
+An id may be shortened to any beginning that is one job's alone. `potluck config set history_max N` and `history_days N` \
 bound what is kept; `potluck rm` forgets at once.";
 
 /// Jobs that are listed unless asked otherwise: a screen.
@@ -123,6 +123,9 @@ fn list(jobs: &[Listed], limit: Option<u64>) -> anyhow::Result<()> {
         ]);
     }
     render::print(&table.render())?;
+    if jobs.is_empty() {
+        render::say("no such job is known here");
+    }
     if limit.is_some_and(|limit| jobs.len() as u64 >= limit) {
         render::say("there may be more: `--limit 0` lists all, `--stats` sums up");
     }
@@ -254,7 +257,11 @@ fn show_statistics(statistics: &Statistics, json: bool) -> anyhow::Result<()> {
         return render::print_json(&StatisticsObject { all: TotalsObject::new(all), kinds: kinds.collect() });
     }
     let span = |ms| Span(Duration::from_millis(ms)).to_string();
-    let mut text = format!("{} jobs: {}\n", all.jobs, outcomes(all));
+    let mut text = match all.jobs {
+        0 => "0 jobs\n".to_owned(),
+        1 => format!("1 job: {}\n", outcomes(all)),
+        count => format!("{count} jobs: {}\n", outcomes(all)),
+    };
     text.push_str(&format!("fuel {} (median {}), ", Fuel(all.fuel), Fuel(all.fuel_median)));
     text.push_str(&format!("time {} (median {}), ", span(all.wall_ms), span(all.wall_ms_median)));
     text.push_str(&format!("{} in, {} out\n\n", ByteSize(all.bytes_in), ByteSize(all.bytes_out)));

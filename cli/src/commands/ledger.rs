@@ -21,7 +21,7 @@ Examples:
   potluck ledger receipt 3fa9c1 --json > r.json
   potluck ledger receipt --verify r.json         checks a receipt, here or anywhere
 
-A balance is what this machine ran for the peer less what the peer ran for it. A receipt proves who said what; what the peer
+A balance is what this machine ran for the peer less what the peer ran for it. A receipt proves who said what; what the peer \
 says of fuel is its word, which another machine can check by running the job again.";
 
 #[derive(Args, Debug)]
@@ -93,11 +93,15 @@ fn show(args: &LedgerArgs) -> anyhow::Result<u8> {
         ]);
     }
     render::print(&table.render())?;
+    if accounts.is_empty() {
+        render::say("nothing was run for a peer here, or by a peer for this machine");
+    }
     Ok(exit::SUCCESS)
 }
 
 fn receipts(work: &Work) -> String {
     match work.wrong_receipts {
+        _ if work.jobs == 0 => String::new(),
         0 if work.receipts == work.jobs => "all".to_owned(),
         0 => format!("{} of {}", work.receipts, work.jobs),
         wrong => format!("{} of {}, {wrong} WRONG", work.receipts, work.jobs),

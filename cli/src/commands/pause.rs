@@ -11,7 +11,7 @@ Examples:
   potluck pause              until `potluck resume`, also over a restart
   potluck pause --for 1h     lends again by itself after an hour
 
-When it returns, no job of a peer runs here: those that ran are ended, those that waited are sent away with the time at which
+When it returns, no job of a peer runs here: those that ran are ended, those that waited are sent away with the time at which \
 to ask again, and sessions are put to disk. The owner's own jobs go on: `potluck top` ends them.";
 
 const RESUME_EXAMPLES: &str = "\

@@ -11,7 +11,7 @@ use potluck_node::wire::JobId;
 
 const EXAMPLES: &str = "\
 Examples:
-  potluck rm 3fa9c1                              one job, by any beginning of its id that is its alone
+  potluck rm 3fa9c1                              one job, by any beginning of its id
   potluck rm --before 30d                        all that were submitted longer ago
   potluck history --failed --json | jq -r '.[].id' | xargs potluck rm
 

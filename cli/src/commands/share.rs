@@ -23,7 +23,7 @@ Examples:
   potluck share --while battery --jobs 1          on battery too, where nothing is lent otherwise
   potluck share --hours 'Mon-Fri 22:00-07:00, Sat Sun'
   potluck share --load 1.5 --temperature 80       nothing while others use more, or it is hotter
-  potluck share --peer attic --when never         not to this machine; `potluck quota attic` bounds how much
+  potluck share --peer attic --when never         not to this machine, whatever its quota
   potluck share --hours any --load any            without these bounds again
   potluck share --json | jq .now.closed
 

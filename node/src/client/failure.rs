@@ -39,7 +39,7 @@ pub enum SubmitError {
     #[error("{0}")]
     Unreachable(String),
     /// The peer refused the job or failed.
-    #[error("{peer}: {fault}")]
+    #[error("{}", said_by(peer, fault))]
     Refused {
         /// Its label.
         peer: String,
@@ -173,5 +173,27 @@ fn fault_kind(code: FaultCode) -> FailureKind {
         FaultCode::LEAVING => FailureKind::Lost,
         // Codes of other requests, and those a newer peer has: a refusal all the same.
         _ => FailureKind::Refused,
+    }
+}
+
+/// A refusal with the name of whoever refuses, which most sentences begin with.
+fn said_by(peer: &str, fault: &Fault) -> String {
+    let names_itself = fault.text.strip_prefix(peer).is_some_and(|rest| rest.starts_with(' '));
+    if names_itself { fault.text.clone() } else { format!("{peer}: {fault}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_names_once_who_refuses() {
+        for (text, said) in [
+            ("ann lends nothing now", "ann lends nothing now"),
+            ("annex lends nothing now", "ann: annex lends nothing now"),
+            ("the program is no module", "ann: the program is no module"),
+        ] {
+            assert_eq!(said_by("ann", &Fault::new(FaultCode::NOT_LENDING, text)), said);
+        }
     }
 }

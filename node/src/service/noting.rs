@@ -10,8 +10,8 @@ use crate::wire::receipt::request_digest;
 use crate::wire::{Fault, OutputFile, OutputTally, Receipt, ReceiptBody, SubmitJob};
 use potluck_runtime::{Digest, Limits, OutputStream, Report};
 
-/// What will be known of a job. Dropped, it is recorded; a job of which nothing more was said was ended by its submitter's
-/// leaving.
+/// What will be known of a job. Dropped, it is recorded; a job of which nothing more was said was ended by somebody: its
+/// submitter left, or this machine's owner took the place back.
 pub(super) struct Noting {
     store: Option<JobStore>,
     record: Option<JobRecord>,

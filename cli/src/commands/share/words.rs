@@ -7,8 +7,11 @@ use std::time::Duration;
 
 /// What is lent now and why, what that is decided by, and the rules.
 pub(super) fn describe(sharing: &Sharing) -> String {
-    let verb = if sharing.running { "" } else { "would lend: " };
-    let mut text = format!("{} {verb}{}\n", sharing.name, sharing.now.lends.text);
+    let lends = &sharing.now.lends.text;
+    let mut text = match lends.strip_prefix("lends ").filter(|_| !sharing.running) {
+        Some(what) => format!("{} would lend {what}\n", sharing.name),
+        None => format!("{} {lends}\n", sharing.name),
+    };
     for (name, line) in seen(sharing).into_iter().chain(rules(sharing)) {
         text.push_str(&format!("{name:<13} {line}\n"));
     }
@@ -98,11 +101,15 @@ const fn when(when: When) -> &'static str {
 
 fn amounts(amounts: &Amounts) -> String {
     let parts = [
-        amounts.jobs.map(|jobs| format!("{jobs} jobs")),
-        amounts.cores.map(|cores| format!("{cores} cores")),
+        amounts.jobs.map(|jobs| counted(jobs, "job")),
+        amounts.cores.map(|cores| counted(cores, "core")),
         amounts.memory_bytes.map(|bytes| format!("{} of memory", ByteSize(bytes))),
     ];
     format!("at most {}", parts.into_iter().flatten().collect::<Vec<_>>().join(", "))
+}
+
+fn counted(count: u32, what: &str) -> String {
+    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
 }
 
 fn cores(milli: u32) -> String {
