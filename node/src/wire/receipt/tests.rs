@@ -71,10 +71,13 @@ fn a_receipt_of_another_key_is_none_although_it_is_signed() {
     assert!(matches!(forged.verify(), Err(NoReceipt::Signature(_))));
 }
 
+/// A change of what is said.
+type Lie = fn(&mut ReceiptBody);
+
 #[test]
 fn what_the_submitter_has_seen_itself_must_be_what_is_signed() {
     assert_eq!(receipt().check(&expected()), Ok(body()));
-    let lies: [(fn(&mut ReceiptBody), &str); 7] = [
+    let lies: [(Lie, &str); 7] = [
         (|body| body.sent = NodeId::from_bytes([9; 32]), "somebody else"),
         (|body| body.job = JobId([9; 16]), "another job"),
         (|body| body.program = None, "another program"),
