@@ -1,7 +1,7 @@
 //! A receipt: what the node that ran a job signs about it. It proves who said so, and nothing about whether it is true: what
 //! the submitter has seen itself it compares (see [`Receipt::check`]), the rest it takes on the signer's word.
 //!
-//! The signature covers [`LABEL`] and the body's bytes as they were sent, so that nothing is ever encoded again to be
+//! The signature covers a label and the body's bytes as they were sent, so that nothing is ever encoded again to be
 //! checked, and fields of later versions are covered too.
 
 use super::{DecodeError, JobId, SubmitJob, decode, encode};
