@@ -105,6 +105,26 @@ fn a_job_whose_submitter_vanishes_is_remembered_as_cancelled() {
 }
 
 #[test]
+fn a_job_that_its_lender_takes_back_is_remembered_by_both_sides() {
+    let (lender_home, home) = (Home::new().named("attic"), Home::new().named("desk"));
+    let lender = Node::start(&lender_home);
+    join(&lender, &home);
+    let job = home.run(["--on", "attic", "--timeout", "10m"]).arg(guest("hog")).arg("fuel").start();
+    job.wait_for_stdout("taking fuel");
+    lender_home.potluck(["pause"]).finish().expect(0);
+    job.finish_with_stdin_open().expect(125);
+    let (sent, ran) = (history_of(&home, &[], 1).remove(0), history_of(&lender_home, &[], 1).remove(0));
+    let word = |job: &Value| job["outcome"]["word"].as_str().expect("an outcome").to_owned();
+    assert_eq!((word(&sent).as_str(), word(&ran).as_str()), ("lost", "cancelled"), "{sent:#} {ran:#}");
+    assert!(sent["outcome"]["why"].as_str().is_some_and(|why| why.contains("paused")), "{sent:#}");
+    assert!(sent["started_ms"].is_u64() && ran["started_ms"].is_u64() && sent["id"] == ran["id"]);
+    // What nobody accepted ran nowhere.
+    home.run(["--on", "attic"]).arg(guest("cat")).finish().expect(125);
+    assert_eq!(word(&history_of(&home, &[], 2)[0]), "refused");
+    history_of(&lender_home, &[], 1);
+}
+
+#[test]
 fn jobs_are_forgotten_by_any_beginning_of_their_id_and_by_age() {
     let home = Home::new();
     for _ in 0..3 {
