@@ -67,7 +67,7 @@ pub(crate) struct Said {
 }
 
 pub(crate) fn turn_limits() -> TurnLimits {
-    TurnLimits { wall_ms: 60_000, ..TurnLimits::from(&Limits::default()) }
+    TurnLimits { wall_ms: 300_000, ..TurnLimits::from(&Limits::default()) }
 }
 
 /// Runs a turn to its end without input.
@@ -95,7 +95,7 @@ pub(crate) async fn collect(turn: &mut Turn<'_>) -> Said {
             }
         }
     };
-    let report = tokio::time::timeout(Duration::from_secs(120), work).await.expect("the turn ends");
+    let report = tokio::time::timeout(Duration::from_secs(400), work).await.expect("the turn ends");
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
     Said { report, out: text(out), err: text(err) }
 }
