@@ -20,6 +20,10 @@ use std::time::Instant;
 
 mod trust;
 
+/// How long a port may stay taken after its node has left, and how often it is tried.
+const PORT_FREE_WITHIN: Duration = Duration::from_secs(10);
+const PORT_PAUSE: Duration = Duration::from_millis(5);
+
 /// Answers a submission with its caller, and nothing else.
 struct EchoService;
 
@@ -84,8 +88,15 @@ impl TestNode {
             Discover::On(port) => Some(port),
         };
         set(&mut config);
-        let started = Node::start_with_clock(&self.paths, config, Arc::new(EchoService), clock).await;
-        self.node = Some(started.unwrap());
+        let deadline = Instant::now() + PORT_FREE_WITHIN;
+        self.node = Some(loop {
+            match Node::start_with_clock(&self.paths, config.clone(), Arc::new(EchoService), clock).await {
+                Ok(node) => break node,
+                // The transport of a node that left in this process lets go of its socket a moment later.
+                Err(StartError::Bind(_)) if Instant::now() < deadline => tokio::time::sleep(PORT_PAUSE).await,
+                Err(error) => panic!("{error}"),
+            }
+        });
     }
 
     /// Starts again after [`Self::kill`], whose tasks may take a moment to let go of the directory.
