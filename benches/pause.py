@@ -67,6 +67,11 @@ def is_there(process):
         return False
 
 
+def is_lent(process):
+    """Whether a worker serves a peer: those alone have the system's idle policy."""
+    return os.sched_getscheduler(process) == os.SCHED_IDLE
+
+
 def until(what, condition):
     """Waits for a condition."""
     deadline = time.monotonic() + DEADLINE_S
@@ -111,7 +116,9 @@ def measure(lender, guest, directory, cores):
     probe = subprocess.Popen([sys.executable, "-c", PROBE, str(samples_at)])
     before = workers(daemon)
     time.sleep(0.5)
-    busy = [process for process, ticks in workers(daemon).items() if ticks > before.get(process, ticks)]
+    # A worker that only waits for work serves nobody, and is let be by a pause.
+    after = workers(daemon).items()
+    busy = [process for process, ticks in after if ticks > before.get(process, ticks) and is_lent(process)]
     start = time.monotonic()
     command = subprocess.Popen([POTLUCK, "pause"], env=lender.environment, stdout=subprocess.DEVNULL,
                                stderr=subprocess.DEVNULL)
