@@ -179,7 +179,8 @@ impl Node {
         self.core.stop.cancelled().await;
     }
 
-    /// Stops: says goodbye to everyone, ends the jobs, closes the links, and returns when nothing of it is left.
+    /// Stops: says goodbye to everyone, ends the jobs, closes the links, and returns when nothing of it is left but the
+    /// transport's socket, which is let go of a moment later.
     pub async fn shutdown(mut self) {
         self.core.stop.cancel();
         if let Some(discovery) = self.discovery.take() {

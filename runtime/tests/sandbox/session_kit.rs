@@ -67,7 +67,7 @@ pub(crate) struct Said {
 }
 
 pub(crate) fn turn_limits() -> TurnLimits {
-    TurnLimits { wall_ms: 300_000, ..TurnLimits::from(&Limits::default()) }
+    TurnLimits { wall_ms: 60_000, ..TurnLimits::from(&Limits::default()) }
 }
 
 /// Runs a turn to its end without input.

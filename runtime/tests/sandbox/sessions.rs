@@ -174,7 +174,12 @@ fn limits() {
                 TurnLimits { output_bytes: 5000, ..turn_limits() },
             ),
             ("x.append(5)\ny = bytearray(1_500_000_000)", LimitKind::Memory, turn_limits()),
-            ("x.append(6)\nimport os\nwhile True: os.urandom(1 << 24)", LimitKind::RandomBytes, turn_limits()),
+            // Twelve seconds of a processor, which others may want as well.
+            (
+                "x.append(6)\nimport os\nwhile True: os.urandom(1 << 24)",
+                LimitKind::RandomBytes,
+                TurnLimits { wall_ms: 300_000, ..turn_limits() },
+            ),
             ("x.append(7)\nimport os\nos.makedirs('/'.join('d' * 129))", LimitKind::PathDepth, turn_limits()),
             ("x.append(8)\nf = open('f', 'w')\nf.truncate(1 << 40)", LimitKind::Disk, turn_limits()),
             ("x.append(9)\nf = [open('f', 'w') for n in range(2000)]", LimitKind::OpenFiles, turn_limits()),
