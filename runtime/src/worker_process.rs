@@ -10,7 +10,6 @@ use crate::worker_role::WorkerRole;
 use crate::workspace::Cell;
 use std::any::Any;
 use std::collections::VecDeque;
-use std::ffi::OsString;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -28,25 +27,26 @@ const WORDS_LEN_MAX: usize = 8 << 10;
 /// How many programs a worker is taken to have loaded; it keeps as many.
 const LOADED_MAX: usize = 4;
 
-/// How long a worker's thread has run, by proc(5).
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct ThreadTime {
-    id: OsString,
-    ran: Duration,
-    /// How long it has waited in all for a processor that others had, but for a wait that is not over.
+/// How a worker's threads have run so far, all together, by proc(5).
+#[derive(Debug, Default)]
+pub(crate) struct Times {
+    pub(crate) ran: Duration,
+    /// How long they have waited for a processor that others had, but for waits that are not over.
     pub(crate) waited: Duration,
-    /// Whether it runs, or would if no other had the processor.
-    pub(crate) is_ready: bool,
+    /// Whether one of them runs, or would if another had not the processor or the disk.
+    pub(crate) is_held: bool,
 }
 
-impl ThreadTime {
-    fn read(task: &Path) -> Option<Self> {
-        let stat = std::fs::read_to_string(task.join("stat")).ok()?;
+impl Times {
+    fn add(&mut self, thread: &Path) -> Option<()> {
+        let stat = std::fs::read_to_string(thread.join("stat")).ok()?;
         // The name of a program stands before, and may hold anything.
-        let is_ready = stat.rsplit_once(") ")?.1.starts_with('R');
-        let times = std::fs::read_to_string(task.join("schedstat")).ok()?;
+        let state = stat.rsplit_once(") ")?.1;
+        let times = std::fs::read_to_string(thread.join("schedstat")).ok()?;
         let mut times = times.split_whitespace().map_while(|time| time.parse().ok()).map(Duration::from_nanos);
-        Some(Self { id: task.file_name()?.to_owned(), ran: times.next()?, waited: times.next()?, is_ready })
+        (self.ran, self.waited) = (self.ran + times.next()?, self.waited + times.next()?);
+        self.is_held |= state.starts_with(['R', 'D']);
+        Some(())
     }
 }
 
@@ -249,10 +249,14 @@ impl Worker {
         *self.end.borrow() == End::No && self.exit.borrow().is_none()
     }
 
-    /// How its threads have run so far; none where the system does not say it.
-    pub(crate) fn threads(&self) -> Vec<ThreadTime> {
-        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.process));
-        tasks.into_iter().flatten().flatten().filter_map(|task| ThreadTime::read(&task.path())).collect()
+    /// How it has run so far; nothing where the system does not say it.
+    pub(crate) fn times(&self) -> Times {
+        let mut times = Times::default();
+        for thread in std::fs::read_dir(format!("/proc/{}/task", self.process)).into_iter().flatten().flatten() {
+            // It may end meanwhile.
+            let _ended = times.add(&thread.path());
+        }
+        times
     }
 
     /// Kills the process, if it still runs.

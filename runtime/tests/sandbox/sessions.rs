@@ -298,7 +298,7 @@ fn any_moment() {
 }
 
 fn starved() {
-    const BUSY: usize = 16;
+    const BUSY: usize = 8;
     let stop = Arc::new(AtomicBool::new(false));
     let spin = |stop: Arc<AtomicBool>| move || while !stop.load(Ordering::Relaxed) {};
     block_on(async {
