@@ -1,8 +1,9 @@
 //! What can be typed. Each command's own options stand beside the command; nothing here opens or reads anything.
 
 use crate::commands::{
-    cache, completions, config, doctor, down, env, history, identity, invite, join, ledger, pause, peers, quota, rm,
-    run, session, setup, share, shell, status, top, up, version, whoami,
+    attach, cache, cancel, completions, config, doctor, down, each, env, get, history, identity, invite, jobs, join,
+    ledger, logs, map, pause, peers, quota, rerun, rm, run, session, setup, share, shell, status, top, up, version,
+    wait, whoami, why,
 };
 use crate::exit;
 use crate::logging::Audience;
@@ -19,6 +20,8 @@ Examples:
   potluck up -d                            lend this machine, find the others
   potluck invite                           print a ticket for another machine
   potluck run report.py --on attic         run a script on the machine called attic
+  potluck run -d report.py                 give the job to the node, print its id and leave
+  potluck attach ID                        come back to it
   potluck shell                            a Python prompt
   potluck pause --for 1h                   take this machine back from its peers
 
@@ -37,6 +40,26 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Run a program here or on a peer
     Run(run::RunArgs),
+    /// Run a program once on every machine of the group
+    Each(each::EachArgs),
+    /// Run a program over many inputs, on all machines of the group
+    Map(map::MapArgs),
+    /// List the jobs that this machine's node sees to, and those that ended lately
+    Jobs(jobs::JobsArgs),
+    /// Show what a job says
+    Logs(logs::LogsArgs),
+    /// Come back to a job: show what it says, and end as it does
+    Attach(attach::AttachArgs),
+    /// Bring the files of a job when it has ended
+    Get(get::GetArgs),
+    /// Wait until jobs have ended
+    Wait(wait::WaitArgs),
+    /// End jobs that nobody wants any more
+    Cancel(cancel::CancelArgs),
+    /// Say why a job waits: what each machine lacks, and what would change it
+    Why(why::WhyArgs),
+    /// Give a job again, as it was
+    Rerun(rerun::RerunArgs),
     /// Open a Python prompt here or on a peer
     Shell(shell::ShellArgs),
     /// Interpreters that keep their variables: open, use, save, move and end them
@@ -118,7 +141,9 @@ pub(crate) fn answer(error: &clap::Error) -> ExitCode {
 /// Whether these words are a command whose exit codes are those of what it runs, so that 2 means nothing of ours.
 fn ends_as_its_program(mut words: impl Iterator<Item = OsString>) -> bool {
     let command = words.next().unwrap_or_default();
-    command == "run" || command == "shell" || (command == "session" && words.next().is_some_and(|word| word == "run"))
+    let as_they_do = ["run", "shell", "attach", "wait"];
+    as_they_do.iter().any(|name| command == *name)
+        || (command == "session" && words.next().is_some_and(|word| word == "run"))
 }
 
 /// What is wrong, the way Potluck says everything else.

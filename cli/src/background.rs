@@ -2,6 +2,7 @@
 //! whoever starts it waits until it answers or has failed; images are made in process groups of their own, and nobody waits
 //! for them.
 
+use crate::render;
 use anyhow::Context;
 use potluck_node::client::Client;
 use std::fs::{File, OpenOptions};
@@ -29,6 +30,25 @@ pub(crate) async fn start(client: &Client) -> anyhow::Result<PathBuf> {
     let child = spawn(log)?;
     wait_until_it_answers(client, child, &log_path).await?;
     Ok(log_path)
+}
+
+/// Starts a node in the background, and says so, unless one runs.
+pub(crate) async fn ensure(client: &Client) -> anyhow::Result<()> {
+    if client.daemon_runs() {
+        return Ok(());
+    }
+    match start(client).await {
+        Ok(log) => {
+            render::say(&format!(
+                "started the node of this machine; its log is {}, `potluck down` stops it",
+                log.display()
+            ));
+            Ok(())
+        }
+        // Another command has started one at the same time.
+        Err(_) if client.daemon_runs() => Ok(()),
+        Err(error) => Err(error),
+    }
 }
 
 /// Leaves the terminal's session; the first thing the process in the background does.

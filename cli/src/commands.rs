@@ -2,6 +2,26 @@
 
 pub(crate) mod run;
 
+pub(crate) mod jobs;
+
+pub(crate) mod logs;
+
+pub(crate) mod attach;
+
+pub(crate) mod get;
+
+pub(crate) mod wait;
+
+pub(crate) mod cancel;
+
+pub(crate) mod why;
+
+pub(crate) mod rerun;
+
+pub(crate) mod each;
+
+pub(crate) mod map;
+
 pub(crate) mod shell;
 
 pub(crate) mod session;
@@ -56,6 +76,16 @@ use crate::args::Command;
 pub(crate) fn dispatch(command: Command) -> anyhow::Result<u8> {
     match command {
         Command::Run(args) => run::execute(args),
+        Command::Jobs(args) => jobs::execute(&args),
+        Command::Logs(args) => logs::execute(&args),
+        Command::Attach(args) => attach::execute(&args),
+        Command::Get(args) => get::execute(&args),
+        Command::Wait(args) => wait::execute(&args),
+        Command::Cancel(args) => cancel::execute(&args),
+        Command::Why(args) => why::execute(&args),
+        Command::Rerun(args) => rerun::execute(&args),
+        Command::Each(args) => each::execute(&args),
+        Command::Map(args) => map::execute(&args),
         Command::Shell(args) => shell::execute(args),
         Command::Session(args) => session::execute(args),
         Command::Up(args) => up::execute(&args),

@@ -8,7 +8,9 @@ use std::fmt;
 pub(crate) const SUCCESS: u8 = 0;
 /// `doctor` found something that does not work.
 pub(crate) const UNWELL: u8 = 1;
-/// The command line is not understood (every command but `run`, `shell` and `session run`, whose 2 belongs to what runs).
+/// A program that ran many times (`each`, `map`) did not end well every time.
+pub(crate) const SOME_FAILED: u8 = 1;
+/// The command line is not understood (every command but those that end as what runs, whose 2 belongs to that).
 pub(crate) const USAGE: u8 = 2;
 /// The job met its wall time.
 pub(crate) const WALL_TIME: u8 = 124;

@@ -83,6 +83,14 @@ impl Progress {
         self.update(what, elapsed, WORTH_MENTIONING, |_| {});
     }
 
+    /// A sentence for whoever sits at a terminal, which says no more than they could ask for.
+    pub(crate) fn remark(&self, text: &str) {
+        if self.manner == Manner::Bar {
+            self.finish();
+            say(text);
+        }
+    }
+
     /// The activity, if there was one, has ended.
     pub(crate) fn finish(&self) {
         let ended = self.current.lock().unwrap_or_else(PoisonError::into_inner).take();

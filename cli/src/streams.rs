@@ -15,6 +15,8 @@ const OUTPUT_PIECES_MAX: usize = 8;
 const INPUT_PIECES_MAX: usize = 2;
 /// Bytes of a program that is read from stdin; it is held in memory and sent in one message.
 const SOURCE_LEN_MAX: u64 = 1 << 20;
+/// Bytes of a list of names that is read from stdin: some millions of them.
+const NAMES_LEN_MAX: u64 = 256 << 20;
 /// Bytes of one piece of stdin.
 const INPUT_PIECE_LEN_MAX: usize = 64 * 1024;
 
@@ -90,11 +92,20 @@ pub(crate) fn stdin_is_ours() -> bool {
     }
 }
 
-/// All of this process's stdin, which has to be text. Waits for its end.
+/// All of this process's stdin as a program. Waits for its end.
 pub(crate) fn all_of_stdin() -> anyhow::Result<String> {
+    text_of_stdin(SOURCE_LEN_MAX)
+}
+
+/// All of this process's stdin as a list of names, one on each line. Waits for its end.
+pub(crate) fn names_on_stdin() -> anyhow::Result<String> {
+    text_of_stdin(NAMES_LEN_MAX)
+}
+
+fn text_of_stdin(len_max: u64) -> anyhow::Result<String> {
     let mut text = String::new();
-    let read = io::stdin().lock().take(SOURCE_LEN_MAX + 1).read_to_string(&mut text).context("cannot read stdin")?;
-    anyhow::ensure!(read as u64 <= SOURCE_LEN_MAX, "more than {} on stdin", ByteSize(SOURCE_LEN_MAX));
+    let read = io::stdin().lock().take(len_max + 1).read_to_string(&mut text).context("cannot read stdin")?;
+    anyhow::ensure!(read as u64 <= len_max, "more than {} on stdin", ByteSize(len_max));
     Ok(text)
 }
 

@@ -51,6 +51,22 @@ pub fn message(bytes: &[u8]) {
         Tag::SESSION_FORK => again::<ForkSession>(payload),
         Tag::SESSION_IS => again::<SessionInfo>(payload),
         Tag::SESSIONS_ARE => again::<SessionList>(payload),
+        Tag::RUN_KEEP => again::<KeepRun>(payload),
+        Tag::RUN_COLLECT => again::<CollectRun>(payload),
+        Tag::RUN_RELEASE | Tag::RUN_WITHDRAW => again::<WhichRun>(payload),
+        Tag::RUN_REFUSED => again::<RunRefused>(payload),
+        Tag::RUN_IS => again::<RunState>(payload),
+        Tag::RUNS_ARE => again::<RunList>(payload),
+        Tag::TIME => again::<Time>(payload),
+        Tag::OWNER_GIVE => again::<GiveJobs>(payload),
+        Tag::OWNER_FOLLOW => again::<FollowJob>(payload),
+        Tag::OWNER_FOLLOW_MAP => again::<FollowMap>(payload),
+        Tag::OWNER_CANCEL_JOBS => again::<CancelJobs>(payload),
+        Tag::OWNER_WHY => again::<AskWhy>(payload),
+        Tag::HOME_IS => again::<HomeJobs>(payload),
+        Tag::JOB_IS => again::<JobNow>(payload),
+        Tag::RUN_SAYS => again::<RunSays>(payload),
+        Tag::WHY_IS => again::<WhyLines>(payload),
         // Raw bytes, or none.
         _ => {}
     }

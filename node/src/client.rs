@@ -42,11 +42,14 @@ mod session_failure;
 
 mod quotas;
 
+mod home;
+
 mod sharing;
 
 pub use failure::{FailureKind, SubmitError};
 pub use found::{SessionFound, SessionsFound};
 pub use group::{Joined, PeerFound};
+pub use home::{Following, HomeEvent, PARCELS_WEIGHT_MAX, Parcel, Wish};
 pub use job::{Job, JobCanceller, JobEvent, JobEvents, JobStdin, StdinClosed};
 pub use network::ClientError;
 pub use opening::{Opening, OpeningEvent, SessionOpening};
@@ -64,6 +67,7 @@ use crate::defaults::WORKERS_READY;
 use crate::identity::{Identity, NodeId};
 use crate::paths::Paths;
 use crate::service::embedded::{Embedded, HERE, LocalSources};
+use crate::service::kept::Keeping;
 use crate::service::{Jobs, JobsConfig, Parking, Policy, blobs_dir};
 use crate::state::known_bad;
 use crate::state::placement::{Candidate, Capacity, Engine, Needs, Place, Placement, has_room, place};
@@ -336,8 +340,11 @@ impl Client {
         self.runtime_with(WORKERS_READY)?.make_ready();
         let parking = Parking { dir: self.paths().sessions_dir(), idle: self.config().session_idle };
         let records = self.records().map_err(|source| ClientError::local("cannot use the records of jobs", source))?;
+        let keeping = Keeping::in_records(records.clone(), self.paths().kept_dir());
+        let keeping = keeping.map_err(|source| ClientError::local("cannot make a place for what runs say", source))?;
         let config = JobsConfig {
             records: Some(records),
+            keeping: Some(keeping),
             signer: Some(identity.clone()),
             ..self.jobs_config(identity.id(), self.config().images, Some(parking))?
         };
@@ -368,6 +375,7 @@ impl Client {
             peers: Arc::new(network::ClientPeers::new(self)),
             makes_images,
             parking,
+            keeping: None,
             records: None,
             signer: None,
         })
@@ -464,6 +472,7 @@ impl Client {
             instance: 0,
             walls_missing: Some(crate::node::walls_missing()),
             lends: None,
+            tags: self.config().tags.clone(),
         })
     }
 }

@@ -4,6 +4,7 @@
 use crate::defaults;
 use crate::paths::Paths;
 use crate::state::known_bad::Added;
+use crate::state::needs::{NeedsError, TAGS_MAX, Tag};
 use crate::trust::book::Newcomers;
 use serde::{Deserialize, Serialize};
 use std::io::{self, Write};
@@ -56,6 +57,9 @@ pub struct Settings {
     /// Engines that count as unsafe beside those that are known to be: `FROM..FIXED NAME`, with commas between them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bad_engines: Option<String>,
+    /// Words for this machine, with commas between them, that a job can ask for with `--need tag=WORD`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tags: Option<String>,
 }
 
 /// What a node does, decided.
@@ -87,6 +91,8 @@ pub struct Config {
     pub history_age: Duration,
     /// Engines that count as unsafe beside those that are known to be.
     pub bad_engines: Added,
+    /// Words that a job can ask for.
+    pub tags: Vec<String>,
 }
 
 /// What becomes of machines for which a peer vouches.
@@ -163,6 +169,7 @@ impl Settings {
         "history_max",
         "history_days",
         "bad_engines",
+        "tags",
     ];
 
     /// The settings of `path`; none when there is no such file.
@@ -247,6 +254,7 @@ impl Settings {
             history_max: self.history_max.unwrap_or(defaults::HISTORY_JOBS_MAX),
             history_age: self.history_days.map_or(defaults::HISTORY_AGE_MAX, days),
             bad_engines: self.bad_engines.as_deref().unwrap_or_default().parse().unwrap_or_default(),
+            tags: parse_tags(self.tags.as_deref().unwrap_or_default()).unwrap_or_default(),
         })
     }
 
@@ -260,11 +268,23 @@ impl Settings {
             "discovery_port" if self.discovery_port == Some(0) => Err("every machine must know the port".into()),
             "session_idle" if self.session_idle == Some(0) => Err("give a number of seconds, at least 1".into()),
             "vouched" => parse_vouched(self.vouched.as_deref()).map(|_| ()),
+            "tags" => parse_tags(self.tags.as_deref().unwrap_or_default()).map(|_| ()),
             "bad_engines" => self.bad_engines.as_deref().unwrap_or_default().parse::<Added>().map(|_| ()),
             "jobs_max" if self.jobs_max == Some(0) => Err("use `lend = false` to run no jobs of peers".into()),
             _ => Ok(()),
         }
     }
+}
+
+/// The words in a list of tags.
+fn parse_tags(text: &str) -> Result<Vec<String>, String> {
+    let words = text.split(',').map(str::trim).filter(|word| !word.is_empty());
+    let tags: Vec<Tag> =
+        words.map(str::parse).collect::<Result<_, _>>().map_err(|error: NeedsError| error.to_string())?;
+    if tags.len() > TAGS_MAX {
+        return Err(format!("a machine has at most {TAGS_MAX} tags"));
+    }
+    Ok(tags.into_iter().map(String::from).collect())
 }
 
 impl Config {
@@ -394,6 +414,7 @@ mod tests {
             history_max: Some(7),
             history_days: Some(8),
             bad_engines: Some("1..2 X".into()),
+            tags: Some("fast,gpu-box".into()),
         };
         for key in Settings::KEYS {
             assert!(settings.value(key).unwrap().is_some(), "{key}");
@@ -413,6 +434,7 @@ mod tests {
             ("jobs_max", "0"),
             ("vouched", "no"),
             ("bad_engines", "48"),
+            ("tags", "two words"),
         ] {
             assert!(matches!(settings.set(key, value), Err(ConfigError::BadValue { .. })), "{key}={value}");
         }

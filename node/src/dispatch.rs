@@ -4,11 +4,15 @@ pub(crate) mod requests;
 
 pub(crate) mod owner;
 
+mod home;
+
 pub(crate) mod budget;
 pub(crate) mod overview;
 
 use crate::identity::NodeId;
 use crate::net::link::Link;
+use crate::store::blobs::BlobStore;
+use crate::store::jobs::JobStore;
 use crate::wire::{Frame, FrameStream, Lends};
 
 /// What a caller is to this node. Decided by the key it proved in the handshake, by nothing it says.
@@ -18,6 +22,14 @@ pub enum Role {
     Peer,
     /// Whoever holds this node's own key: the machine's owner.
     Owner,
+}
+
+/// Where a service remembers jobs and keeps their inputs.
+pub struct Remembers {
+    /// The records of jobs.
+    pub records: JobStore,
+    /// The inputs.
+    pub blobs: BlobStore,
 }
 
 /// Who asks.
@@ -59,6 +71,11 @@ pub trait JobService: Send + Sync + 'static {
 
     /// The engine and its version.
     fn engine_version(&self) -> String;
+
+    /// What the home of jobs needs of this service; none from one that remembers nothing.
+    fn remembers(&self) -> Option<Remembers> {
+        None
+    }
 
     /// What is lent to peers now; nothing from a service that does not say.
     fn lends(&self) -> Option<Lends> {

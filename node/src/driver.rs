@@ -3,20 +3,26 @@
 
 mod accept;
 mod core;
+mod machines;
 mod twins;
+mod ways;
 
 pub(crate) use accept::accept;
 pub(crate) use core::{Core, Message, Overview};
+pub(crate) use ways::DriverWays;
 
 use self::core::BookChange;
 use self::twins::{compare, probe_twin};
 use crate::defaults::{DRAIN_TIMEOUT, LINKS_PER_PEER_MAX, PUT_AWAY_TIMEOUT, REQUEST_TIMEOUT, STREAMS_MAX, TICK};
 use crate::dispatch::requests::{say_goodbye, serve_stream};
 use crate::dispatch::{Caller, Role};
+use crate::home::JobHome;
 use crate::identity::NodeId;
 use crate::net::link::{CloseCode, Closed, Link};
 use crate::net::tls::Expected;
+use crate::state::home::words::Event as HomeEvent;
 use crate::state::peers::{Direction, Effect, Event, LinkId, Peers};
+use crate::state::placement::Place;
 use crate::store::record::RecordError;
 use crate::trust::book::{Book, BookStore};
 use crate::wire::{Frame, Members, Tag};
@@ -71,11 +77,18 @@ impl Driver {
         let mut ticks = 0u32;
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        self.tell_home_of_us();
+        if let Some(home) = self.core.home.get() {
+            home.machine(HomeEvent::Reached { place: Place::Here });
+        }
         loop {
             tokio::select! {
                 () = stop.cancelled() => break,
                 _ = tick.tick() => {
                     if ticks.is_multiple_of(RELOAD_TICKS) {
+                        if self.core.home.get().is_some_and(JobHome::has_jobs) {
+                            self.tell_home_of_us();
+                        }
                         self.look_at_files().await;
                     }
                     ticks = ticks.wrapping_add(1);
@@ -103,6 +116,10 @@ impl Driver {
                 let (peers, remarks) = (self.state.list(now), self.state.own_remarks(now));
                 let _ = sender.send(Overview { peers, remarks, book: Arc::clone(&self.book) });
             }
+            Message::Link(peer, reply) => {
+                // Whoever does not wait any more asks again.
+                let _ = reply.send(self.links.values().find(|link| is_peers(link, peer)).cloned());
+            }
             Message::Change(change, done) => {
                 let result = self.change(change).await;
                 let _ = done.send(result);
@@ -113,6 +130,7 @@ impl Driver {
     /// Gives the event to the state and performs its effects in order. A peer's effects cause no further events at
     /// once, so this ends.
     async fn handle(&mut self, event: Event) {
+        self.tell_home(&event);
         if let Event::LinkDown { link, .. } = &event {
             self.links.remove(link);
         }
@@ -131,6 +149,38 @@ impl Driver {
                 Effect::Compare { peer, links } => self.compare(peer, links, surplus.clone()),
                 effect => self.perform(effect).await,
             }
+        }
+    }
+
+    /// The home of this node's jobs hears of machines.
+    fn tell_home(&mut self, event: &Event) {
+        let Some(home) = self.core.home.get() else { return };
+        match event {
+            Event::Info { info } => {
+                let (place, bad) = (Place::Peer(info.id), &self.core.config.bad_engines);
+                let link = self.links.values().find(|link| is_peers(link, info.id));
+                let round_trip = link.map_or(Duration::ZERO, Link::round_trip);
+                home.machine(HomeEvent::Seen { facts: machines::facts(place, info, bad, round_trip) });
+            }
+            Event::LinkUp { peer, .. } => home.machine(HomeEvent::Reached { place: Place::Peer(*peer) }),
+            Event::LinkDown { link, .. } => {
+                let Some(gone) = self.links.get(link).filter(|link| link.role() == Role::Peer) else { return };
+                let peer = gone.peer();
+                let others = self.links.iter().filter(|(id, other)| *id != link && is_peers(other, peer)).count();
+                if others == 0 {
+                    home.machine(HomeEvent::Gone { place: Place::Peer(peer) });
+                }
+            }
+            Event::Unpinned { peer } => home.machine(HomeEvent::Removed { place: Place::Peer(*peer) }),
+            _ => {}
+        }
+    }
+
+    /// The home hears of this machine, which is one of the runners.
+    fn tell_home_of_us(&self) {
+        if let Some(home) = self.core.home.get() {
+            let facts = machines::facts(Place::Here, &self.core.info(), &self.core.config.bad_engines, Duration::ZERO);
+            home.machine(HomeEvent::Seen { facts });
         }
     }
 
@@ -260,7 +310,9 @@ impl Driver {
         let now = self.start.elapsed();
         let mut effects = Vec::new();
         for gone in before.peers().filter(|entry| book.peer(&entry.id).is_none()) {
-            effects.extend(self.state.handle(Event::Unpinned { peer: gone.id }, now));
+            let unpinned = Event::Unpinned { peer: gone.id };
+            self.tell_home(&unpinned);
+            effects.extend(self.state.handle(unpinned, now));
             let (core, peer) = (Arc::clone(&self.core), gone.id);
             // Its jobs end with its links; its sessions would outlive them.
             self.tasks.spawn(async move { core.service.forget(peer).await });
@@ -310,6 +362,10 @@ impl Driver {
         self.core.endpoint.shutdown().await;
         self.tasks.shutdown().await;
     }
+}
+
+fn is_peers(link: &Link, peer: NodeId) -> bool {
+    link.role() == Role::Peer && link.peer() == peer
 }
 
 async fn dial(core: Arc<Core>, peer: NodeId, addresses: Vec<SocketAddr>) {

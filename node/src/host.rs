@@ -3,6 +3,7 @@
 pub(crate) mod sensors;
 
 use crate::defaults::GPUS_MAX;
+use crate::state::sharing::hours::LocalTime;
 use std::fs;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
@@ -15,6 +16,12 @@ pub struct Host {
     system: Mutex<Option<System>>,
     gpus: Vec<String>,
     cores: u32,
+}
+
+/// The time of day where this machine stands, so many seconds after 1970; nothing where the system cannot tell.
+#[must_use]
+pub fn local_time(unix_s: u64) -> Option<LocalTime> {
+    sensors::local_time::at(unix_s)
 }
 
 /// How busy the machine is now.

@@ -31,6 +31,8 @@ pub mod images;
 
 pub mod joining;
 
+mod home;
+
 pub mod service;
 
 mod driver;

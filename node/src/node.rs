@@ -3,10 +3,11 @@
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::defaults::EVENTS_MAX;
-use crate::dispatch::JobService;
 use crate::dispatch::budget::Budgets;
 use crate::dispatch::owner::serve_owner;
-use crate::driver::{Core, Driver, accept};
+use crate::dispatch::{JobService, Remembers};
+use crate::driver::{Core, Driver, DriverWays, accept};
+use crate::home::{HomeConfig, JobHome};
 use crate::host::Host;
 use crate::identity::{Identity, IdentityError, NodeId};
 use crate::net::discovery::Discovery;
@@ -15,6 +16,7 @@ use crate::net::quic::{BindError, QuicEndpoint};
 use crate::net::socket::OwnerSocket;
 use crate::paths::Paths;
 use crate::state::known_bad;
+use crate::store::jobs::StoreError;
 use crate::store::record::{Record, RecordError};
 use crate::trust::book::BookStore;
 use crate::trust::invitations::Invitations;
@@ -25,9 +27,9 @@ use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, OnceLock, RwLock};
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
@@ -76,6 +78,9 @@ pub enum StartError {
     /// There is no identity.
     #[error("{0}")]
     Identity(#[from] IdentityError),
+    /// What is remembered of jobs cannot be read.
+    #[error("cannot read the records of jobs; `potluck doctor` looks at them")]
+    Jobs(#[from] StoreError),
     /// A file of the data directory cannot be used.
     #[error("{0}")]
     Record(#[from] RecordError),
@@ -142,6 +147,7 @@ impl Node {
             pins,
             bad_engine: known_bad::check(&service.engine_version(), &config.bad_engines).err(),
             service,
+            home: OnceLock::new(),
             interfaces: RwLock::new(interfaces::list()),
             stop: CancellationToken::new(),
             invitations,
@@ -150,6 +156,7 @@ impl Node {
             inbox,
             config,
         });
+        open_home(&core, paths)?;
         let (known_sender, known) = watch::channel(Vec::new());
         let discovery = core.config.discovery.and_then(|port| start_discovery(&core, port, known));
         let driver = tokio::spawn(Driver::new(Arc::clone(&core), store, known_sender).run(messages));
@@ -222,6 +229,20 @@ pub fn running(paths: &Paths) -> Option<RunningNode> {
         // Nobody holds it; ours goes with the file.
         _ => None,
     }
+}
+
+/// Goes on with the jobs this node is home to.
+fn open_home(core: &Arc<Core>, paths: &Paths) -> Result<(), StartError> {
+    let Some(Remembers { records, blobs }) = core.service.remembers() else { return Ok(()) };
+    let dir = paths.recordings_dir();
+    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&dir);
+    made.map_err(StartError::Directory)?;
+    let ways = Arc::new(DriverWays::new(Arc::downgrade(core)));
+    let keep = core.config.history_age;
+    let config = HomeConfig { store: records, keep, dir, blobs, clock: core.clock, ways };
+    let home = JobHome::open(config)?;
+    core.home.get_or_init(|| home);
+    Ok(())
 }
 
 fn start_discovery(

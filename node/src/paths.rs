@@ -67,6 +67,18 @@ impl Paths {
         self.data_dir.join("sessions")
     }
 
+    /// What runs of this home's jobs said, where that is long.
+    #[must_use]
+    pub fn recordings_dir(&self) -> PathBuf {
+        self.data_dir.join("recordings")
+    }
+
+    /// What runs said that are kept for homes, where that is long.
+    #[must_use]
+    pub fn kept_dir(&self) -> PathBuf {
+        self.data_dir.join("kept")
+    }
+
     /// Makes the directories, each readable by this user alone.
     ///
     /// # Errors

@@ -47,12 +47,14 @@ pub(crate) mod sharing;
 
 mod sessions;
 
+pub(crate) mod kept;
+
 mod sending_files;
 
 pub mod embedded;
 
 use crate::defaults::DRAIN_TIMEOUT;
-use crate::dispatch::{Caller, JobService, Role};
+use crate::dispatch::{Caller, JobService, Remembers, Role};
 use crate::identity::{Identity, NodeId};
 pub use crate::state::sharing::rules::Policy;
 use crate::store::blobs::BlobStore;
@@ -67,6 +69,7 @@ use gate::Gate;
 use images::ImageMaker;
 use inbound::Inbound;
 use inputs::LocalSources;
+use kept::{Keeping, KeptRuns};
 use lending::Lending;
 pub(crate) use mounts::prepare_dir as prepare_mounts;
 use potluck_runtime::Runtime;
@@ -76,7 +79,7 @@ pub(crate) use sending_files::{SendFileError, send_file};
 pub use sessions::Parking;
 use sessions::Sessions;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use stored::StoredBytes;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
@@ -122,6 +125,8 @@ pub struct JobsConfig {
     pub makes_images: bool,
     /// Where idle sessions go; without it they end with this process.
     pub parking: Option<Parking>,
+    /// Where runs are kept; without it none is.
+    pub(crate) keeping: Option<Keeping>,
     /// Where the jobs that run here are recorded; without it whoever submits them sees to that.
     pub records: Option<JobStore>,
     /// What signs receipts for peers; without it they get none.
@@ -142,6 +147,9 @@ pub enum JobsError {
     /// What peers may use, or have used, or what is lent, cannot be read.
     #[error("cannot read what the owner has decided for peers")]
     Quotas(#[from] RecordError),
+    /// What runs were kept cannot be read.
+    #[error("cannot read what runs are kept")]
+    Kept(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
 /// Runs jobs. Clones share everything.
@@ -166,6 +174,8 @@ struct Inner {
     environments: environment::Getter,
     images: ImageMaker,
     sessions: Sessions,
+    /// Set once, when all else is there.
+    kept: OnceLock<KeptRuns>,
     records: Option<JobStore>,
     signer: Option<Identity>,
     leaving: watch::Sender<bool>,
@@ -228,11 +238,17 @@ impl Jobs {
             mounts_dir,
             case,
             sessions,
+            kept: OnceLock::new(),
             records: config.records,
             signer: config.signer,
             leaving: watch::Sender::new(false),
         };
         let inner = Arc::new(inner);
+        if let Some(keeping) = config.keeping {
+            let kept =
+                KeptRuns::open(&Arc::downgrade(&inner), keeping).map_err(|error| JobsError::Kept(error.into()))?;
+            inner.kept.get_or_init(|| kept);
+        }
         sessions::watch_all(&inner);
         Ok(Self { inner })
     }
@@ -289,6 +305,9 @@ impl Jobs {
         match (first.tag, here) {
             (Tag::SUBMIT, Some(here)) => walk::walk(&self.inner, caller, first, inbound, writer, local, here).await,
             (Tag::SESSION_TURN, Some(here)) => sessions::turn(&self.inner, caller, first, inbound, writer, here).await,
+            (tag, _) if tag.is_about_kept_runs() => {
+                kept::answer(&self.inner, caller, first, inbound, writer, local).await
+            }
             _ => self.answer_at_once(caller, first, inbound, writer).await,
         }
     }
@@ -354,7 +373,7 @@ async fn link_end(caller: &Caller) {
 impl JobService for Jobs {
     async fn serve(&self, caller: Caller, first: Frame, mut stream: FrameStream) {
         let sources = match first.tag {
-            Tag::SUBMIT if caller.is_at_hand() => inputs::sources(&mut stream.reader).await,
+            Tag::SUBMIT | Tag::RUN_KEEP if caller.is_at_hand() => inputs::sources(&mut stream.reader).await,
             _ => Ok(LocalSources::default()),
         };
         match sources {
@@ -376,6 +395,11 @@ impl JobService for Jobs {
         self.inner.runtime.engine_version()
     }
 
+    fn remembers(&self) -> Option<Remembers> {
+        let records = self.inner.records.clone()?;
+        Some(Remembers { records, blobs: self.inner.blobs.clone() })
+    }
+
     fn lends(&self) -> Option<Lends> {
         Some(self.inner.lending.lends())
     }
@@ -386,6 +410,9 @@ impl JobService for Jobs {
     }
 
     async fn shutdown(&self) {
+        if let Some(kept) = self.inner.kept.get() {
+            kept.evict_all().await;
+        }
         self.inner.leaving.send_replace(true);
         if tokio::time::timeout(DRAIN_TIMEOUT, self.inner.gate.empty()).await.is_err() {
             tracing::warn!("jobs did not end in time");

@@ -15,4 +15,14 @@ pub mod fuel_day;
 
 pub mod queue;
 
+pub mod now;
+
+pub mod needs;
+
+pub mod home;
+
+pub mod runs;
+
 pub mod sharing;
+#[cfg(test)]
+mod simulation;

@@ -7,5 +7,6 @@ pub mod blobs;
 pub mod sessions;
 
 pub mod jobs;
+pub mod recording;
 
 pub mod cache;

@@ -13,6 +13,10 @@ pub mod message;
 
 pub mod session;
 
+pub mod kept;
+
+pub mod home;
+
 pub mod group;
 
 pub mod sharing;
@@ -28,6 +32,8 @@ pub use codec::{DecodeError, decode, encode};
 pub use fault::{Fault, FaultCode};
 pub use frame::{Frame, FrameError, FrameReader, FrameStream, FrameWriter, HEADER_LEN};
 pub use group::*;
+pub use home::*;
+pub use kept::*;
 pub use message::*;
 pub use receipt::{Receipt, ReceiptBody};
 pub use session::*;

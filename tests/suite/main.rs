@@ -27,6 +27,8 @@ mod daemon;
 mod group;
 mod hostile_peers;
 mod hosts;
+mod jobs;
+mod map;
 mod records;
 mod remote;
 mod sharing;

@@ -65,11 +65,12 @@ fn ended(store: &JobStore, id: JobId) -> anyhow::Result<Vec<(JobId, Role)>> {
     for role in [Role::Sent, Role::Ran] {
         match store.job(id, role)? {
             Some(job) if job.end.is_none() => {
-                let text = format!(
-                    "{} ({}) has not ended; only jobs that have can be forgotten",
-                    store.shortened(id)?,
-                    job.program
-                );
+                let (short, program) = (store.shortened(id)?, job.program);
+                let cure = match role {
+                    Role::Sent => format!("; `potluck cancel {short}` first"),
+                    Role::Ran => String::new(),
+                };
+                let text = format!("{short} ({program}) has not ended, and only jobs that have can be forgotten{cure}");
                 return Err(Refusal::error(Trouble::Failed, text));
             }
             Some(_) => known.push((id, role)),

@@ -1,22 +1,24 @@
 //! `potluck run`: a program goes in, its output comes out as it is printed, and its exit code is ours.
 
+pub(super) mod detached;
 pub(super) mod line;
+mod rehearsal;
 mod report;
 
 use crate::background;
 use crate::capture::Capture;
 use crate::exit::{self, Refusal, Trouble};
-use crate::limits::LimitArgs;
+use crate::program::ProgramArgs;
 use crate::progress::{Manner, Progress};
 use crate::render::{self, say};
 use crate::settings;
 use crate::signals::EndRequests;
 use crate::streams::{self, Writer};
+use crate::wishes::WishArgs;
 use bytes::Bytes;
 use clap::{Args, ValueEnum, ValueHint};
 use line::Line;
-use potluck_node::client::{FailureKind, Job, JobEvent, JobStdin, StdinMode, Submission, SubmitError, Target};
-use potluck_node::images::NamedImages;
+use potluck_node::client::{Client, FailureKind, Job, JobEvent, JobStdin, StdinMode, Submission, SubmitError, Target};
 use potluck_runtime::OutputStream;
 use report::Summary;
 use std::ffi::OsString;
@@ -34,6 +36,9 @@ Examples:
   potluck run --image none report.py                  without a memory image, everything imported anew
   potluck run --mount ./data::/data --memory 4G train.py
   potluck run --json tool.wasm | jq .exit_code
+  potluck run -d -f sales.csv report.py               prints an id and leaves; `potluck attach ID` comes back
+  potluck run -d --need mem=8G,gpu --retries 5 train.py
+  potluck run --dry-run -f data report.py             what would be sent, and where to
 
 Options stand before PROGRAM; everything after it belongs to the program, except `--on PEER` directly after it, and
 except `--` there, which passes all that follows to the program untouched.";
@@ -41,30 +46,23 @@ except `--` there, which passes all that follows to the program untouched.";
 #[derive(Args, Debug)]
 #[command(override_usage = USAGE, after_help = EXAMPLES, after_long_help = format!("{EXAMPLES}\n\n{}", exit::TABLE))]
 pub(crate) struct RunArgs {
-    /// Where to run: a peer's name or id, `any`, or `local` [default: any machine that fits, this one included]
+    /// Where to run: a peer's name or id, `any`, or `local`; with -d several, with commas between them [default: any machine
+    /// that fits, this one included]
     #[arg(long, value_name = "PEER|any|local", value_parser = line::machine)]
     on: Option<String>,
-    /// The environment that runs a script [default: by the file's ending]
-    #[arg(long = "env", value_name = "NAME")]
-    environment: Option<String>,
-    /// Start a script from this memory image, made first if need be; `none` imports everything anew [default: the
-    /// smallest that covers the script's imports]
-    #[arg(long, value_name = "NAME|none")]
-    image: Option<String>,
-    /// Set an environment variable of the program; nothing else is inherited
-    #[arg(short = 'e', value_name = "KEY=VALUE", value_parser = parse_variable)]
-    variables: Vec<(String, String)>,
-    /// Put files and folders into the program's working directory
-    #[arg(short = 'f', value_name = "PATH")]
-    files: Vec<PathBuf>,
-    /// Let the program read a folder, at an absolute path of its own
-    #[arg(long, value_name = "HOST::GUEST", value_parser = parse_mount)]
-    mount: Vec<(PathBuf, String)>,
+    #[command(flatten)]
+    program: ProgramArgs,
     /// Bring back the files the program made or changed into this folder
     #[arg(short = 'o', value_name = "DIR")]
     outputs: Option<PathBuf>,
+    /// Give the job to this machine's node, print its id and leave; the job goes on whatever becomes of anybody
+    #[arg(short, long)]
+    detach: bool,
     #[command(flatten)]
-    limits: LimitArgs,
+    wish: WishArgs,
+    /// Say what would be sent and where it would run, and send nothing
+    #[arg(long, conflicts_with = "json")]
+    dry_run: bool,
     /// What the program reads: `none` is empty, `inherit` is ours, `auto` is ours unless we are in the background
     #[arg(long, value_name = "WHICH", default_value = "auto", hide_possible_values = true)]
     stdin: StdinChoice,
@@ -98,6 +96,17 @@ enum StdinChoice {
 pub(crate) fn execute(mut args: RunArgs) -> anyhow::Result<u8> {
     let json = args.json;
     let line = args.line().map_err(anyhow::Error::msg)?;
+    if args.dry_run {
+        return settings::block_on(rehearsal::rehearse(&args, &line));
+    }
+    if args.detach {
+        return settings::block_on(detached::give(&args, &line));
+    }
+    if let Some(option) = args.wish.typed() {
+        let text =
+            format!("`{option}` is for jobs that the node sees to: say `-d` as well (`potluck attach ID` follows it)");
+        return Err(Refusal::error(Trouble::Failed, text));
+    }
     match settings::block_on(run(args, line)) {
         Ok(code) => Ok(code),
         Err(error) if json && exit::trouble_of(&error) != Trouble::ReaderGone => {
@@ -114,10 +123,7 @@ async fn run(args: RunArgs, line: Line) -> anyhow::Result<u8> {
     let progress = Progress::new(Manner::suitable(args.quiet));
     let client = settings::client()?;
     let target: Target = line.on.as_deref().unwrap_or("any").parse().unwrap_or(Target::Any);
-    let mut submission = submission(&args, line);
-    if let Some(name) = &args.image {
-        submission = submission.image(NamedImages::of(client.paths()).choice(name)?);
-    }
+    let submission = submission(&client, &args, line)?;
     let job = tokio::select! {
         job = client.submit(target, submission) => job.map_err(refusal)?,
         () = requests.next() => return Err(Refusal::error(Trouble::Cancelled, "cancelled before the job was sent")),
@@ -134,32 +140,18 @@ async fn run(args: RunArgs, line: Line) -> anyhow::Result<u8> {
     Ok(code)
 }
 
-fn submission(args: &RunArgs, line: Line) -> Submission {
+fn submission(client: &Client, args: &RunArgs, line: Line) -> anyhow::Result<Submission> {
     let forwards = match args.stdin {
         StdinChoice::None => false,
         StdinChoice::Inherit => true,
         StdinChoice::Auto => streams::stdin_is_ours(),
     };
-    let mut submission = Submission::new(&line.program)
-        .args(line.args)
-        .limits(args.limits.limits())
-        .stdin(if forwards { StdinMode::Piped } else { StdinMode::None });
-    for (key, value) in &args.variables {
-        submission = submission.env(key, value);
-    }
-    for path in &args.files {
-        submission = submission.file(path);
-    }
-    for (host, guest) in &args.mount {
-        submission = submission.mount(host, guest);
-    }
-    if let Some(dir) = &args.outputs {
-        submission = submission.outputs(dir);
-    }
-    match &args.environment {
-        Some(name) => submission.environment(name),
+    let submission = args.program.submission(client, &line.program, line.args)?;
+    let submission = submission.stdin(if forwards { StdinMode::Piped } else { StdinMode::None });
+    Ok(match &args.outputs {
+        Some(dir) => submission.outputs(dir),
         None => submission,
-    }
+    })
 }
 
 /// Shows a job as it runs.
@@ -290,7 +282,12 @@ async fn forward(mut pieces: tokio::sync::mpsc::Receiver<Bytes>, mut stdin: JobS
 
 /// A submission's failure with its exit code.
 pub(super) fn refusal(error: SubmitError) -> anyhow::Error {
-    let trouble = match error.kind() {
+    Refusal::error(trouble(&error), render::sentence(&anyhow::Error::new(error)))
+}
+
+/// What a submission's failure is.
+pub(super) fn trouble(error: &SubmitError) -> Trouble {
+    match error.kind() {
         FailureKind::NotFound => Trouble::NotFound,
         FailureKind::BadProgram => Trouble::CannotRun,
         FailureKind::Cancelled => Trouble::Cancelled,
@@ -300,21 +297,5 @@ pub(super) fn refusal(error: SubmitError) -> anyhow::Error {
         | FailureKind::Environment
         | FailureKind::Lost
         | FailureKind::Internal => Trouble::Failed,
-    };
-    Refusal::error(trouble, render::sentence(&anyhow::Error::new(error)))
-}
-
-/// The value of `-e`.
-pub(super) fn parse_variable(text: &str) -> Result<(String, String), String> {
-    match text.split_once('=') {
-        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
-        _ => Err("KEY=VALUE is expected".to_owned()),
-    }
-}
-
-fn parse_mount(text: &str) -> Result<(PathBuf, String), String> {
-    match text.split_once("::") {
-        Some((host, guest)) if !host.is_empty() && guest.starts_with('/') => Ok((host.into(), guest.to_owned())),
-        _ => Err("HOST::GUEST is expected, GUEST starting with `/`, such as ./data::/data".to_owned()),
     }
 }

@@ -102,7 +102,9 @@ pub(crate) fn execute(args: &StatusArgs) -> anyhow::Result<u8> {
     } else if running {
         let lines: String =
             remarks.iter().map(|remark| format!("attention     {}\n", render::tame(&remark.text))).collect();
-        let lends = info.lends.as_ref().map(|lends| format!("lending       {}\n", render::tame(&lends.text)));
+        // The text is the rest of a sentence that begins with a name: "lends 2 jobs at once".
+        let words = |text: &str| text.strip_prefix("lends ").unwrap_or(text).to_owned();
+        let lends = info.lends.as_ref().map(|lends| format!("lends         {}\n", render::tame(&words(&lends.text))));
         render::print(&format!("{}{}{lines}", describe(&info), lends.unwrap_or_default()))?;
     }
     if running {

@@ -18,15 +18,25 @@ pub(super) async fn ask_daemon(client: &Client, request: Frame, wanted: Tag) -> 
     ask_daemon_for(client, request, &[wanted]).await
 }
 
-/// Asks the daemon, whose answer must be of one of these tags.
-pub(super) async fn ask_daemon_for(client: &Client, request: Frame, wanted: &[Tag]) -> Result<Frame, ClientError> {
+/// A request to the daemon whose answer is more than one frame.
+pub(super) async fn open_request(client: &Client, request: Frame) -> Result<FrameStream, ClientError> {
     let silent = |source: Box<dyn Error + Send + Sync>| ClientError::DaemonSilent { source };
-    let conversation = async {
+    let opened = async {
         let mut stream = open(client.paths(), [request]).await.map_err(|error| match running(client.paths()) {
             Some(_) => silent(Box::new(error)),
             None => ClientError::NoDaemon,
         })?;
         let _theirs: OwnerHello = greeting(&mut stream).await.map_err(|error| silent(Box::new(error)))?;
+        Ok(stream)
+    };
+    tokio::time::timeout(DAEMON_TIMEOUT, opened).await.map_err(|elapsed| silent(Box::new(elapsed)))?
+}
+
+/// Asks the daemon, whose answer must be of one of these tags.
+pub(super) async fn ask_daemon_for(client: &Client, request: Frame, wanted: &[Tag]) -> Result<Frame, ClientError> {
+    let silent = |source: Box<dyn Error + Send + Sync>| ClientError::DaemonSilent { source };
+    let conversation = async {
+        let mut stream = open_request(client, request).await?;
         let answer = stream.reader.expect_any().await.map_err(|error| match error {
             FrameError::Fault(fault) => ClientError::Refused(fault),
             error => silent(Box::new(error)),

@@ -57,7 +57,8 @@ pub(super) fn is_quick(submission: &Submission) -> bool {
 
 /// Reads a submission.
 pub(super) fn pack(submission: &Submission, id: JobId, mounts_by: MountsBy) -> Result<Packed, SubmitError> {
-    let mut packer = Packer { sources: HashMap::new(), count: 0 };
+    let leaves = if submission.all_files { Leaves::Nothing } else { Leaves::Caches };
+    let mut packer = Packer { sources: HashMap::new(), count: 0, leaves };
     let program_path = &submission.program;
     let metadata = fs::metadata(program_path)
         .map_err(|source| SubmitError::ProgramNotFound { path: program_path.clone(), source })?;
@@ -106,7 +107,7 @@ pub(super) fn pack_session(
     id: JobId,
     goes_on: Option<&GoesOn>,
 ) -> Result<Packed, SubmitError> {
-    let mut packer = Packer { sources: HashMap::new(), count: 0 };
+    let mut packer = Packer { sources: HashMap::new(), count: 0, leaves: Leaves::Caches };
     let mut tree = Tree::default();
     let mut saved = None;
     if let Some(GoesOn { saved: session, moved }) = goes_on {
@@ -166,6 +167,15 @@ impl Tree {
 struct Packer {
     sources: HashMap<Digest, Source>,
     count: usize,
+    leaves: Leaves,
+}
+
+/// What of a folder is not taken along.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Leaves {
+    Nothing,
+    /// What can be made again, or is history: [`is_left`].
+    Caches,
 }
 
 impl Packer {
@@ -231,10 +241,10 @@ impl Packer {
         }
         for entry in entries {
             let name = entry.file_name();
-            if name == "__pycache__" {
+            let path = entry.path();
+            if self.leaves == Leaves::Caches && is_left(&path) {
                 continue;
             }
-            let path = entry.path();
             let Some(name) = name.to_str() else {
                 return Err(SubmitError::BadInput(format!("the name of {} is not UTF-8", path.display())));
             };
@@ -288,7 +298,11 @@ impl Packer {
         let local = match by {
             MountsBy::Path => Some(resolved),
             MountsBy::Content => {
-                self.walk(&resolved, "", &mut tree)?;
+                // A folder is read whole, as it is on this machine.
+                let leaves = std::mem::replace(&mut self.leaves, Leaves::Nothing);
+                let walked = self.walk(&resolved, "", &mut tree);
+                self.leaves = leaves;
+                walked?;
                 None
             }
         };
@@ -323,6 +337,19 @@ fn open_regular(path: &Path) -> io::Result<File> {
     let nonblock = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
     let file = OpenOptions::new().read(true).custom_flags(nonblock).open(path)?;
     if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("it is not a regular file")) }
+}
+
+/// Whether a folder within one that is taken along stays behind: version control, environments and caches, by their names,
+/// or by the file that says what they are where the name alone could mean something else.
+fn is_left(path: &Path) -> bool {
+    let Some(name) = path.file_name().and_then(|name| name.to_str()) else { return false };
+    let is_it = match name {
+        ".git" | "__pycache__" | ".mypy_cache" | ".pytest_cache" | ".venv" | "node_modules" => true,
+        "venv" => path.join("pyvenv.cfg").is_file(),
+        "target" => path.join("CACHEDIR.TAG").is_file(),
+        _ => false,
+    };
+    is_it && path.is_dir()
 }
 
 fn base_name(path: &Path) -> Result<String, SubmitError> {

@@ -10,6 +10,7 @@ pub struct Submission {
     pub(super) args: Vec<String>,
     pub(super) env: Vec<(String, String)>,
     pub(super) files: Vec<PathBuf>,
+    pub(super) all_files: bool,
     pub(super) mounts: Vec<(PathBuf, String)>,
     pub(super) limits: Limits,
     pub(super) stdin: StdinMode,
@@ -36,6 +37,7 @@ impl Submission {
             args: Vec::new(),
             env: Vec::new(),
             files: Vec::new(),
+            all_files: false,
             mounts: Vec::new(),
             limits: Limits::default(),
             stdin: StdinMode::None,
@@ -63,6 +65,13 @@ impl Submission {
     #[must_use]
     pub fn file(mut self, path: impl Into<PathBuf>) -> Self {
         self.files.push(path.into());
+        self
+    }
+
+    /// Takes along of folders also what is left out otherwise: version control, environments and caches.
+    #[must_use]
+    pub fn all_files(mut self) -> Self {
+        self.all_files = true;
         self
     }
 

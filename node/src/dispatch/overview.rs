@@ -121,6 +121,7 @@ mod tests {
             instance: 1,
             walls_missing: None,
             lends: None,
+            tags: vec![],
         }
     }
 

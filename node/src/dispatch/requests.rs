@@ -1,5 +1,6 @@
 //! The requests a node answers itself; the others go to its [`JobService`](super::JobService).
 
+use super::home;
 use super::overview::peer_list;
 use super::{Caller, Role};
 use crate::defaults::{ADDRESSES_MAX, INVITATION_TTL_MAX, PORT, REQUEST_TIMEOUT};
@@ -87,7 +88,7 @@ pub(super) async fn serve_request(
     mut stream: FrameStream,
 ) {
     tracing::trace!(peer = caller.id.short(), request = %first.tag, "request");
-    let would_run = matches!(first.tag, Tag::SUBMIT | Tag::SESSION_TURN | Tag::SESSION_FORK);
+    let would_run = matches!(first.tag, Tag::SUBMIT | Tag::RUN_KEEP | Tag::SESSION_TURN | Tag::SESSION_FORK);
     if let Some(bad) = core.bad_engine.as_ref().filter(|_| would_run && caller.role == Role::Peer) {
         let text = format!("{} lends nothing: {bad}; its owner should update Potluck", core.config.name);
         // Whoever cannot be told is gone.
@@ -95,9 +96,13 @@ pub(super) async fn serve_request(
         let _ = stream.writer.finish().await;
         return;
     }
-    let of_jobs = matches!(first.tag, Tag::SUBMIT | Tag::CANCEL | Tag::FETCH_ARTIFACT);
+    let of_jobs =
+        matches!(first.tag, Tag::SUBMIT | Tag::CANCEL | Tag::FETCH_ARTIFACT) || first.tag.is_about_kept_runs();
     if of_jobs || first.tag.is_about_lending() || first.tag.is_about_sessions() {
         return core.service.serve(caller, first, stream).await;
+    }
+    if first.tag.is_about_home() && caller.is_at_hand() {
+        return serve_home(&core, &first, stream).await;
     }
     let answer = answer(&core, &caller, link, &first).await;
     let stopping = first.tag == Tag::OWNER_SHUTDOWN && answer.is_ok();
@@ -114,6 +119,22 @@ pub(super) async fn serve_request(
     }
     if stopping {
         core.stop.cancel();
+    }
+}
+
+/// Answers what the owner asks of the jobs this node is home to.
+async fn serve_home(core: &Core, first: &Frame, mut stream: FrameStream) {
+    let answered = match core.home.get() {
+        Some(home) => home::answer(home, &core.config.name, core.clock.unix_now_ms(), first, &mut stream).await,
+        None => Err(Fault::new(FaultCode::UNSUPPORTED, "this node remembers no jobs").into()),
+    };
+    let told = match answered {
+        Err(home::Stop::Refused(fault)) => stream.writer.send_fault(&fault).await,
+        Ok(()) | Err(home::Stop::Gone) => Ok(()),
+    };
+    if told.is_ok() {
+        // Whoever cannot be told is gone.
+        let _ = stream.writer.finish().await;
     }
 }
 

@@ -5,8 +5,9 @@ use crate::config::Config;
 use crate::defaults::ADDRESSES_MAX;
 use crate::dispatch::JobService;
 use crate::dispatch::budget::Budgets;
+use crate::home::JobHome;
 use crate::host::Host;
-use crate::identity::Identity;
+use crate::identity::{Identity, NodeId};
 use crate::net::interfaces::{Interface, reachable_addresses};
 use crate::net::link::Link;
 use crate::net::quic::QuicEndpoint;
@@ -18,7 +19,7 @@ use crate::trust::invitations::Invitations;
 use crate::trust::pins::Pins;
 use crate::wire::{Fault, FaultCode, NodeInfo, PeerState, Remark};
 use std::net::SocketAddr;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
@@ -35,6 +36,8 @@ pub(crate) struct Core {
     pub(crate) endpoint: QuicEndpoint,
     pub(crate) pins: Arc<Pins>,
     pub(crate) service: Arc<dyn JobService>,
+    /// The jobs this node is home to; none where its service remembers nothing.
+    pub(crate) home: OnceLock<JobHome>,
     /// Why this node lends nothing, if its engine is known to be unsafe.
     pub(crate) bad_engine: Option<BadEngine>,
     pub(crate) interfaces: RwLock<Vec<Interface>>,
@@ -55,6 +58,8 @@ pub(crate) enum Message {
     Event(Event),
     /// A link stands.
     Linked(Link, Direction),
+    /// The link to a peer, if one stands.
+    Link(NodeId, oneshot::Sender<Option<Link>>),
     /// Who is there?
     List(oneshot::Sender<Overview>),
     /// Change the book; answer once it is written and in force.
@@ -91,6 +96,7 @@ impl Core {
             instance: self.instance,
             walls_missing: Some(self.walls_missing.clone()),
             lends: self.service.lends(),
+            tags: self.config.tags.clone(),
         }
     }
 

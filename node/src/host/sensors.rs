@@ -3,7 +3,7 @@
 
 mod heat;
 mod load;
-mod local_time;
+pub(super) mod local_time;
 mod logind;
 mod power;
 mod terminals;

@@ -10,6 +10,7 @@ use serde::de::DeserializeOwned;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 /// Environments a peer may name.
 const ENVIRONMENTS_MAX: usize = 16;
@@ -110,6 +111,12 @@ impl Link {
     /// A link over a connection whose peer was proved to be `peer`.
     pub(crate) const fn new(connection: quinn::Connection, peer: NodeId, role: Role) -> Self {
         Self { connection, peer, role }
+    }
+
+    /// How long a question and its answer travel, as of lately.
+    #[must_use]
+    pub fn round_trip(&self) -> Duration {
+        self.connection.rtt()
     }
 
     /// The key the other side proved.
@@ -284,6 +291,7 @@ mod tests {
             instance: 0,
             walls_missing: Some(vec!["w".repeat(5000); 5000]),
             lends: Some(Lends { closed: Some("c".repeat(5000)), text: "\u{1b}t".repeat(5000), ..Lends::default() }),
+            tags: vec![],
         };
         let tame = tame_info(peer, info);
         assert_eq!((tame.id, tame.name.as_str(), tame.engine.as_str()), (peer, "two-words", "[2Jgone"));

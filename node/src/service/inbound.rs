@@ -16,7 +16,8 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The submitter's side of a job's stream.
 pub(super) struct Inbound {
-    reader: FrameReader,
+    /// None where nobody speaks.
+    reader: Option<FrameReader>,
     ahead: VecDeque<Frame>,
     ahead_len: usize,
     /// Cancelled when the submitter wants the job stopped, which it says on another stream.
@@ -25,7 +26,12 @@ pub(super) struct Inbound {
 
 impl Inbound {
     pub(super) fn new(reader: FrameReader) -> Self {
-        Self { reader, ahead: VecDeque::new(), ahead_len: 0, cancelled: CancellationToken::new() }
+        Self { reader: Some(reader), ahead: VecDeque::new(), ahead_len: 0, cancelled: CancellationToken::new() }
+    }
+
+    /// What nobody says about a job that needs nobody; it can only be stopped.
+    pub(super) fn of_nobody(stop: CancellationToken) -> Self {
+        Self { reader: None, ahead: VecDeque::new(), ahead_len: 0, cancelled: stop }
     }
 
     /// Makes every wait end when this token is cancelled.
@@ -64,16 +70,23 @@ impl Inbound {
 
     /// Waits until the submitter has closed its side, which it does after reading ours to the end. Bounded.
     pub(super) async fn until_closed(&mut self) {
-        let closed = async { while matches!(self.reader.next().await, Ok(Some(_))) {} };
+        let Some(reader) = &mut self.reader else { return };
+        let closed = async { while matches!(reader.next().await, Ok(Some(_))) {} };
         // A submitter that keeps its side open for longer loses nothing but the stream.
         let _ = tokio::time::timeout(CLOSE_TIMEOUT, closed).await;
     }
 
     async fn read(&mut self) -> Result<Frame, Stop> {
+        let next = async {
+            match &mut self.reader {
+                Some(reader) => reader.next().await,
+                None => std::future::pending().await,
+            }
+        };
         let frame = tokio::select! {
             biased;
             () = self.cancelled.cancelled() => return Err(Stop::Cancelled),
-            frame = self.reader.next() => frame,
+            frame = next => frame,
         };
         match frame {
             Ok(Some(frame)) => Ok(frame),

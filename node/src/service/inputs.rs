@@ -8,10 +8,7 @@ use super::{Inner, Stop, blocking, finished, gone};
 use crate::defaults::{INPUT_SILENCE_MAX, REQUEST_TIMEOUT};
 use crate::dispatch::{Caller, Role};
 use crate::store::blobs::{BlobError, BlobLease, BlobStore, BlobWriter};
-use crate::wire::{
-    BlobHead, Fault, FaultCode, Frame, FrameReader, FrameWriter, JobFile, JobProgram, Need, OwnerSources, SubmitJob,
-    Tag,
-};
+use crate::wire::{BlobHead, Fault, FaultCode, Frame, FrameReader, FrameWriter, Need, OwnerSources, SubmitJob, Tag};
 use bytes::Bytes;
 use potluck_runtime::Digest;
 use std::collections::HashMap;
@@ -113,16 +110,18 @@ pub(super) async fn gather(
     Ok(inputs)
 }
 
+/// The inputs of a job that was here before, if all of them still are.
+pub(super) fn gather_again(inner: &Inner, job: &SubmitJob) -> Option<Inputs> {
+    let wanted = wanted(job).ok()?;
+    let lease = |(digest, size): (&Digest, &u64)| Some((*digest, inner.blobs.lease(*digest, *size)?));
+    let leases = wanted.iter().map(lease).collect::<Option<_>>()?;
+    Some(Inputs { local: LocalSources::default(), leases })
+}
+
 /// Every blob of a job once, with its size.
 fn wanted(job: &SubmitJob) -> Result<HashMap<Digest, u64>, Fault> {
     let mut wanted = HashMap::new();
-    let files = job.files.iter().chain(job.mounts.iter().filter(|m| m.local.is_none()).flat_map(|m| &m.files));
-    let program = match &job.program {
-        JobProgram::Wasm { digest, size, .. } => Some((*digest, *size)),
-        JobProgram::Session { saved, .. } => saved.as_ref().map(|saved| (saved.digest, saved.size)),
-        JobProgram::Script { .. } => None,
-    };
-    for (digest, size) in files.map(|file: &JobFile| (file.digest, file.size)).chain(program) {
+    for (digest, size) in job.blobs() {
         if *wanted.entry(digest).or_insert(size) != size {
             let text = format!("blob {} is described with two sizes", digest.short());
             return Err(Fault::new(FaultCode::BAD_INPUT, text));

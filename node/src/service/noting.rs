@@ -7,7 +7,7 @@ use crate::dispatch::{Caller, Role};
 use crate::identity::NodeId;
 use crate::store::jobs::{Change, End, JobRecord, JobStore, KeptReceipt, OtherEnd, Role as Side};
 use crate::wire::receipt::request_digest;
-use crate::wire::{Fault, OutputFile, OutputTally, Receipt, ReceiptBody, SubmitJob};
+use crate::wire::{Fault, Frame, OutputFile, OutputTally, Receipt, ReceiptBody, SubmitJob, Tag};
 use potluck_runtime::{Digest, Limits, OutputStream, Report};
 
 /// What will be known of a job. Dropped, it is recorded; a job of which nothing more was said was ended by somebody: its
@@ -47,6 +47,16 @@ impl Noting {
         });
         let output = if signs { OutputTally::digesting() } else { OutputTally::counting() };
         Self { store, record, output, signing, receipt: None }
+    }
+
+    /// A run that is kept for its home. The home records its own jobs itself.
+    pub(super) fn begun_kept(inner: &Inner, caller: &Caller, job: &SubmitJob) -> Self {
+        match caller.role {
+            Role::Owner => {
+                Self { store: None, record: None, output: OutputTally::counting(), signing: None, receipt: None }
+            }
+            Role::Peer => Self::begun(inner, caller, job, &Frame::message(Tag::SUBMIT, job).payload),
+        }
     }
 
     /// What its run starts from.

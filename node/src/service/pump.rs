@@ -4,13 +4,39 @@
 use super::inbound::{Inbound, out_of_place};
 use super::noting::Noting;
 use super::{Stop, gone};
-use crate::wire::{FrameWriter, Tag};
+use crate::clock::Clock;
+use crate::wire::{Frame, FrameWriter, Tag, Time};
 use potluck_runtime::{OutputStream, Outputs, Report, Run, RunEvent, RunEvents, RunStdin};
 use std::pin::pin;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long a killed run may take to be over before we stop waiting for it.
 const KILL_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Less than so much between two outputs is not told.
+const TIME_STEP: Duration = Duration::from_millis(10);
+
+/// Whether it is told when a guest said what it said.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Times {
+    /// Whoever listens knows by itself.
+    Untold,
+    /// By this clock, for those who listen later.
+    Told(Clock),
+}
+
+impl Times {
+    /// What is to be told before something that is said now, after what was told last.
+    fn due(self, told: &mut Option<Instant>) -> Option<Time> {
+        let Self::Told(clock) = self else { return None };
+        let now = Instant::now();
+        let is_due = told.is_none_or(|told| now.duration_since(told) >= TIME_STEP);
+        is_due.then(|| {
+            *told = Some(now);
+            Time { unix_ms: clock.unix_now_ms() }
+        })
+    }
+}
 
 /// Pumps until the run has ended.
 pub(super) async fn pump(
@@ -18,13 +44,14 @@ pub(super) async fn pump(
     stdin_wanted: bool,
     inbound: &mut Inbound,
     writer: &mut FrameWriter,
+    times: Times,
     noting: &mut Noting,
 ) -> Result<(Report, Outputs), Stop> {
     let Run { stdin, mut events, canceller } = run;
     let stdin = stdin_wanted.then_some(stdin);
     let stopped = {
         let mut feeding = pin!(feed(stdin, inbound));
-        let mut draining = pin!(drain(&mut events, writer, noting));
+        let mut draining = pin!(drain(&mut events, writer, times, noting));
         let stop = tokio::select! {
             ended = &mut draining => match ended {
                 Ok(ended) => return Ok(ended),
@@ -92,20 +119,25 @@ pub(super) const fn tag_of(stream: OutputStream) -> Tag {
 async fn drain(
     events: &mut RunEvents,
     writer: &mut FrameWriter,
+    times: Times,
     noting: &mut Noting,
 ) -> Result<(Report, Outputs), Stop> {
+    let mut told = None;
     loop {
         let event = tokio::select! {
             biased;
             event = events.next() => event,
             // Nothing more happens for now.
-            told = writer.flush(), if writer.has_queued() => {
-                told.map_err(gone)?;
+            flushed = writer.flush(), if writer.has_queued() => {
+                flushed.map_err(gone)?;
                 continue;
             }
         };
         match event {
             RunEvent::Output { stream, bytes } => {
+                if let Some(time) = times.due(&mut told) {
+                    writer.queue(Frame::message(Tag::TIME, &time)).await.map_err(gone)?;
+                }
                 noting.printed(stream, &bytes);
                 writer.queue_bytes(tag_of(stream), bytes).await.map_err(gone)?;
             }

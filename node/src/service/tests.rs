@@ -46,6 +46,7 @@ impl Lab {
             peers: Arc::new(NoPeers),
             makes_images: false,
             parking: None,
+            keeping: None,
             records: None,
             signer: None,
         });

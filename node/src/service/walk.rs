@@ -6,6 +6,7 @@ use super::inbound::Inbound;
 use super::inputs::{Inputs, LocalSources};
 use super::noting::Noting;
 use super::present::{About, Here};
+use super::pump::Times;
 use super::stages::{StageRelay, tell_while};
 use super::{Inner, Stop, admission, gone, inputs, mounts, outputs, pump, sentence, sessions, sharing};
 use crate::dispatch::{Caller, Role};
@@ -32,7 +33,7 @@ pub(super) async fn walk(
     here: &Here,
 ) -> Result<(), Stop> {
     let job: SubmitJob = first.decode().map_err(|error| Fault::new(FaultCode::BAD_MESSAGE, super::chain(&error)))?;
-    here.asks_for(About { job: job.job, what: what(&job.program), limits: job.limits.clone() });
+    here.asks_for(about(&job));
     check_lent(inner, caller)?;
     admission::admit(&job, caller.role, memory_lent(inner, caller), &inner.name, inner.case)?;
     check_quotas(inner, caller, job.limits.fuel)?;
@@ -69,51 +70,75 @@ async fn accepted_walk(
     let _place = take_place(inner, caller, job.limits.memory_bytes, inbound, writer).await?;
     here.has_place();
     let inputs = inputs::gather(inner, &job, caller, local, inbound, writer).await?;
-    let relay = StageRelay::new(tenant(caller));
-    if let Some(environment) = job.program.environment() {
-        let got = inner.environments.ensure(environment, Some(caller), &relay);
-        tell_while(&relay, inbound, writer, got).await?.map_err(|error| no_environment(&error))?;
-    }
-    let program = program(&job, &inputs)?;
-    let prepared = tell_while(&relay, inbound, writer, inner.runtime.prepare(&program, &relay)).await?;
-    let prepared = prepared.map_err(|error| unprepared(error, &program, caller.role))?;
-    if let Some(environment) = job.program.environment() {
-        inner.images.note(environment, &prepared);
-    }
-    let laid_out = mounts::lay_out(&inner.mounts_dir, &job.mounts, &inputs, caller.role).await?;
-    let request = request(&job, tenant(caller), program, &inputs, laid_out.mounts.clone())?;
-    if let Some(opening) = opening(&job, &inputs)? {
-        let opening = sessions::open(inner, caller, opening, &prepared, request);
-        let info = tell_while(&relay, inbound, writer, opening).await??;
-        noting.forget();
-        return Ok(Frame::message(Tag::SESSION_IS, &info));
-    }
-    noting.starts_from(prepared.image_name(&request));
-    let promise = promise_fuel(inner, caller, job.limits.fuel)?;
-    let started = tell_while(&relay, inbound, writer, inner.runtime.start(&prepared, request)).await?;
-    let run = started.map_err(|error| {
-        tracing::warn!(job = %job.job, error = %super::chain(&error), "job could not be started");
-        Fault::new(FaultCode::INTERNAL, sentence(&error, caller.role))
-    })?;
-    here.runs(run.canceller.process());
-    noting.started();
-    writer.queue(Frame::empty(Tag::STARTED)).await.map_err(gone)?;
-    let (report, made) = pump::pump(run, job.stdin, inbound, writer, noting).await?;
-    noting.ended(&report);
-    if let Some(promise) = promise {
-        promise.settle(report.fuel_used);
-    }
-    tracing::debug!(job = %job.job, outcome = %report.outcome, "job ended");
-    if !job.outputs || report.outcome == Outcome::Cancelled {
+    let walk = Walk { inner, caller, job: &job, inputs: &inputs, times: Times::Untold, here };
+    walk.run(inbound, writer, noting).await
+}
+
+/// The walk of a job that has its place and its inputs.
+pub(super) struct Walk<'a> {
+    pub(super) inner: &'a Arc<Inner>,
+    pub(super) caller: &'a Caller,
+    pub(super) job: &'a SubmitJob,
+    pub(super) inputs: &'a Inputs,
+    pub(super) times: Times,
+    pub(super) here: &'a Here,
+}
+
+impl Walk<'_> {
+    /// Runs the job; returns its last frame.
+    pub(super) async fn run(
+        &self,
+        inbound: &mut Inbound,
+        writer: &mut FrameWriter,
+        noting: &mut Noting,
+    ) -> Result<Frame, Stop> {
+        let Self { inner, caller, job, inputs, times, here } = *self;
+        let relay = StageRelay::new(tenant(caller));
+        if let Some(environment) = job.program.environment() {
+            let got = inner.environments.ensure(environment, Some(caller), &relay);
+            tell_while(&relay, inbound, writer, got).await?.map_err(|error| no_environment(&error))?;
+        }
+        let program = program(job, inputs)?;
+        let prepared = tell_while(&relay, inbound, writer, inner.runtime.prepare(&program, &relay)).await?;
+        let prepared = prepared.map_err(|error| unprepared(error, &program, caller.role))?;
+        if let Some(environment) = job.program.environment() {
+            inner.images.note(environment, &prepared);
+        }
+        let laid_out = mounts::lay_out(&inner.mounts_dir, &job.mounts, inputs, caller.role).await?;
+        let request = request(job, tenant(caller), program, inputs, laid_out.mounts.clone())?;
+        if let Some(opening) = opening(job, inputs)? {
+            let opening = sessions::open(inner, caller, opening, &prepared, request);
+            let info = tell_while(&relay, inbound, writer, opening).await??;
+            noting.forget();
+            return Ok(Frame::message(Tag::SESSION_IS, &info));
+        }
+        noting.starts_from(prepared.image_name(&request));
+        let promise = promise_fuel(inner, caller, job.limits.fuel)?;
+        let started = tell_while(&relay, inbound, writer, inner.runtime.start(&prepared, request)).await?;
+        let run = started.map_err(|error| {
+            tracing::warn!(job = %job.job, error = %super::chain(&error), "job could not be started");
+            Fault::new(FaultCode::INTERNAL, sentence(&error, caller.role))
+        })?;
+        here.runs(run.canceller.process());
+        noting.started();
+        writer.queue(Frame::empty(Tag::STARTED)).await.map_err(gone)?;
+        let (report, made) = pump::pump(run, job.stdin, inbound, writer, times, noting).await?;
+        noting.ended(&report);
+        if let Some(promise) = promise {
+            promise.settle(report.fuel_used);
+        }
+        tracing::debug!(job = %job.job, outcome = %report.outcome, "job ended");
+        if !job.outputs || report.outcome == Outcome::Cancelled {
+            let receipt = noting.receipt(inner, &report);
+            return Ok(Frame::message(Tag::ENDED, &Ended { report, left_behind: Vec::new(), receipt }));
+        }
+        let left_behind = tokio::select! {
+            sent = outputs::send(made, writer, noting) => sent?,
+            stop = inbound.interrupted() => return Err(stop),
+        };
         let receipt = noting.receipt(inner, &report);
-        return Ok(Frame::message(Tag::ENDED, &Ended { report, left_behind: Vec::new(), receipt }));
+        Ok(Frame::message(Tag::ENDED, &Ended { report, left_behind, receipt }))
     }
-    let left_behind = tokio::select! {
-        sent = outputs::send(made, writer, noting) => sent?,
-        stop = inbound.interrupted() => return Err(stop),
-    };
-    let receipt = noting.receipt(inner, &report);
-    Ok(Frame::message(Tag::ENDED, &Ended { report, left_behind, receipt }))
 }
 
 /// The session a job asks for, if it does.
@@ -167,6 +192,11 @@ pub(super) fn check_not_paused(inner: &Inner, caller: &Caller) -> Result<(), Fau
 /// Memory that is lent to the caller.
 pub(super) fn memory_lent(inner: &Inner, caller: &Caller) -> MemoryLent {
     inner.lending.memory(&caller.id)
+}
+
+/// What is listed of a job.
+pub(super) fn about(job: &SubmitJob) -> About {
+    About { job: job.job, what: what(&job.program), limits: job.limits.clone() }
 }
 
 /// What people call a program.

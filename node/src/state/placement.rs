@@ -6,7 +6,14 @@
 
 use crate::identity::NodeId;
 use crate::state::sharing::Closed;
+use serde::{Deserialize, Serialize};
 use std::fmt;
+
+pub mod machine;
+
+pub mod fit;
+
+pub mod score;
 
 /// What placement knows of one machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,7 +42,7 @@ pub enum Engine {
 }
 
 /// A machine.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Place {
     /// The one the submitter sits at.
     Here,

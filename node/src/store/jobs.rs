@@ -29,11 +29,14 @@ pub mod history;
 
 pub mod ledger;
 
+pub mod recordings;
+
 pub use change::Change;
 pub use failure::StoreError;
 pub use job_record::{End, JobRecord, OtherEnd, Role, RunRecord};
 pub use ledger::KeptReceipt;
 pub use prefix::IdError;
+pub use recordings::{KeptRunRow, RecordingKey};
 pub use rescue::Rescued;
 pub use spool::Spooled;
 pub use writer::Kept;
@@ -200,6 +203,31 @@ impl JobStore {
                 tell(job, &rows::opened(row, 1, job)?);
             }
             Ok(())
+        })
+    }
+
+    /// What those who follow a job of this home are told of its end.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn told(&self, job: JobId) -> Result<Option<Vec<u8>>, StoreError> {
+        self.read(|records| {
+            let mut statement = records.prepare_cached("SELECT bytes FROM ends WHERE job = ?1")?;
+            statement.query_row([job.0], |row| rows::opened(row, 0, job)).optional()
+        })
+    }
+
+    /// The jobs of a map of this home that ended at this time or later, in that order, with when; at most so many.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn ended_of_map(&self, map: JobId, from_ms: u64, max: u32) -> Result<Vec<(JobId, u64)>, StoreError> {
+        self.read(|records| {
+            let sql = "SELECT id, ended_ms FROM jobs WHERE map = ?1 AND role = ?2 AND ended_ms >= ?3 \
+                 ORDER BY ended_ms, row LIMIT ?4";
+            let which = params![map.0, Role::Sent.number(), rows::int(from_ms), max];
+            let mut statement = records.prepare_cached(sql)?;
+            statement.query_map(which, |row| Ok((JobId(row.get(0)?), row.get(1)?)))?.collect()
         })
     }
 

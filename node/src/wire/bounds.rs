@@ -33,7 +33,7 @@ pub const REQUIRES_MAX: usize = 64;
 #[must_use]
 pub const fn payload_len_max(tag: Tag) -> usize {
     match tag {
-        Tag::SUBMIT | Tag::OWNER_SOURCES => SUBMIT_LEN_MAX,
+        Tag::SUBMIT | Tag::RUN_KEEP | Tag::OWNER_SOURCES | Tag::OWNER_GIVE => SUBMIT_LEN_MAX,
         Tag::SESSION_TURN => TURN_LEN_MAX,
         Tag::NEED => NEED_LEN_MAX,
         Tag::MEMBERS
@@ -44,7 +44,11 @@ pub const fn payload_len_max(tag: Tag) -> usize {
         | Tag::SESSION_MEMORY
         | Tag::SHARING_IS
         | Tag::JOBS_ARE
-        | Tag::QUOTAS_ARE => LIST_LEN_MAX,
+        | Tag::QUOTAS_ARE
+        | Tag::OWNER_CANCEL_JOBS
+        | Tag::HOME_IS
+        | Tag::WHY_IS
+        | Tag::RUNS_ARE => LIST_LEN_MAX,
         Tag::ENDED => ENDED_LEN_MAX,
         Tag::DATA | Tag::STDIN | Tag::STDOUT | Tag::STDERR => CHUNK_LEN_MAX,
         Tag::GOODBYE
@@ -53,9 +57,12 @@ pub const fn payload_len_max(tag: Tag) -> usize {
         | Tag::OWNER_SHARING
         | Tag::OWNER_RESUME
         | Tag::OWNER_JOBS
+        | Tag::OWNER_HOME
         | Tag::OWNER_SHUTDOWN
         | Tag::STARTED
         | Tag::SESSION_LIST
+        | Tag::RUN_LIST
+        | Tag::RUN_KEPT
         | Tag::STDIN_WANTED
         | Tag::BLOBS_END
         | Tag::STDIN_END
@@ -88,6 +95,12 @@ pub const fn payload_len_max(tag: Tag) -> usize {
         | Tag::STAGE
         | Tag::OUTPUT_FILE
         | Tag::BLOB
+        | Tag::RUN_COLLECT
+        | Tag::RUN_RELEASE
+        | Tag::RUN_WITHDRAW
+        | Tag::RUN_REFUSED
+        | Tag::RUN_IS
+        | Tag::TIME
         | Tag::INFO_IS
         | Tag::ARTIFACT_IS
         | Tag::INVITATION_IS

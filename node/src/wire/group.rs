@@ -48,6 +48,9 @@ pub struct NodeInfo {
     /// What it lends now; nothing from those who do not say.
     #[serde(default)]
     pub lends: Option<Lends>,
+    /// Words its owner gave it, for `--need tag=WORD`.
+    #[serde(default, deserialize_with = "at_most::<{ crate::state::needs::TAGS_MAX }, _, _>")]
+    pub tags: Vec<String>,
 }
 
 /// One member's signed word that another key belongs to the group.

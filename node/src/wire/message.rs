@@ -149,6 +149,18 @@ pub struct SubmitJob {
 }
 
 impl SubmitJob {
+    /// Every blob it names, with its size; one that is named twice comes twice.
+    pub fn blobs(&self) -> impl Iterator<Item = (Digest, u64)> {
+        let program = match &self.program {
+            JobProgram::Wasm { digest, size, .. } => Some((*digest, *size)),
+            JobProgram::Session { saved, .. } => saved.as_ref().map(|saved| (saved.digest, saved.size)),
+            JobProgram::Script { .. } => None,
+        };
+        let carried = self.mounts.iter().filter(|mount| mount.local.is_none()).flat_map(|mount| &mount.files);
+        let files = self.files.iter().chain(carried).map(|file| (file.digest, file.size));
+        files.chain(program)
+    }
+
     /// What the program is called, and its bytes' name.
     #[must_use]
     pub fn program_file(&self) -> (&str, Option<Digest>) {
@@ -165,13 +177,7 @@ impl SubmitJob {
     /// Bytes of its program, files and carried folders.
     #[must_use]
     pub fn bytes_in(&self) -> u64 {
-        let program = match &self.program {
-            JobProgram::Wasm { size, .. } => *size,
-            JobProgram::Script { .. } => 0,
-            JobProgram::Session { saved, .. } => saved.as_ref().map_or(0, |saved| saved.size),
-        };
-        let carried = self.mounts.iter().flat_map(|mount| &mount.files);
-        self.files.iter().chain(carried).fold(program, |bytes, file| bytes.saturating_add(file.size))
+        self.blobs().fold(0, |bytes, (_, size)| bytes.saturating_add(size))
     }
 }
 

@@ -71,6 +71,18 @@ tags! {
     OWNER_HELLO = 38;
     /// After a `SUBMIT` on the owner's socket, where its blobs lie: [`OwnerSources`](super::OwnerSources).
     OWNER_SOURCES = 39;
+    /// Take jobs, and see to them whoever goes away: [`GiveJobs`](super::GiveJobs).
+    OWNER_GIVE = 40;
+    /// List the jobs of this home that have not ended; no payload.
+    OWNER_HOME = 41;
+    /// Tell how a job stands and what it says: [`FollowJob`](super::FollowJob).
+    OWNER_FOLLOW = 42;
+    /// Tell how a map stands and what its jobs say: [`FollowMap`](super::FollowMap).
+    OWNER_FOLLOW_MAP = 43;
+    /// Nobody wants these jobs any more: [`CancelJobs`](super::CancelJobs).
+    OWNER_CANCEL_JOBS = 44;
+    /// Say why a job is not where it could be: [`AskWhy`](super::AskWhy).
+    OWNER_WHY = 45;
     /// Let a waiting key in: [`WhichKey`](super::WhichKey).
     OWNER_APPROVE = 48;
     /// Do not let a waiting key in: [`WhichKey`](super::WhichKey).
@@ -161,6 +173,40 @@ tags! {
     SHARING_IS = 144;
     /// [`JobsHere`](super::JobsHere).
     JOBS_ARE = 145;
+
+    // Runs that are kept: requests.
+    /// Run this and keep what it leaves: [`KeepRun`](super::KeepRun).
+    RUN_KEEP = 160;
+    /// What a run says: [`CollectRun`](super::CollectRun).
+    RUN_COLLECT = 161;
+    /// Nothing more is wanted of a run: [`WhichRun`](super::WhichRun).
+    RUN_RELEASE = 162;
+    /// Give a run back: [`WhichRun`](super::WhichRun).
+    RUN_WITHDRAW = 163;
+    /// List what is kept for the asker; no payload.
+    RUN_LIST = 164;
+
+    // Runs that are kept: answers.
+    /// The run is kept from now on; no payload.
+    RUN_KEPT = 170;
+    /// The run is not taken: [`RunRefused`](super::RunRefused). The last frame.
+    RUN_REFUSED = 171;
+    /// [`RunState`](super::RunState).
+    RUN_IS = 172;
+    /// [`RunList`](super::RunList).
+    RUNS_ARE = 173;
+    /// When what follows was said: [`Time`](super::Time).
+    TIME = 174;
+
+    // A home's answers to its owner.
+    /// [`HomeJobs`](super::HomeJobs).
+    HOME_IS = 176;
+    /// [`JobNow`](super::JobNow).
+    JOB_IS = 177;
+    /// What follows is what this run said: [`RunSays`](super::RunSays).
+    RUN_SAYS = 178;
+    /// [`WhyLines`](super::WhyLines).
+    WHY_IS = 179;
 }
 
 impl Tag {
@@ -168,6 +214,18 @@ impl Tag {
     #[must_use]
     pub const fn is_about_sessions(self) -> bool {
         self.0 >= Self::SESSION_TURN.0 && self.0 <= Self::SESSION_STOP.0
+    }
+
+    /// Whether it is a request about runs that are kept.
+    #[must_use]
+    pub const fn is_about_kept_runs(self) -> bool {
+        self.0 >= Self::RUN_KEEP.0 && self.0 <= Self::RUN_LIST.0
+    }
+
+    /// Whether it is a request about the jobs of this home.
+    #[must_use]
+    pub const fn is_about_home(self) -> bool {
+        self.0 >= Self::OWNER_GIVE.0 && self.0 <= Self::OWNER_WHY.0
     }
 
     /// Whether it is a request about what is lent and to whom.

@@ -17,13 +17,19 @@ pub(crate) struct Line {
 impl Line {
     /// Reads the words from PROGRAM on; `on` was typed before them. The error is a sentence.
     pub(super) fn read(on: Option<String>, words: Vec<OsString>) -> Result<Self, String> {
-        let mut words = words.into_iter();
-        let program = words.next().filter(|word| !word.is_empty()).ok_or("PROGRAM is missing")?;
-        let args: Result<Vec<String>, OsString> = words.map(OsString::into_string).collect();
-        let args = args.map_err(|arg| format!("the argument {} is not UTF-8", arg.display()))?;
+        let (program, args) = program_and_args(words)?;
         let (on, taken) = after_program(on, &args)?;
-        Ok(Self { on, program: program.into(), args: args[taken..].to_vec() })
+        Ok(Self { on, program, args: args[taken..].to_vec() })
     }
+}
+
+/// PROGRAM and all that stands after it.
+pub(in crate::commands) fn program_and_args(words: Vec<OsString>) -> Result<(PathBuf, Vec<String>), String> {
+    let mut words = words.into_iter();
+    let program = words.next().filter(|word| !word.is_empty()).ok_or("PROGRAM is missing")?;
+    let args: Result<Vec<String>, OsString> = words.map(OsString::into_string).collect();
+    let args = args.map_err(|arg| format!("the argument {} is not UTF-8", arg.display()))?;
+    Ok((program.into(), args))
 }
 
 /// The machine, and how many of the words after PROGRAM are Potluck's.

@@ -3,6 +3,7 @@
 use crate::commands::run::{self, line};
 use crate::exit::{Refusal, Trouble};
 use crate::limits::LimitArgs;
+use crate::program::parse_variable;
 use crate::progress::{Manner, Progress};
 use crate::sessions;
 use crate::signals::EndRequests;
@@ -25,7 +26,7 @@ pub(crate) struct OpeningArgs {
     #[arg(short = 'f', value_name = "PATH")]
     files: Vec<PathBuf>,
     /// Set an environment variable; nothing else is inherited
-    #[arg(short = 'e', value_name = "KEY=VALUE", value_parser = run::parse_variable)]
+    #[arg(short = 'e', value_name = "KEY=VALUE", value_parser = parse_variable)]
     variables: Vec<(String, String)>,
     /// A name by which to come back to it
     #[arg(long, value_name = "NAME", value_parser = session_name)]

@@ -185,6 +185,7 @@ pub(super) mod tests {
             instance: 1,
             walls_missing: None,
             lends: Some(lends),
+            tags: vec![],
         }
     }
 

@@ -113,3 +113,25 @@ fn a_pipe_and_a_link_round_in_a_circle_are_refused_and_not_waited_for() {
     rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR, 0).unwrap();
     assert_eq!(refusal(Submission::new(at("x.py")).file(fifo)).0, FailureKind::BadInput);
 }
+
+#[test]
+fn version_control_environments_and_caches_stay_behind_unless_all_is_wanted() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    fs::write(at("x.py"), "print(1)").unwrap();
+    let left =
+        [".git/HEAD", "sub/__pycache__/a.pyc", ".venv/a", "node_modules/a", "venv/pyvenv.cfg", "target/CACHEDIR.TAG"];
+    // Names that may mean something else, without what would say so, and a file that is called as a cache is.
+    let taken = ["a.csv", "deep/target/goal.txt", "deep/venv/a", "deep/.git"];
+    for name in left.iter().chain(&taken) {
+        let path = at("data").join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, "1").unwrap();
+    }
+    let count = |submission: Submission| packed(submission).unwrap().job.files.len();
+    let submission = Submission::new(at("x.py")).file(at("data"));
+    assert_eq!(count(submission.clone()), 1 + taken.len());
+    assert_eq!(count(submission.all_files()), 1 + taken.len() + left.len());
+    let mounted = packed(Submission::new(at("x.py")).mount(at("data"), "/data")).unwrap();
+    assert_eq!(mounted.job.mounts[0].files.len(), taken.len() + left.len(), "a folder that is read is read whole");
+}

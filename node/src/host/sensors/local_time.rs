@@ -4,7 +4,7 @@
 use crate::state::sharing::hours::LocalTime;
 
 /// The moment so many seconds after 1970; nothing where the system cannot tell.
-pub(super) fn at(unix_s: u64) -> Option<LocalTime> {
+pub(in crate::host) fn at(unix_s: u64) -> Option<LocalTime> {
     let seconds = libc::time_t::try_from(unix_s).ok()?;
     let mut parts = std::mem::MaybeUninit::<libc::tm>::zeroed();
     // SAFETY: both pointers are to values of the right type that live through the call; `localtime_r` writes only there, and

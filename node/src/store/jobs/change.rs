@@ -2,7 +2,9 @@
 
 use super::job_record::{JobRecord, Role, RunRecord};
 use super::ledger::{self, KeptReceipt, LedgerRow};
+use super::recordings::{self, KeptRunRow, RecordingKey};
 use super::rows;
+use crate::store::recording::Recorded;
 use crate::wire::JobId;
 use rusqlite::{Transaction, params};
 
@@ -40,6 +42,31 @@ pub enum Change {
         /// The receipt.
         kept: Box<KeptReceipt>,
     },
+    /// How a job of this home has ended, as those who follow it are told.
+    Told {
+        /// The job.
+        job: JobId,
+        /// The bytes, with a version of their own.
+        bytes: Vec<u8>,
+    },
+    /// What a run said and left.
+    Recording {
+        /// Which.
+        key: RecordingKey,
+        /// What.
+        recorded: Recorded,
+    },
+    /// Of what the runs of a job of this home said only this one's is kept.
+    OnlyRecording {
+        /// The job.
+        job: JobId,
+        /// The run.
+        attempt: u32,
+    },
+    /// A run that is kept for a home, or more of it.
+    KeptRun(Box<KeptRunRow>),
+    /// A run is not kept any more, nor what it said.
+    ForgetKept(RecordingKey),
     /// A line of the book of work, as it was read from a damaged file.
     LedgerRow(Box<LedgerRow>),
     /// Forget the job, and all that belongs to it.
@@ -72,9 +99,16 @@ impl Change {
     /// Roughly the memory it takes while it waits, in pages.
     pub(super) fn weight(&self) -> usize {
         match self {
-            Self::Request { bytes, .. } | Self::Event { bytes, .. } => WEIGHT_MIN + bytes.len() / WEIGHT_BYTES,
+            Self::Request { bytes, .. } | Self::Event { bytes, .. } | Self::Told { bytes, .. } => {
+                WEIGHT_MIN + bytes.len() / WEIGHT_BYTES
+            }
             Self::Receipt { kept, .. } => WEIGHT_MIN + kept.receipt.body.len() / WEIGHT_BYTES,
+            Self::Recording { recorded: Recorded::Inline(bytes), .. } => WEIGHT_MIN + bytes.len() / WEIGHT_BYTES,
+            Self::KeptRun(run) => WEIGHT_MIN + run.request.as_ref().map_or(0, Vec::len) / WEIGHT_BYTES,
             Self::LedgerRow(_)
+            | Self::Recording { .. }
+            | Self::OnlyRecording { .. }
+            | Self::ForgetKept(_)
             | Self::Job(_)
             | Self::Run(_)
             | Self::ForgetEvents(_)
@@ -99,6 +133,14 @@ impl Change {
                 to.prepare_cached("DELETE FROM events WHERE job = ?1")?.execute([job.0]).map(drop)
             }
             Self::Receipt { job, role, kept } => ledger::keep(to, *job, *role, kept),
+            Self::Told { job, bytes } => {
+                let sql = "INSERT OR REPLACE INTO ends (job, bytes) VALUES (?1, ?2)";
+                to.prepare_cached(sql)?.execute(params![job.0, rows::sealed(*job, bytes)]).map(drop)
+            }
+            Self::Recording { key, recorded } => recordings::put(to, key, recorded),
+            Self::OnlyRecording { job, attempt } => recordings::keep_only(to, *job, *attempt),
+            Self::KeptRun(run) => recordings::put_kept(to, run),
+            Self::ForgetKept(key) => recordings::forget_kept(to, key),
             Self::LedgerRow(line) => ledger::put_row(to, line),
             Self::Remove { id, role } => remove(to, *id, *role),
             Self::Prune { jobs_max, ended_before_ms, now_ms } => prune(to, *jobs_max, *ended_before_ms, *now_ms),
@@ -114,6 +156,8 @@ fn remove(to: &Transaction<'_>, id: JobId, role: Role) -> rusqlite::Result<()> {
     to.prepare_cached("DELETE FROM receipts WHERE job = ?1 AND role = ?2")?.execute(which)?;
     if role == Role::Sent {
         to.prepare_cached("DELETE FROM events WHERE job = ?1")?.execute([id.0])?;
+        to.prepare_cached("DELETE FROM ends WHERE job = ?1")?.execute([id.0])?;
+        recordings::remove(to, id)?;
     }
     Ok(())
 }

@@ -4,6 +4,7 @@
 use super::change::Change;
 use super::failure::StoreError;
 use super::ledger;
+use super::recordings;
 use super::rows;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, Row, Statement, Transaction};
@@ -31,12 +32,19 @@ struct Kind {
 }
 
 /// Jobs come first, and are counted. The row's number follows the columns.
-const KINDS: [Kind; 6] = [
+const KINDS: [Kind; 9] = [
     Kind { table: "jobs", columns: rows::JOB_COLUMNS, change: |row| Ok(Change::Job(Box::new(rows::job(row)?))) },
     Kind { table: "requests", columns: "id, role, bytes", change: rows::request },
     Kind { table: "runs", columns: rows::RUN_COLUMNS, change: |row| Ok(Change::Run(Box::new(rows::run(row)?))) },
     Kind { table: "events", columns: "job, bytes", change: rows::event },
     Kind { table: "receipts", columns: ledger::RECEIPT_COLUMNS, change: receipt },
+    Kind { table: "ends", columns: "job, bytes", change: rows::told },
+    Kind { table: "recordings", columns: recordings::RECORDING_COLUMNS, change: recordings::recording },
+    Kind {
+        table: "kept_runs",
+        columns: recordings::KEPT_COLUMNS,
+        change: |row| Ok(Change::KeptRun(Box::new(recordings::kept(row)?))),
+    },
     // Last: what was counted while jobs and receipts were taken is replaced by what had been counted.
     Kind {
         table: "ledger",

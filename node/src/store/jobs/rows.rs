@@ -189,6 +189,12 @@ pub(super) fn request(row: &Row<'_>) -> rusqlite::Result<Change> {
     Ok(Change::Request { id, role: role(row, 1)?, bytes: opened(row, 2, id)? })
 }
 
+/// What is told of an ended job, in a row of job and sealed bytes.
+pub(super) fn told(row: &Row<'_>) -> rusqlite::Result<Change> {
+    let job = JobId(row.get(0)?);
+    Ok(Change::Told { job, bytes: opened(row, 1, job)? })
+}
+
 /// The event in a row of job and sealed bytes.
 pub(super) fn event(row: &Row<'_>) -> rusqlite::Result<Change> {
     let job = JobId(row.get(0)?);

@@ -1,0 +1,243 @@
+//! Where each task of a map stands: who has it, how it ended, and how that is written down. Every task is in exactly one
+//! state, so that the counts come to the number of tasks whatever happens.
+
+use super::journal::{InputLine, Journal, Known};
+use super::plan::Task;
+use crate::standing::{EndKind, Ending};
+use potluck_node::state::home::spec::BatchId;
+use potluck_node::wire::JobId;
+use potluck_runtime::Digest;
+use serde::Serialize;
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
+
+/// Failures that are listed with their last line; the others are counted.
+pub(super) const FAILURES_MAX: usize = 20;
+
+/// The account of a map.
+pub(super) struct Account {
+    pub(super) dir: PathBuf,
+    pub(super) tasks: Vec<Task>,
+    states: Vec<State>,
+    journal: Journal,
+    /// Jobs that were given and have not ended, with their tasks.
+    unended: HashMap<JobId, usize>,
+    /// Tasks that were done on each machine since this command began.
+    pub(super) places: BTreeMap<String, u64>,
+    failures: BTreeMap<usize, Failure>,
+    /// Whether one failed and the others are not to go on.
+    pub(super) stopped: bool,
+    /// Whether the others go on when one fails.
+    keep_going: bool,
+}
+
+/// Where a task stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum State {
+    /// It is not given.
+    Open,
+    /// The node has it.
+    Given,
+    /// It was done before this command began.
+    Skipped,
+    /// It has ended.
+    Ended(EndKind),
+}
+
+/// A task that did not end well.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct Failure {
+    pub(super) task: String,
+    pub(super) state: EndKind,
+    pub(super) exit_code: u8,
+    /// The last line of its stderr, or why it did not run.
+    pub(super) last_line: String,
+    /// Where all of its stderr is.
+    pub(super) log: Option<String>,
+}
+
+/// How many tasks stand where.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub(super) struct Counts {
+    pub(super) total: u64,
+    pub(super) given: u64,
+    pub(super) done: u64,
+    pub(super) failed: u64,
+    pub(super) cancelled: u64,
+    pub(super) lost: u64,
+    pub(super) skipped: u64,
+    /// Not given, because the map was left or stopped before.
+    pub(super) open: u64,
+    /// Given and not ended, because the map was left before.
+    pub(super) running: u64,
+}
+
+impl Account {
+    pub(super) fn new(dir: &Path, tasks: Vec<Task>, journal: Journal, keep_going: bool) -> Self {
+        let states = vec![State::Open; tasks.len()];
+        Self {
+            dir: dir.to_owned(),
+            tasks,
+            states,
+            journal,
+            unended: HashMap::new(),
+            places: BTreeMap::new(),
+            failures: BTreeMap::new(),
+            stopped: false,
+            keep_going,
+        }
+    }
+
+    /// The tasks that the node has from before, by their maps. A job that it does not know, or knows no more, is given again.
+    pub(super) fn resume(
+        &mut self,
+        knows: impl Fn(JobId) -> anyhow::Result<bool>,
+    ) -> anyhow::Result<HashMap<BatchId, Vec<(JobId, usize)>>> {
+        let index: HashMap<&str, usize> = self.tasks.iter().map(|task| task.name.as_str()).zip(0..).collect();
+        let mut maps: HashMap<BatchId, Vec<(JobId, usize)>> = HashMap::new();
+        for (name, Known { job, map, .. }) in self.journal.unended() {
+            if let Some(task) = index.get(name)
+                && knows(job)?
+            {
+                self.states[*task] = State::Given;
+                maps.entry(map).or_default().push((job, *task));
+            }
+        }
+        Ok(maps)
+    }
+
+    /// These are followed now.
+    pub(super) fn take_up(&mut self, jobs: Vec<(JobId, usize)>) {
+        self.unended.extend(jobs);
+    }
+
+    /// Tasks that were about to be given and are not.
+    pub(super) fn take_back(&mut self, jobs: impl Iterator<Item = JobId>) {
+        for job in jobs {
+            if let Some(task) = self.unended.remove(&job) {
+                self.states[task] = State::Open;
+            }
+        }
+    }
+
+    /// What is known of a task from before.
+    pub(super) fn known(&self, task: usize) -> Option<Known> {
+        self.journal.known(&self.tasks[task].name)
+    }
+
+    /// Whether a task is to be given, now that it is known what it asks for. One that is done with just that is not, nor is one
+    /// that ended since this command began.
+    pub(super) fn wants(&mut self, task: usize, request: &Digest) -> bool {
+        let known = self.known(task).filter(|known| known.request == *request);
+        match (self.states[task], known) {
+            (State::Open, Some(known))
+                if known.end == Some(EndKind::Done) && self.tasks[task].out(&self.dir).exists() =>
+            {
+                self.states[task] = State::Skipped;
+                false
+            }
+            (State::Given | State::Skipped, _) | (State::Ended(_), Some(_)) => false,
+            (State::Open, _) | (State::Ended(_), None) => true,
+        }
+    }
+
+    /// What follows is given under this map.
+    pub(super) fn begin(&mut self, map: BatchId) -> anyhow::Result<()> {
+        self.journal.begin(map)
+    }
+
+    /// A task is about to be given.
+    pub(super) fn give(
+        &mut self,
+        task: usize,
+        inputs: Vec<InputLine>,
+        request: Digest,
+        job: JobId,
+    ) -> anyhow::Result<()> {
+        self.failures.remove(&task);
+        self.states[task] = State::Given;
+        self.unended.insert(job, task);
+        self.journal.task((task, &self.tasks[task]), inputs, request, job)
+    }
+
+    /// The task of a job that has not ended.
+    pub(super) fn task_of(&self, job: JobId) -> Option<usize> {
+        self.unended.get(&job).copied()
+    }
+
+    /// The jobs that were given and have not ended.
+    pub(super) fn unended(&self) -> impl ExactSizeIterator<Item = JobId> {
+        self.unended.keys().copied()
+    }
+
+    /// A job of this map has ended, and its results are in their place.
+    pub(super) fn end(
+        &mut self,
+        job: JobId,
+        ending: &Ending,
+        place: Option<&str>,
+        last_line: String,
+    ) -> anyhow::Result<()> {
+        let Some(task) = self.unended.remove(&job) else { return Ok(()) };
+        self.stopped |= matches!(ending.kind, EndKind::Failed | EndKind::Lost) && !self.keep_going;
+        if let (EndKind::Done, Some(place)) = (ending.kind, place) {
+            *self.places.entry(place.to_owned()).or_default() += 1;
+        }
+        self.ended(task, ending, last_line);
+        self.journal.end(&self.tasks[task].name, job, ending.kind, ending.exit_code)
+    }
+
+    /// A task cannot be given.
+    pub(super) fn unreadable(&mut self, task: usize, ending: &Ending) {
+        self.ended(task, ending, String::new());
+    }
+
+    fn ended(&mut self, task: usize, ending: &Ending, last_line: String) {
+        self.states[task] = State::Ended(ending.kind);
+        if ending.kind == EndKind::Done || self.failures.len() >= FAILURES_MAX {
+            return;
+        }
+        let log = self.tasks[task].err(&self.dir);
+        let why = ending.why.as_deref().unwrap_or_default().lines().next().unwrap_or_default();
+        let failure = Failure {
+            task: self.tasks[task].name.clone(),
+            state: ending.kind,
+            exit_code: ending.exit_code,
+            last_line: if last_line.is_empty() { why.to_owned() } else { last_line },
+            log: log.exists().then(|| log.display().to_string()),
+        };
+        self.failures.insert(task, failure);
+    }
+
+    /// Writes down what is not yet.
+    pub(super) fn flush(&mut self) -> anyhow::Result<()> {
+        self.journal.flush()
+    }
+
+    /// The first of those that did not end well.
+    pub(super) fn failures(&self) -> impl Iterator<Item = &Failure> {
+        self.failures.values()
+    }
+
+    /// How many tasks stand where.
+    pub(super) fn counts(&self) -> Counts {
+        let mut counts = Counts { total: self.states.len() as u64, ..Counts::default() };
+        for state in &self.states {
+            let place = match state {
+                State::Open => &mut counts.open,
+                State::Given => &mut counts.running,
+                State::Skipped => &mut counts.skipped,
+                State::Ended(EndKind::Done) => &mut counts.done,
+                State::Ended(EndKind::Failed) => &mut counts.failed,
+                State::Ended(EndKind::Cancelled) => &mut counts.cancelled,
+                State::Ended(EndKind::Lost) => &mut counts.lost,
+            };
+            *place += 1;
+        }
+        counts.given = counts.total - counts.open - counts.skipped;
+        counts
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,125 @@
+//! Giving the tasks of a map to the node, a part at a time, while those before run already. A part is in the journal before
+//! it is given.
+
+use super::account::Account;
+use super::journal::InputLine;
+use crate::commands::run;
+use crate::standing::Ending;
+use potluck_node::client::{Client, FailureKind, PARCELS_WEIGHT_MAX, Parcel, Submission, SubmitError, Wish};
+use potluck_node::state::home::end::{End, Failure};
+use potluck_node::state::home::spec::BatchSpec;
+use potluck_node::state::needs::Requirements;
+use potluck_node::wire::GIVEN_MAX;
+use std::cell::RefCell;
+use std::collections::HashSet;
+use std::path::PathBuf;
+use tokio::sync::Notify;
+
+/// Tasks of the first part, so that machines begin soon; each part after it is twice as large.
+const FIRST_PART: usize = 16;
+/// Tasks that the node has at once: fewer than it may have in all, and 100 bytes here for each.
+const UNENDED_MAX: usize = 100_000;
+
+/// What is the same for all tasks of a map.
+pub(super) struct Giving<'a> {
+    pub(super) client: &'a Client,
+    pub(super) program: PathBuf,
+    /// The program, and the arguments that stand before each task's inputs.
+    pub(super) submission: Submission,
+    pub(super) args: Vec<String>,
+    pub(super) batch: BatchSpec,
+    pub(super) wish: Wish,
+    pub(super) requirements: Requirements,
+    pub(super) account: &'a RefCell<Account>,
+    /// Told when a task has ended.
+    pub(super) ended: &'a Notify,
+}
+
+/// Tasks that are given together.
+#[derive(Default)]
+struct Part {
+    parcels: Vec<Parcel>,
+    weight: usize,
+}
+
+impl Giving<'_> {
+    /// Gives all that is to be given.
+    pub(super) async fn give_all(&self) -> anyhow::Result<()> {
+        let tasks = self.account.borrow().tasks.len();
+        let mut part = Part::default();
+        let mut part_max = FIRST_PART;
+        let mut begun = false;
+        for task in 0..tasks {
+            if self.account.borrow().stopped {
+                break;
+            }
+            let Some(parcel) = self.wanted(task).await? else { continue };
+            if !begun {
+                self.account.borrow_mut().begin(self.batch.id)?;
+                begun = true;
+            }
+            let weight = parcel.weight();
+            if part.parcels.len() >= part_max || part.weight + weight > PARCELS_WEIGHT_MAX {
+                self.give(std::mem::take(&mut part)).await?;
+                part_max = GIVEN_MAX.min(part_max * 2);
+            }
+            self.note(task, &parcel)?;
+            part.weight += weight;
+            part.parcels.push(parcel);
+        }
+        self.give(part).await
+    }
+
+    /// The task as it would be given, if it is to be.
+    async fn wanted(&self, task: usize) -> anyhow::Result<Option<Parcel>> {
+        let submission = {
+            let account = self.account.borrow();
+            let task = &account.tasks[task];
+            let args = self.args.iter().cloned().chain(task.input_names()).collect();
+            task.inputs.iter().fold(self.submission.clone().args(args), Submission::file)
+        };
+        match self.client.parcel(submission, None, u32::try_from(task).ok()).await {
+            Ok(parcel) => {
+                let request = parcel.fingerprint();
+                Ok(self.account.borrow_mut().wants(task, &request).then_some(parcel))
+            }
+            Err(error) if is_of_program(&error) => Err(run::refusal(error)),
+            Err(error) => {
+                let why = Failure::Refused(crate::render::sentence(&anyhow::Error::new(error)));
+                self.account.borrow_mut().unreadable(task, &Ending::from(&End::Failed(why)));
+                Ok(None)
+            }
+        }
+    }
+
+    fn note(&self, task: usize, parcel: &Parcel) -> anyhow::Result<()> {
+        let mut account = self.account.borrow_mut();
+        let program = self.program.file_name().map(|name| name.to_string_lossy().into_owned());
+        let names: HashSet<String> = account.tasks[task].input_names().chain(program).collect();
+        let named = parcel.inputs().into_iter().filter(|(name, _)| names.contains(name));
+        let inputs = named.map(|(name, digest)| InputLine { name, digest: digest.to_string() }).collect();
+        account.give(task, inputs, parcel.fingerprint(), parcel.id())
+    }
+
+    /// Gives a part, once the node has room for it.
+    async fn give(&self, part: Part) -> anyhow::Result<()> {
+        if part.parcels.is_empty() {
+            return Ok(());
+        }
+        while self.account.borrow().unended().len() > UNENDED_MAX {
+            self.ended.notified().await;
+        }
+        if self.account.borrow().stopped {
+            self.account.borrow_mut().take_back(part.parcels.iter().map(Parcel::id));
+            return Ok(());
+        }
+        self.account.borrow_mut().flush()?;
+        self.client.give(Some(self.batch.clone()), part.parcels, &self.wish, &self.requirements).await?;
+        Ok(())
+    }
+}
+
+/// Whether no task could be given, because the program is at fault and not an input.
+fn is_of_program(error: &SubmitError) -> bool {
+    matches!(error.kind(), FailureKind::NotFound | FailureKind::BadProgram)
+}

@@ -1,0 +1,171 @@
+//! What a map has given and how that ended, in a file of the results' folder, so that the same command again runs what is
+//! missing and nothing else.
+//!
+//! 1. A job stands in the journal before the node is given it.
+//! 2. Lines are only ever added. One that a crash cut off means nothing.
+//! 3. One map at a time works in a folder.
+
+use super::plan::Task;
+use crate::job_ids;
+use crate::standing::EndKind;
+use anyhow::Context;
+use potluck_node::state::home::spec::BatchId;
+use potluck_node::wire::JobId;
+use potluck_runtime::Digest;
+use rustix::fs::FlockOperation;
+use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
+use std::fs::{File, OpenOptions};
+use std::io::{BufRead, BufReader, BufWriter, Seek, SeekFrom, Write};
+use std::path::Path;
+
+/// The file's name.
+pub(super) const NAME: &str = ".potluck-map.jsonl";
+/// The version of its lines.
+const VERSION: u32 = 1;
+
+/// The journal of a folder.
+pub(super) struct Journal {
+    file: BufWriter<File>,
+    known: HashMap<String, Known>,
+    map: Option<BatchId>,
+}
+
+/// What is known of a task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Known {
+    /// The name of all its result depends on.
+    pub(super) request: Digest,
+    pub(super) job: JobId,
+    pub(super) map: BatchId,
+    /// None as long as it has not ended.
+    pub(super) end: Option<EndKind>,
+}
+
+/// A line of the file.
+#[derive(Serialize, Deserialize)]
+#[serde(tag = "line", rename_all = "snake_case")]
+enum Line {
+    /// What follows is given under this map.
+    Map { version: u32, map: String },
+    /// A task is about to be given.
+    Task { task: String, index: usize, inputs: Vec<InputLine>, request: String, job: String },
+    /// A task has ended.
+    End { task: String, job: String, end: EndKind, exit_code: u8 },
+}
+
+/// A file the task reads, the program among them.
+#[derive(Serialize, Deserialize)]
+pub(super) struct InputLine {
+    pub(super) name: String,
+    pub(super) digest: String,
+}
+
+impl Journal {
+    /// Opens the journal of a folder, which is made if there is none.
+    pub(super) fn open(dir: &Path) -> anyhow::Result<Self> {
+        let path = dir.join(NAME);
+        let opened = OpenOptions::new().create(true).read(true).append(true).open(&path);
+        let file = opened.with_context(|| format!("cannot open the map's journal {}", path.display()))?;
+        if rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
+            anyhow::bail!(
+                "another `potluck map` works in {}; wait for it, or choose another folder with `-o`",
+                dir.display()
+            );
+        }
+        let mut journal = Self { file: BufWriter::new(file), known: HashMap::new(), map: None };
+        journal.read().with_context(|| format!("cannot read the map's journal {}", path.display()))?;
+        Ok(journal)
+    }
+
+    /// What is known of a task.
+    pub(super) fn known(&self, task: &str) -> Option<Known> {
+        self.known.get(task).copied()
+    }
+
+    /// The tasks that have not ended.
+    pub(super) fn unended(&self) -> impl Iterator<Item = (&str, Known)> {
+        self.known.iter().filter(|(_, known)| known.end.is_none()).map(|(task, known)| (task.as_str(), *known))
+    }
+
+    /// What follows is given under this map.
+    pub(super) fn begin(&mut self, map: BatchId) -> anyhow::Result<()> {
+        self.map = Some(map);
+        self.put(&Line::Map { version: VERSION, map: map.0.to_string() })
+    }
+
+    /// A task is about to be given.
+    pub(super) fn task(
+        &mut self,
+        (index, task): (usize, &Task),
+        inputs: Vec<InputLine>,
+        request: Digest,
+        job: JobId,
+    ) -> anyhow::Result<()> {
+        let map = self.map.context("a task belongs to a map")?;
+        self.known.insert(task.name.clone(), Known { request, job, map, end: None });
+        let (task, request, job) = (task.name.clone(), request.to_string(), job.to_string());
+        self.put(&Line::Task { task, index, inputs, request, job })
+    }
+
+    /// A task has ended.
+    pub(super) fn end(&mut self, task: &str, job: JobId, end: EndKind, exit_code: u8) -> anyhow::Result<()> {
+        if let Some(known) = self.known.get_mut(task).filter(|known| known.job == job) {
+            known.end = Some(end);
+        }
+        self.put(&Line::End { task: task.to_owned(), job: job.to_string(), end, exit_code })
+    }
+
+    /// Writes what was added.
+    pub(super) fn flush(&mut self) -> anyhow::Result<()> {
+        self.file.flush().context("cannot write the map's journal")
+    }
+
+    fn put(&mut self, line: &Line) -> anyhow::Result<()> {
+        let mut text = serde_json::to_string(line).context("cannot write a line of the map's journal")?;
+        text.push('\n');
+        self.file.write_all(text.as_bytes()).context("cannot write the map's journal")
+    }
+
+    fn read(&mut self) -> anyhow::Result<()> {
+        let mut file = self.file.get_ref().try_clone()?;
+        file.seek(SeekFrom::Start(0))?;
+        let mut reader = BufReader::new(file);
+        let mut line = Vec::new();
+        let mut map = None;
+        while reader.read_until(b'\n', &mut line)? > 0 {
+            let ended = line.ends_with(b"\n");
+            if let Ok(line) = serde_json::from_slice(&line) {
+                self.apply(line, &mut map)?;
+            }
+            line.clear();
+            if !ended {
+                // Cut off by a crash; what is added begins a line of its own.
+                self.file.write_all(b"\n")?;
+            }
+        }
+        Ok(())
+    }
+
+    fn apply(&mut self, line: Line, current: &mut Option<BatchId>) -> anyhow::Result<()> {
+        match line {
+            Line::Map { version, .. } if version > VERSION => {
+                anyhow::bail!("a later version of Potluck wrote it (version {version}); update Potluck");
+            }
+            Line::Map { map, .. } => *current = job_ids::parse(&map).map(BatchId),
+            Line::Task { task, request, job, .. } => {
+                if let (Some(map), Ok(request), Some(job)) = (*current, request.parse(), job_ids::parse(&job)) {
+                    self.known.insert(task, Known { request, job, map, end: None });
+                }
+            }
+            Line::End { task, job, end, .. } => {
+                let known = self.known.get_mut(&task).filter(|known| job_ids::parse(&job) == Some(known.job));
+                known.into_iter().for_each(|known| known.end = Some(end));
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,81 @@
+use super::*;
+use std::path::PathBuf;
+
+fn task(name: &str) -> Task {
+    Task { name: name.to_owned(), inputs: vec![PathBuf::from(format!("{name}.txt"))] }
+}
+
+fn job(number: u8) -> JobId {
+    JobId([number; 16])
+}
+
+fn map(number: u8) -> BatchId {
+    BatchId(job(number))
+}
+
+/// A journal in which `a` is done and `b` was given.
+fn begun(dir: &Path) -> Journal {
+    let mut journal = Journal::open(dir).unwrap();
+    journal.begin(map(1)).unwrap();
+    for (index, name) in ["a", "b"].into_iter().enumerate() {
+        let number = u8::try_from(index).unwrap();
+        journal.task((index, &task(name)), Vec::new(), Digest::of(name.as_bytes()), job(number)).unwrap();
+    }
+    journal.end("a", job(0), EndKind::Done, 0).unwrap();
+    journal.flush().unwrap();
+    journal
+}
+
+#[test]
+fn what_was_given_and_how_it_ended_is_known_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let before = begun(dir.path());
+    let known = before.known.clone();
+    drop(before);
+    let again = Journal::open(dir.path()).unwrap();
+    assert_eq!(again.known, known);
+    assert_eq!(again.known("a").unwrap().end, Some(EndKind::Done));
+    let unended: Vec<_> = again.unended().map(|(task, known)| (task, known.job, known.map)).collect();
+    assert_eq!(unended, [("b", job(1), map(1))]);
+    assert_eq!(again.known("c"), None);
+}
+
+#[test]
+fn a_task_that_is_given_again_is_that_of_its_last_line() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut journal = begun(dir.path());
+    journal.begin(map(2)).unwrap();
+    journal.task((0, &task("a")), Vec::new(), Digest::of(b"other"), job(7)).unwrap();
+    // What an earlier job of the task came to does not count any more.
+    journal.end("a", job(0), EndKind::Failed, 3).unwrap();
+    drop(journal);
+    let known = Journal::open(dir.path()).unwrap().known("a").unwrap();
+    assert_eq!(known, Known { request: Digest::of(b"other"), job: job(7), map: map(2), end: None });
+}
+
+#[test]
+fn a_line_that_a_crash_cut_off_means_nothing_and_harms_no_other() {
+    let dir = tempfile::tempdir().unwrap();
+    drop(begun(dir.path()));
+    let path = dir.path().join(NAME);
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes.extend_from_slice(b"{\"line\":\"end\",\"task\":\"b\",");
+    std::fs::write(&path, bytes).unwrap();
+    let mut journal = Journal::open(dir.path()).unwrap();
+    assert_eq!(journal.known("b").unwrap().end, None);
+    journal.end("b", job(1), EndKind::Lost, 125).unwrap();
+    drop(journal);
+    assert_eq!(Journal::open(dir.path()).unwrap().known("b").unwrap().end, Some(EndKind::Lost));
+}
+
+#[test]
+fn two_maps_in_one_folder_and_journals_of_later_versions_are_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let journal = begun(dir.path());
+    let refused = Journal::open(dir.path()).err().unwrap().to_string();
+    assert!(refused.contains("another `potluck map`"), "{refused}");
+    drop(journal);
+    let later = format!("{{\"line\":\"map\",\"version\":2,\"map\":\"{}\"}}\n", job(3));
+    std::fs::write(dir.path().join(NAME), later).unwrap();
+    assert!(format!("{:#}", Journal::open(dir.path()).err().unwrap()).contains("later version"));
+}

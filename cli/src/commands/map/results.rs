@@ -1,0 +1,140 @@
+//! What a task printed, on its way to its files: written aside, and renamed when all of it has come. One task at a time.
+
+use super::plan::Task;
+use anyhow::Context;
+use potluck_runtime::OutputStream;
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+/// Bytes of the end of stderr that are kept for its last line.
+const TAIL_LEN_MAX: usize = 4096;
+
+/// What a task printed so far.
+pub(super) struct Results {
+    dir: PathBuf,
+    stdout: Option<BufWriter<File>>,
+    stderr: Option<BufWriter<File>>,
+    tail: Vec<u8>,
+}
+
+impl Results {
+    /// Of a task of which nothing has come.
+    pub(super) fn begin(dir: &Path) -> Self {
+        Self { dir: dir.to_owned(), stdout: None, stderr: None, tail: Vec::new() }
+    }
+
+    /// The next piece.
+    pub(super) fn write(&mut self, stream: OutputStream, bytes: &[u8]) -> anyhow::Result<()> {
+        if stream == OutputStream::Stderr {
+            self.tail.extend_from_slice(bytes);
+            let over = self.tail.len().saturating_sub(TAIL_LEN_MAX);
+            self.tail.drain(..over);
+        }
+        let path = partial(&self.dir, stream);
+        let written = self.file(stream).and_then(|file| file.write_all(bytes));
+        written.with_context(|| format!("cannot write {}", path.display()))
+    }
+
+    /// All has come: it takes its place. The last line of stderr is given back.
+    pub(super) fn keep(mut self, task: &Task) -> anyhow::Result<String> {
+        // An empty stdout is a result too.
+        let (out, err) = (task.out(&self.dir), task.err(&self.dir));
+        self.file(OutputStream::Stdout).with_context(|| format!("cannot write {}", out.display()))?;
+        for (stream, place) in [(OutputStream::Stdout, out), (OutputStream::Stderr, err)] {
+            let file = match stream {
+                OutputStream::Stdout => self.stdout.take(),
+                OutputStream::Stderr => self.stderr.take(),
+            };
+            let kept = match file {
+                Some(mut file) => file.flush().and_then(|()| fs::rename(partial(&self.dir, stream), &place)),
+                // What an earlier job of the task said is not of this one.
+                None => gone(&place),
+            };
+            kept.with_context(|| format!("cannot write {}", place.display()))?;
+        }
+        Ok(last_line(&self.tail))
+    }
+
+    fn file(&mut self, stream: OutputStream) -> io::Result<&mut BufWriter<File>> {
+        let file = match stream {
+            OutputStream::Stdout => &mut self.stdout,
+            OutputStream::Stderr => &mut self.stderr,
+        };
+        match file {
+            Some(file) => Ok(file),
+            None => Ok(file.insert(BufWriter::new(File::create(partial(&self.dir, stream))?))),
+        }
+    }
+}
+
+impl Drop for Results {
+    fn drop(&mut self) {
+        for (file, stream) in [(&self.stdout, OutputStream::Stdout), (&self.stderr, OutputStream::Stderr)] {
+            if file.is_some() {
+                // What did not come whole is of no use; the next task begins such a file anew.
+                let _gone = fs::remove_file(partial(&self.dir, stream));
+            }
+        }
+    }
+}
+
+fn partial(dir: &Path, stream: OutputStream) -> PathBuf {
+    dir.join(match stream {
+        OutputStream::Stdout => ".potluck-partial-out",
+        OutputStream::Stderr => ".potluck-partial-err",
+    })
+}
+
+fn gone(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// The last line of a text that is not blank.
+fn last_line(tail: &[u8]) -> String {
+    let text = String::from_utf8_lossy(tail);
+    text.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default().trim_end().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use OutputStream::{Stderr, Stdout};
+
+    fn task() -> Task {
+        Task { name: "a".to_owned(), inputs: vec!["a.txt".into()] }
+    }
+
+    fn entries(dir: &Path) -> Vec<String> {
+        let name = |entry: io::Result<fs::DirEntry>| entry.unwrap().file_name().into_string().unwrap();
+        let mut names: Vec<String> = fs::read_dir(dir).unwrap().map(name).collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn stdout_has_a_file_always_and_stderr_when_there_is_some() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut results = Results::begin(dir.path());
+        results.write(Stderr, b"first\nsecond\n\n").unwrap();
+        assert_eq!(results.keep(&task()).unwrap(), "second");
+        assert_eq!(entries(dir.path()), ["a.err", "a.out"]);
+        let mut results = Results::begin(dir.path());
+        results.write(Stdout, b"soup").unwrap();
+        assert_eq!(results.keep(&task()).unwrap(), "");
+        assert_eq!(entries(dir.path()), ["a.out"], "what the job before said is gone");
+        assert_eq!(fs::read(dir.path().join("a.out")).unwrap(), b"soup");
+    }
+
+    #[test]
+    fn what_did_not_come_whole_leaves_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut results = Results::begin(dir.path());
+        results.write(Stdout, b"so").unwrap();
+        drop(results);
+        assert_eq!(entries(dir.path()), Vec::<String>::new());
+    }
+}

@@ -1,0 +1,129 @@
+//! Jobs and maps by any beginning of their id that is theirs alone.
+
+use crate::exit::{Refusal, Trouble};
+use crate::records;
+use potluck_node::client::Client;
+use potluck_node::state::home::spec::BatchId;
+use potluck_node::store::jobs::{IdError, JobRecord, JobStore, Role};
+use potluck_node::wire::JobId;
+use std::collections::BTreeSet;
+
+/// Digits of a whole id.
+const DIGITS: usize = 32;
+
+/// The ids that are known here.
+pub(crate) struct JobIds {
+    client: Client,
+    store: JobStore,
+}
+
+impl JobIds {
+    /// Opens the records.
+    pub(crate) fn open(client: &Client) -> anyhow::Result<Self> {
+        Ok(Self { client: client.clone(), store: records::open(client)? })
+    }
+
+    /// The records.
+    pub(crate) fn store(&self) -> &JobStore {
+        &self.store
+    }
+
+    /// The job of this machine whose id begins so: one that it gave away, not one that it ran for another.
+    pub(crate) async fn find(&self, text: &str) -> anyhow::Result<JobId> {
+        let id = match self.store.find(text) {
+            Ok(id) => id,
+            Err(IdError::Unknown(_)) => return self.find_at_home(text).await,
+            Err(error) => return Err(error.into()),
+        };
+        match (self.record(id)?, self.store.job(id, Role::Ran)?) {
+            (None, Some(ran)) => {
+                let whom = ran.peer.map_or_else(|| "another machine".to_owned(), |peer| peer.name);
+                let text = format!("{} ran here for {whom}; only there more can be asked of it", self.short(id));
+                Err(Refusal::error(Trouble::Failed, text))
+            }
+            _ => Ok(id),
+        }
+    }
+
+    /// All of these.
+    pub(crate) async fn find_all(&self, texts: &[String]) -> anyhow::Result<Vec<JobId>> {
+        let mut ids = Vec::with_capacity(texts.len());
+        for text in texts {
+            ids.push(self.find(text).await?);
+        }
+        Ok(ids)
+    }
+
+    /// The map whose id begins so.
+    pub(crate) async fn find_map(&self, text: &str) -> anyhow::Result<BatchId> {
+        if let Some(id) = parse(text) {
+            return Ok(BatchId(id));
+        }
+        let begins = text.to_ascii_lowercase();
+        let mut maps = BTreeSet::new();
+        for job in self.client.home_jobs().await?.jobs.iter().filter(|job| job.task.is_some()) {
+            let map = self.record(job.job)?.and_then(|record| record.task).map(|(map, _)| map);
+            maps.extend(map.filter(|map| map.to_string().starts_with(&begins)));
+        }
+        match (maps.pop_first(), maps.is_empty()) {
+            (Some(map), true) => Ok(BatchId(map)),
+            (None, _) => Err(Refusal::error(
+                Trouble::Failed,
+                format!(
+                    "no map's id begins with {text} that has not ended; `potluck jobs --json` shows each job's `map`"
+                ),
+            )),
+            (Some(_), false) => {
+                let text = format!("{text} is the beginning of several maps' ids; give more of it");
+                Err(Refusal::error(Trouble::Failed, text))
+            }
+        }
+    }
+
+    /// What is known of a job that this machine gave away.
+    pub(crate) fn record(&self, id: JobId) -> anyhow::Result<Option<JobRecord>> {
+        Ok(self.store.job(id, Role::Sent)?)
+    }
+
+    /// The beginning of an id that tells it from all others here; all of it where the records cannot be read.
+    pub(crate) fn short(&self, id: JobId) -> String {
+        self.store.shortened(id).unwrap_or_else(|_| id.to_string())
+    }
+
+    /// A job that is not in the records yet.
+    async fn find_at_home(&self, text: &str) -> anyhow::Result<JobId> {
+        let begins = text.to_ascii_lowercase();
+        let home = self.client.home_jobs().await?;
+        let mut found = home.jobs.iter().map(|job| job.job).filter(|id| id.to_string().starts_with(&begins));
+        match (found.next(), found.next()) {
+            (Some(id), None) => Ok(id),
+            (Some(_), Some(_)) => {
+                let text = format!("{text} is the beginning of several jobs' ids; give more of it");
+                Err(Refusal::error(Trouble::Failed, text))
+            }
+            (None, _) => Err(IdError::Unknown(text.to_owned()).into()),
+        }
+    }
+}
+
+/// A whole id.
+pub(crate) fn parse(text: &str) -> Option<JobId> {
+    let text = text.to_ascii_lowercase();
+    let bytes = (text.len() == DIGITS).then(|| data_encoding::HEXLOWER.decode(text.as_bytes()).ok()).flatten()?;
+    bytes.try_into().ok().map(JobId)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_whole_id_is_read_as_it_is_printed_and_nothing_else_is() {
+        let id = JobId([0xa7; 16]);
+        assert_eq!(parse(&id.to_string()), Some(id));
+        assert_eq!(parse(&id.to_string().to_uppercase()), Some(id));
+        for text in ["", "a7", "z".repeat(32).as_str(), "a".repeat(33).as_str()] {
+            assert_eq!(parse(text), None, "{text}");
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! The options that say what a job wants of its home and of machines, the same for every job that is given to the node.
+
+use crate::quantity::Span;
+use clap::Args;
+use potluck_node::client::Wish;
+use potluck_node::state::needs::{Needs, NeedsError, WhoText};
+
+/// What was typed of a wish.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct WishArgs {
+    /// What the machine must have, as in `cpu=2,mem=4G,os=linux,arch=aarch64,gpu,tag=fast`; may be repeated
+    #[arg(long, value_name = "NEEDS", value_parser = needs)]
+    need: Vec<String>,
+    /// Run it rather there: names of machines, or tag=WORD, with commas between them
+    #[arg(long, value_name = "WHO", value_parser = who)]
+    prefer: Vec<String>,
+    /// Run it there only when no other machine fits
+    #[arg(long, value_name = "WHO", value_parser = who)]
+    avoid: Vec<String>,
+    /// Runs it may have after the first when machines vanish with it [default: 2]
+    #[arg(long, value_name = "N")]
+    retries: Option<u32>,
+    /// Its place among your jobs, from -100 to 100; the greater goes first [default: 0]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = clap::value_parser!(i8).range(-100..=100))]
+    priority: Option<i8>,
+    /// How long it may wait for a machine that fits [default: until there is one]
+    #[arg(long, value_name = "TIME")]
+    queue_timeout: Option<Span>,
+}
+
+impl WishArgs {
+    /// The first of these options that was typed.
+    pub(crate) fn typed(&self) -> Option<&'static str> {
+        let Self { need, prefer, avoid, retries, priority, queue_timeout } = self;
+        let all = [
+            ("--need", !need.is_empty()),
+            ("--prefer", !prefer.is_empty()),
+            ("--avoid", !avoid.is_empty()),
+            ("--retries", retries.is_some()),
+            ("--priority", priority.is_some()),
+            ("--queue-timeout", queue_timeout.is_some()),
+        ];
+        all.into_iter().find(|(_, typed)| *typed).map(|(name, _)| name)
+    }
+
+    /// The wish; `on` names the only machines, with commas between them.
+    pub(crate) fn wish(&self, on: Option<&str>) -> Result<Wish, NeedsError> {
+        let mut needs = Needs::default();
+        for text in &self.need {
+            needs.add(text)?;
+        }
+        let all = |texts: &[String]| -> Result<Vec<WhoText>, NeedsError> {
+            let lists = texts.iter().map(|text| WhoText::list(text)).collect::<Result<Vec<_>, _>>()?;
+            Ok(lists.into_iter().flatten().collect())
+        };
+        let default = Wish::default();
+        Ok(Wish {
+            needs,
+            on: machines(on),
+            prefer: all(&self.prefer)?,
+            avoid: all(&self.avoid)?,
+            retries: self.retries.unwrap_or(default.retries),
+            priority: self.priority.unwrap_or(default.priority),
+            queue_timeout: self.queue_timeout.map(|time| time.0),
+            ..default
+        })
+    }
+}
+
+/// The machines that `--on` names; none for `any`.
+fn machines(on: Option<&str>) -> Vec<String> {
+    let names: Vec<String> = on.iter().flat_map(|on| on.split(',')).map(|name| name.trim().to_owned()).collect();
+    if names.iter().any(|name| name == "any") { Vec::new() } else { names }
+}
+
+fn needs(text: &str) -> Result<String, NeedsError> {
+    text.parse::<Needs>().map(|_| text.to_owned())
+}
+
+fn who(text: &str) -> Result<String, NeedsError> {
+    WhoText::list(text).map(|_| text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Typed {
+        #[command(flatten)]
+        wish: WishArgs,
+    }
+
+    fn typed(words: &[&str]) -> Result<WishArgs, clap::Error> {
+        Typed::try_parse_from(std::iter::once(&"x").chain(words)).map(|typed| typed.wish)
+    }
+
+    #[test]
+    fn needs_add_up_and_machines_are_listed() {
+        let args = typed(&["--need", "cpu=2,gpu", "--need", "mem=4G", "--avoid", "attic,tag=slow", "--priority", "-7"]);
+        let args = args.unwrap();
+        assert_eq!(args.typed(), Some("--need"));
+        let wish = args.wish(Some("desk, barn")).unwrap();
+        assert_eq!((wish.needs.to_string().as_str(), wish.priority, wish.retries), ("cpu=2,mem=4G,gpu", -7, 2));
+        assert_eq!((wish.on, wish.avoid.len()), (vec!["desk".to_owned(), "barn".to_owned()], 2));
+        assert_eq!(args.wish(Some("any")).unwrap().on, Vec::<String>::new());
+    }
+
+    #[test]
+    fn what_is_no_need_is_refused_where_it_is_typed() {
+        for wrong in [["--need", "speed=9"], ["--prefer", ""], ["--priority", "101"], ["--queue-timeout", "soon"]] {
+            assert!(typed(&wrong).is_err(), "{wrong:?}");
+        }
+        assert_eq!(typed(&[]).unwrap().typed(), None);
+        let twice = typed(&["--need", "os=linux", "--need", "os=macos"]).unwrap();
+        assert!(twice.wish(None).unwrap_err().to_string().contains("twice"));
+    }
+}

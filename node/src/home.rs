@@ -1,0 +1,218 @@
+//! The home of jobs, performed: what [`crate::state::home`] decides is written down, said and done here, in that order. One
+//! task decides; each conversation with a machine is a task of its own, which brings back what it heard.
+
+mod conversation;
+
+mod keeper;
+
+mod records;
+
+mod shared;
+
+#[cfg(test)]
+mod tests;
+
+pub(crate) use records::{Asked, versioned};
+pub(crate) use shared::JobView;
+
+use crate::clock::Clock;
+use crate::state::home::Home;
+use crate::state::home::reasons::Line;
+use crate::state::home::run::RunId;
+use crate::state::home::spec::{BatchId, BatchSpec, JobSpec};
+use crate::state::home::words::Event;
+use crate::state::placement::Place;
+use crate::store::blobs::BlobStore;
+use crate::store::jobs::{JobStore, StoreError};
+use crate::store::recording::{Follower, Recorded};
+use crate::wire::{FrameStream, JobId, JobNow};
+use keeper::Keeper;
+use potluck_runtime::Report;
+use records::HomeRecords;
+use shared::Shared;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::{mpsc, oneshot, watch};
+
+/// Words that wait to be decided about; whoever has more to say waits.
+const WORDS_MAX: usize = 4096;
+
+/// Ways to machines.
+#[async_trait::async_trait]
+pub(crate) trait Ways: Send + Sync + 'static {
+    /// A stream to a machine, for one request.
+    ///
+    /// # Errors
+    /// The sentence that says why there is none.
+    async fn open(&self, place: Place) -> Result<FrameStream, String>;
+}
+
+/// What a home needs.
+pub(crate) struct HomeConfig {
+    /// What remembers its jobs.
+    pub(crate) store: JobStore,
+    /// How long the output of a job is kept after its end.
+    pub(crate) keep: Duration,
+    /// Where long recordings lie.
+    pub(crate) dir: PathBuf,
+    /// Where the inputs of its jobs lie.
+    pub(crate) blobs: BlobStore,
+    /// What time it is.
+    pub(crate) clock: Clock,
+    /// How machines are reached.
+    pub(crate) ways: Arc<dyn Ways>,
+}
+
+/// The jobs of this home. Clones are the same.
+#[derive(Clone)]
+pub(crate) struct JobHome {
+    words: mpsc::Sender<Word>,
+    shared: Arc<Shared>,
+}
+
+/// Something to be decided about.
+struct Word {
+    event: Event,
+    with: With,
+    reply: Option<oneshot::Sender<Result<(), String>>>,
+}
+
+/// What comes with an event.
+enum With {
+    Nothing,
+    /// What the jobs ask for, in their order.
+    Asked(Vec<Asked>),
+    /// What the run left, and its report if it has one.
+    Recorded(RunId, Recorded, Option<Report>),
+    /// Somebody wants to know why a job is not where it could be.
+    Why(JobId, oneshot::Sender<Vec<Line>>),
+}
+
+impl JobHome {
+    /// Goes on with what was left. Must be called within a Tokio runtime; ends when the last clone is gone. Blocks.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub(crate) fn open(config: HomeConfig) -> Result<Self, StoreError> {
+        let HomeConfig { store, keep, dir, blobs, clock, ways } = config;
+        let records = HomeRecords::new(store, keep);
+        let saved = records.load(clock.unix_now_ms())?;
+        let (words, heard) = mpsc::channel(WORDS_MAX);
+        let shared = Arc::new(Shared::new(records, dir, blobs, ways));
+        let started = Instant::now();
+        let (home, effects) = Home::restored(&saved.records, keeper::now(clock, started));
+        saved.asked.into_iter().for_each(|asked| shared.enter(asked));
+        shared.sweep()?;
+        let keeper = Keeper::new(home, clock, started, shared.clone(), words.downgrade());
+        tokio::spawn(keeper.keep(effects, heard));
+        Ok(Self { words, shared })
+    }
+
+    /// Takes jobs: all of them, or none and why. When this returns they survive a crash. What the home has had already is
+    /// not taken again.
+    ///
+    /// # Errors
+    /// The sentence that says why they are not taken.
+    pub(crate) async fn submit(&self, batch: Option<BatchSpec>, jobs: Vec<(JobSpec, Asked)>) -> Result<(), String> {
+        let mut fresh = Vec::new();
+        for (spec, asked) in jobs {
+            if !self.shared.records.knows(spec.id).map_err(|error| crate::service::chain(&error))? {
+                fresh.push((spec, asked));
+            }
+        }
+        if fresh.is_empty() {
+            return Ok(());
+        }
+        let (specs, asked) = fresh.into_iter().unzip();
+        let (reply, said) = oneshot::channel();
+        let leaving = || "the node is leaving".to_owned();
+        let word =
+            Word { event: Event::Submitted { batch, jobs: specs }, with: With::Asked(asked), reply: Some(reply) };
+        self.words.send(word).await.map_err(|_| leaving())?;
+        said.await.map_err(|_| leaving())?
+    }
+
+    /// Nobody wants this job any more.
+    pub(crate) async fn cancel(&self, job: JobId) {
+        self.say(Event::Cancelled { job }, With::Nothing).await;
+    }
+
+    /// Nobody wants any more of this map.
+    pub(crate) async fn cancel_map(&self, batch: BatchId) {
+        self.say(Event::BatchCancelled { batch }, With::Nothing).await;
+    }
+
+    /// Tells what became of a machine.
+    pub(crate) fn machine(&self, event: Event) {
+        if let Event::Seen { facts } = &event {
+            self.shared.call(facts.place, &facts.name);
+        }
+        // With so much to decide the machine is heard of again before it matters.
+        let _ = self.words.try_send(Word { event, with: With::Nothing, reply: None });
+    }
+
+    /// Why a job is not where it could be.
+    pub(crate) async fn why(&self, job: JobId) -> Vec<Line> {
+        let (reply, lines) = oneshot::channel();
+        self.say(Event::Tick, With::Why(job, reply)).await;
+        lines.await.unwrap_or_default()
+    }
+
+    async fn say(&self, event: Event, with: With) {
+        // A home that ends has nothing to do any more.
+        let _ = self.words.send(Word { event, with, reply: None }).await;
+    }
+
+    /// How far a job is that has not ended, now and later.
+    pub(crate) fn watch(&self, job: JobId) -> Option<watch::Receiver<JobView>> {
+        self.shared.watch(job)
+    }
+
+    /// How a job has ended.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub(crate) fn ended(&self, job: JobId) -> Result<Option<JobNow>, StoreError> {
+        self.shared.records.told(job)
+    }
+
+    /// The jobs that have not ended: those that run, then those that wait, at most so many, and how many there are.
+    pub(crate) fn open_jobs(&self, max: usize) -> (Vec<JobNow>, u64) {
+        self.shared.open_jobs(max)
+    }
+
+    /// Whether there is a job that has not ended.
+    pub(crate) fn has_jobs(&self) -> bool {
+        self.shared.has_jobs()
+    }
+
+    /// What a run says, from its beginning on; nothing of one that has not begun. Of a job that has ended, what counts.
+    pub(crate) fn follow(&self, job: JobId, run: Option<RunId>) -> Option<io::Result<(RunId, Follower)>> {
+        self.shared.follow(job, run)
+    }
+
+    /// How much a run has said by now, in bytes of frames.
+    pub(crate) fn said(&self, run: RunId) -> Option<u64> {
+        self.shared.said(run)
+    }
+
+    /// Changes with each job of a map that ends.
+    pub(crate) fn watch_map(&self, map: BatchId) -> watch::Receiver<u64> {
+        self.shared.watch_map(map.0)
+    }
+
+    /// The jobs of a map that ended at this time or later, in that order, with when.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub(crate) fn ended_of_map(&self, map: BatchId, from_ms: u64, max: u32) -> Result<Vec<(JobId, u64)>, StoreError> {
+        self.shared.records.ended_of_map(map.0, from_ms, max)
+    }
+
+    /// Where inputs lie.
+    pub(crate) fn blobs(&self) -> &BlobStore {
+        &self.shared.blobs
+    }
+}

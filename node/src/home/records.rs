@@ -1,0 +1,302 @@
+//! What a home writes down of its jobs, in the store of jobs: what was decided, as events that are read again after a crash
+//! and forgotten with the job's end; what is asked for; what runs left; and what the history shows of a job.
+
+use crate::identity::NodeId;
+use crate::service::chain;
+use crate::state::home::end::{End, Failure};
+use crate::state::home::run::RunId;
+use crate::state::home::saved::Saved;
+use crate::state::home::words::Record;
+use crate::state::placement::Place;
+use crate::store::jobs::{Change, End as RecordedEnd, JobRecord, JobStore, OtherEnd, RecordingKey, Role, StoreError};
+use crate::store::recording::{INLINE_LEN_MAX, Recorded};
+use crate::wire::{JobAt, JobId, JobNow, SubmitJob, decode, encode};
+use potluck_runtime::Report;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// What stands before the bytes of an event or of a job's end: their version.
+const VERSION: u8 = 1;
+/// The home of jobs of this machine, where recordings are named by homes.
+const HERE: [u8; 32] = [0; 32];
+
+/// Writes down and reads.
+pub(crate) struct HomeRecords {
+    store: JobStore,
+    keep: Duration,
+    /// What the history will say of the jobs that have not ended.
+    open: Mutex<HashMap<JobId, JobRecord>>,
+}
+
+/// A job as it was asked for.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Asked {
+    pub(crate) submit: SubmitJob,
+    pub(crate) submitter: String,
+    pub(crate) priority: i8,
+    pub(crate) task: Option<(JobId, u32)>,
+}
+
+/// Something that is written down.
+#[derive(Clone, Debug)]
+pub(crate) enum Write {
+    /// A job that may be accepted in a moment.
+    Asked(Box<Asked>, u64),
+    /// What was decided.
+    Decided(Record),
+    /// What a run left, and its report if it has one.
+    Left(RunId, Recorded, Option<Report>),
+    /// What those who follow a job are told of its end.
+    Told(JobNow),
+}
+
+/// All that was written down of the jobs that have not ended.
+#[derive(Debug, Default)]
+pub(crate) struct SavedHome {
+    pub(crate) records: Saved,
+    pub(crate) asked: Vec<Asked>,
+}
+
+impl HomeRecords {
+    /// Over this store; the output of ended jobs is kept so long.
+    pub(crate) fn new(store: JobStore, keep: Duration) -> Self {
+        Self { store, keep, open: Mutex::default() }
+    }
+
+    fn open(&self) -> MutexGuard<'_, HashMap<JobId, JobRecord>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// All that is remembered. A job of which something is missing, after damage, is lost with that reason.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub(crate) fn load(&self, now_ms: u64) -> Result<SavedHome, StoreError> {
+        let mut saved = SavedHome::default();
+        let mut broken = BTreeSet::new();
+        self.store.each_event(|job, bytes| {
+            let applied = match versioned::<Record>(bytes) {
+                Ok(record) => saved.records.apply(record).map_err(|error| chain(&error)),
+                Err(why) => Err(why),
+            };
+            if let Err(why) = applied {
+                tracing::error!(%job, why, "what was decided about a job cannot be read");
+                broken.insert(job);
+            }
+        })?;
+        let ids: Vec<JobId> = saved.records.jobs.keys().copied().collect();
+        for id in ids {
+            match self.asked(id)? {
+                Some((asked, record)) => {
+                    self.open().insert(id, record);
+                    saved.asked.push(asked);
+                }
+                None => drop(broken.insert(id)),
+            }
+        }
+        self.give_up(&mut saved, broken, now_ms)?;
+        Ok(saved)
+    }
+
+    /// What was asked for, and what the history knows of it.
+    fn asked(&self, id: JobId) -> Result<Option<(Asked, JobRecord)>, StoreError> {
+        let request = self.store.request(id, Role::Sent)?.and_then(|bytes| versioned::<SubmitJob>(&bytes).ok());
+        let record = self.store.job(id, Role::Sent)?;
+        Ok(request.zip(record).map(|(submit, record)| {
+            let (submitter, priority, task) = (record.submitter.clone(), record.priority, record.task);
+            (Asked { submit, submitter, priority, task }, record)
+        }))
+    }
+
+    fn give_up(&self, saved: &mut SavedHome, broken: BTreeSet<JobId>, now_ms: u64) -> Result<(), StoreError> {
+        let mut changes = Vec::new();
+        for id in broken {
+            saved.records.jobs.remove(&id);
+            saved.asked.retain(|asked| asked.submit.job != id);
+            changes.push(Change::ForgetEvents(id));
+            let record =
+                self.open().remove(&id).map_or_else(|| self.store.job(id, Role::Sent), |record| Ok(Some(record)));
+            if let Some(record) = record?.filter(|record| record.end.is_none()) {
+                let end = RecordedEnd::lost("the records of it were damaged");
+                changes.push(Change::Job(Box::new(record.ended(end, now_ms))));
+            }
+        }
+        // A map none of whose jobs is left is of no more use.
+        let used: BTreeSet<_> = saved.records.jobs.values().filter_map(|job| job.spec.batch).collect();
+        let unused: Vec<_> = saved.records.batches.keys().copied().filter(|batch| !used.contains(batch)).collect();
+        for batch in unused {
+            saved.records.batches.remove(&batch);
+            changes.push(Change::ForgetEvents(batch.0));
+        }
+        if changes.is_empty() { Ok(()) } else { self.store.recorded(changes) }
+    }
+
+    /// Whether the home has had this job.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub(crate) fn knows(&self, job: JobId) -> Result<bool, StoreError> {
+        Ok(self.open().contains_key(&job) || self.store.job(job, Role::Sent)?.is_some())
+    }
+
+    /// What is told of a job that has ended.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub(crate) fn told(&self, job: JobId) -> Result<Option<JobNow>, StoreError> {
+        Ok(self.store.told(job)?.and_then(|bytes| versioned(&bytes).ok()))
+    }
+
+    /// The jobs of a map that ended at this time or later, in that order.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub(crate) fn ended_of_map(&self, map: JobId, from_ms: u64, max: u32) -> Result<Vec<(JobId, u64)>, StoreError> {
+        self.store.ended_of_map(map, from_ms, max)
+    }
+
+    /// What a run left; of none, where no attempt is named, the last that left something.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub(crate) fn recorded(&self, job: JobId) -> Result<Option<(RunId, Recorded)>, StoreError> {
+        let Some(attempt) = self.store.recorded_run(job)? else { return Ok(None) };
+        let recorded = self.store.recording(recording_key(RunId { job, attempt }))?;
+        Ok(recorded.map(|recorded| (RunId { job, attempt }, recorded)))
+    }
+
+    /// The runs whose recording is a file.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub(crate) fn recording_files(&self) -> Result<Vec<RunId>, StoreError> {
+        let files = self.store.recording_files()?;
+        let ours = files.into_iter().filter(|key| key.role == Role::Sent);
+        Ok(ours.map(|key| RunId { job: key.job, attempt: key.attempt }).collect())
+    }
+
+    /// Writes all of these, in their order, or none. They survive a crash when this returns.
+    ///
+    /// # Errors
+    /// [`StoreError`]; nothing has changed then.
+    pub(crate) async fn write(
+        &self,
+        writes: &[Write],
+        name_of: impl Fn(NodeId) -> String + Sync,
+    ) -> Result<(), StoreError> {
+        let before = before(&self.open(), writes);
+        let changes = writes.iter().flat_map(|write| self.changes(write, &name_of)).collect();
+        let written = self.store.synced(changes).await;
+        if written.is_err() {
+            self.open().extend(before);
+        }
+        written
+    }
+
+    fn changes(&self, write: &Write, name_of: &impl Fn(NodeId) -> String) -> Vec<Change> {
+        match write {
+            Write::Asked(asked, now_ms) => self.asks(asked, *now_ms),
+            Write::Decided(record) => self.decided(record, name_of),
+            Write::Left(run, recorded, report) => {
+                let mut open = self.open();
+                if let (Some(record), Some(report)) = (open.get_mut(&run.job), report) {
+                    record.reported(report);
+                    // How the job ends is decided elsewhere.
+                    record.end = None;
+                    record.bytes_out = recorded_len(recorded);
+                }
+                vec![Change::Recording { key: recording_key(*run), recorded: recorded.clone() }]
+            }
+            Write::Told(now) => vec![Change::Told { job: now.job, bytes: with_version(now) }],
+        }
+    }
+
+    fn asks(&self, asked: &Asked, now_ms: u64) -> Vec<Change> {
+        let id = asked.submit.job;
+        let record = JobRecord {
+            submitter: asked.submitter.clone(),
+            priority: asked.priority,
+            task: asked.task,
+            ..JobRecord::asked(&asked.submit, Role::Sent, now_ms)
+        };
+        self.open().insert(id, record.clone());
+        let request = Change::Request { id, role: Role::Sent, bytes: with_version(&asked.submit) };
+        vec![Change::Job(Box::new(record)), request]
+    }
+
+    fn decided(&self, record: &Record, name_of: &impl Fn(NodeId) -> String) -> Vec<Change> {
+        let mut open = self.open();
+        let job = match record {
+            Record::Batch(spec) => spec.id.0,
+            Record::Job(spec) => spec.id,
+            Record::Run { run, place, .. } => {
+                if let Some(job) = open.get_mut(&run.job) {
+                    job.attempts = run.attempt;
+                    job.peer = match place {
+                        Place::Here => None,
+                        Place::Peer(id) => Some(OtherEnd { id: *id, name: name_of(*id) }),
+                    };
+                }
+                run.job
+            }
+            Record::RunOver { run, .. } => run.job,
+            Record::End { job, end, winner, at } => {
+                let Some(record) = open.remove(job) else { return vec![Change::ForgetEvents(*job)] };
+                let started_ms = winner.map(|_| at.0.saturating_sub(record.wall_ms));
+                let keep_until_ms = Some(at.0.saturating_add(u64::try_from(self.keep.as_millis()).unwrap_or(u64::MAX)));
+                let record = JobRecord { started_ms, keep_until_ms, ..record.ended(recorded_end(end), at.0) };
+                let mut changes = vec![Change::Job(Box::new(record)), Change::ForgetEvents(*job)];
+                changes.extend(winner.map(|run| Change::OnlyRecording { job: *job, attempt: run.attempt }));
+                return changes;
+            }
+        };
+        vec![Change::Event { job, bytes: with_version(record) }]
+    }
+}
+
+/// What writes that may fail would change in memory.
+fn before(open: &HashMap<JobId, JobRecord>, writes: &[Write]) -> Vec<(JobId, JobRecord)> {
+    let of = |write: &Write| match write {
+        Write::Decided(Record::Run { run, .. } | Record::RunOver { run, .. }) | Write::Left(run, ..) => Some(run.job),
+        Write::Decided(Record::End { job, .. }) => Some(*job),
+        Write::Decided(Record::Batch(_) | Record::Job(_)) | Write::Asked(..) | Write::Told(_) => None,
+    };
+    writes.iter().filter_map(of).filter_map(|job| Some((job, open.get(&job)?.clone()))).collect()
+}
+
+/// How the history names an end.
+fn recorded_end(end: &End) -> RecordedEnd {
+    match end {
+        End::Done => RecordedEnd::Exited(0),
+        End::Failed(Failure::Outcome(outcome)) => RecordedEnd::from(outcome),
+        End::Failed(Failure::Refused(why)) => RecordedEnd::refused(why),
+        End::Cancelled => RecordedEnd::Cancelled,
+        End::Lost(why) => RecordedEnd::lost(&why.to_string()),
+    }
+}
+
+const fn recording_key(run: RunId) -> RecordingKey {
+    RecordingKey { job: run.job, role: Role::Sent, home: HERE, attempt: run.attempt }
+}
+
+fn recorded_len(recorded: &Recorded) -> u64 {
+    match recorded {
+        Recorded::Inline(bytes) => bytes.len().min(INLINE_LEN_MAX) as u64,
+        Recorded::File { len } => *len,
+    }
+}
+
+pub(crate) fn with_version<T: serde::Serialize>(message: &T) -> Vec<u8> {
+    let mut bytes = vec![VERSION];
+    bytes.extend_from_slice(&encode(message));
+    bytes
+}
+
+pub(crate) fn versioned<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
+    match bytes.split_first() {
+        Some((&VERSION, payload)) => decode(payload).map_err(|error| chain(&error)),
+        Some((version, _)) => Err(format!("it is of version {version}, which this version does not read")),
+        None => Err("it is empty".to_owned()),
+    }
+}

@@ -1,0 +1,149 @@
+//! One kept run, from its turn to its end, in a task of its own: nobody need be there.
+
+use super::{Inner, KeptRuns, Live, Said, With};
+use crate::dispatch::{Caller, Role};
+use crate::service::inbound::Inbound;
+use crate::service::inputs::{self, Inputs};
+use crate::service::noting::Noting;
+use crate::service::present::Here;
+use crate::service::pump::Times;
+use crate::service::walk::{self, Walk};
+use crate::service::{Stop, blocking};
+use crate::state::home::words::Kept;
+use crate::state::placement::Place;
+use crate::state::runs::{Event, Key};
+use crate::wire::{Ended, Frame, FrameWriter, SubmitJob, Tag};
+use potluck_runtime::Outcome;
+use std::sync::Arc;
+
+/// What is to be run.
+pub(super) enum Task {
+    /// It has just come, with its inputs.
+    New { caller: Caller, job: SubmitJob, inputs: Inputs },
+    /// It was waiting when the node stopped. Its inputs may be among what is kept here.
+    Saved(SubmitJob),
+}
+
+impl Task {
+    /// What of it is written down.
+    pub(super) fn request(&self) -> Option<SubmitJob> {
+        match self {
+            Self::New { job, .. } => Some(job.clone()),
+            Self::Saved(_) => None,
+        }
+    }
+}
+
+/// The whole life of the run.
+pub(super) async fn run(inner: Arc<Inner>, kept: KeptRuns, key: Key, task: Task, live: Arc<Live>) {
+    let event = tokio::select! {
+        event = begin_and_run(&inner, &kept, key, task, &live) => event,
+        () = live.stop.cancelled() => None,
+    };
+    match event {
+        Some(End::Evicted) => drop(kept.tell(Event::Evicted(key), With::Nothing).await),
+        Some(End::Lost) => drop(kept.tell(Event::Lost(key), With::Nothing).await),
+        Some(End::Ended) => {
+            let finished = live.clone();
+            match blocking(move || finished.recorder.finish()).await {
+                Ok(recorded) => drop(kept.tell(Event::Ended(key), With::Recorded(recorded)).await),
+                Err(error) => {
+                    tracing::warn!(%error, "what a run left could not be kept");
+                    kept.tell(Event::Lost(key), With::Nothing).await;
+                }
+            }
+        }
+        None => {}
+    }
+}
+
+/// How a run came to its end here.
+enum End {
+    /// By itself.
+    Ended,
+    /// Its worker vanished.
+    Lost,
+    /// It cannot be run here now.
+    Evicted,
+}
+
+async fn begin_and_run(inner: &Arc<Inner>, kept: &KeptRuns, key: Key, task: Task, live: &Arc<Live>) -> Option<End> {
+    let (caller, job, inputs) = match task {
+        Task::New { caller, job, inputs } => (caller, job, inputs),
+        Task::Saved(job) => {
+            let caller = caller_again(inner, key);
+            match inputs::gather_again(inner, &job) {
+                Some(inputs) => (caller, job, inputs),
+                None => return Some(End::Evicted),
+            }
+        }
+    };
+    let (here, dismissed) = inner.present.arrive(&caller);
+    here.asks_for(walk::about(&job));
+    let work = has_place_and_runs(inner, kept, key, (&caller, &job, &inputs), live, &here);
+    tokio::select! {
+        end = work => end,
+        why = crate::service::sent_away(Some(dismissed)) => {
+            tracing::debug!(run = %key.run, why = why.text, "a run is sent away");
+            Some(End::Evicted)
+        }
+    }
+}
+
+async fn has_place_and_runs(
+    inner: &Arc<Inner>,
+    kept: &KeptRuns,
+    key: Key,
+    (caller, job, inputs): (&Caller, &SubmitJob, &Inputs),
+    live: &Arc<Live>,
+    here: &Here,
+) -> Option<End> {
+    let _place = match caller.role {
+        Role::Owner => inner.gate.enter(),
+        Role::Peer => match inner.gate.try_enter(caller.id, &inner.accounts.of(&caller.id), job.limits.memory_bytes) {
+            Ok(place) => place,
+            Err(Ok(waiting)) => waiting.place().await,
+            Err(Err(_over_quota)) => return Some(End::Evicted),
+        },
+    };
+    if kept.tell(Event::Starting(key), With::Nothing).await != Said::Kept(Kept::Running) {
+        return None;
+    }
+    live.start.notified().await;
+    here.has_place();
+    let mut inbound = Inbound::of_nobody(live.stop.clone());
+    let mut writer = FrameWriter::new(live.recorder.writer());
+    let mut noting = Noting::begun_kept(inner, caller, job);
+    let walk = Walk { inner, caller, job, inputs, times: Times::Told(kept.clock), here };
+    let (last, end) = match walk.run(&mut inbound, &mut writer, &mut noting).await {
+        Ok(frame) => {
+            let end = if is_lost(&frame) { End::Lost } else { End::Ended };
+            (frame, end)
+        }
+        Err(Stop::Refused(fault)) => {
+            noting.refused(&fault);
+            (Frame::message(Tag::FAULT, &fault), End::Ended)
+        }
+        Err(Stop::Cancelled | Stop::Gone) => return None,
+    };
+    match writer.send(last).await {
+        Ok(()) => Some(end),
+        Err(error) => {
+            tracing::warn!(%error, "what a run says cannot be kept");
+            Some(End::Lost)
+        }
+    }
+}
+
+fn is_lost(last: &Frame) -> bool {
+    last.decode::<Ended>().is_ok_and(|ended| matches!(ended.report.outcome, Outcome::Lost(_)))
+}
+
+/// Whoever asked for a run before this node was stopped.
+fn caller_again(inner: &Inner, key: Key) -> Caller {
+    let (id, role) = match key.home {
+        Place::Here => (inner.node, Role::Owner),
+        Place::Peer(id) => (id, Role::Peer),
+    };
+    Caller { id, role, name: id.short(), link: None }
+}

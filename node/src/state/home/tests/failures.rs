@@ -1,0 +1,219 @@
+//! What becomes of jobs when programs, workers, machines and homes fail.
+
+use super::*;
+
+#[test]
+fn a_programs_own_failure_is_its_end() {
+    let mut bench = Bench::new(&[(peer(1), 4), (peer(2), 4)]);
+    bench.submit((1..=3).map(job).collect());
+    let outcomes = [Outcome::Exited(3), Outcome::Trapped("unreachable".into())];
+    for ((place, run), outcome) in bench.started().into_iter().zip(outcomes) {
+        bench.hears(Event::RunEnded { place, run, outcome: outcome.clone(), wall_ms: 5, fuel: 5 });
+        let ended = Some(End::Failed(Failure::Outcome(outcome)));
+        assert_eq!(bench.saved.jobs[&run.job].end.as_ref().map(|(end, _)| end.clone()), ended);
+    }
+    assert!(bench.started().is_empty());
+    let (place, last) = bench.home.runs_of(job_id(3)).pop().map(|(run, place)| (place, run)).unwrap();
+    bench.hears(Event::RunRefused { place, run: last, why: Refusal::Nowhere("it is no program".into()) });
+    assert!(matches!(bench.end_of(3), Some(End::Failed(Failure::Refused(why))) if why.contains("no program")));
+}
+
+#[test]
+fn a_run_that_vanished_is_retried_elsewhere_first_and_so_often_as_it_may() {
+    let mut bench = Bench::new(&[(peer(1), 1), (peer(2), 1)]);
+    bench.submit(vec![job(1)]);
+    let mut places = Vec::new();
+    while let Some((place, run)) = bench.started().pop() {
+        places.push(place);
+        bench.hears(Event::RunAccepted { place, run });
+        // It does not know of it any more.
+        bench.passes(ATTACH_INTERVAL_MS, &[peer(1), peer(2)]);
+        let ask = bench.home.machines[bench.home.machines.find(place).unwrap()].asked.unwrap().0;
+        bench.now_ms += 1;
+        bench.hears(Event::Inventory { place, ask, runs: vec![] });
+    }
+    assert_eq!(places, [peer(1), peer(2), peer(1)]);
+    let Some(End::Lost(LostWhy::Vanished { runs: 3, last })) = bench.end_of(1) else { panic!("{:?}", bench.end_of(1)) };
+    assert!(last.contains("node1 does not know of it"), "{last}");
+}
+
+#[test]
+fn a_lease_that_ended_starts_the_job_elsewhere_and_the_first_result_counts_once() {
+    let mut bench = Bench::new(&[(peer(1), 1), (peer(2), 1)]);
+    bench.submit(vec![job(1)]);
+    bench.hears(Event::RunStarted { place: peer(1), run: run(1, 1) });
+    bench.started();
+    bench.passes(LEASE_MS, &[peer(2)]);
+    assert!(bench.started().is_empty(), "not before the lease is over");
+    bench.passes(SWEEP_MS, &[peer(2)]);
+    assert_eq!(bench.started(), [(peer(2), run(1, 2))]);
+    assert_eq!(bench.home.runs_of(job_id(1)).len(), 2);
+    // The first comes back with its result.
+    bench.ends(peer(1), run(1, 1), 0, 20_000);
+    assert_eq!(bench.end_of(1), Some(End::Done));
+    let released: Vec<_> = bench.effects.iter().filter(|effect| matches!(effect, Effect::Release { .. })).collect();
+    assert_eq!(released.len(), 2, "{released:?}");
+    let ended = bench.effects.iter().position(|effect| matches!(effect, Effect::Persist(Record::End { .. })));
+    let first = bench.effects.iter().position(|effect| matches!(effect, Effect::Release { .. }));
+    assert!(ended < first, "its end is written down before anything of it goes");
+    // What the second says changes nothing, and is released again.
+    bench.ends(peer(2), run(1, 2), 0, 9);
+    assert_eq!(bench.effects.first(), Some(&Effect::Release { place: peer(2), run: run(1, 2) }));
+    assert_eq!(bench.saved.jobs[&job_id(1)].end, Some((End::Done, Some(run(1, 1)))));
+}
+
+#[test]
+fn the_lease_of_an_idle_machine_begins_with_its_first_run() {
+    let mut bench = Bench::new(&[(peer(1), 1), (peer(2), 1)]);
+    bench.passes(10 * LEASE_MS, &[]);
+    bench.submit(vec![job(1)]);
+    bench.passes(LEASE_MS, &[]);
+    assert_eq!(bench.started(), [(peer(1), run(1, 1))]);
+    bench.passes(SWEEP_MS, &[]);
+    assert_eq!(bench.started(), [(peer(2), run(1, 2))]);
+}
+
+#[test]
+fn a_machine_that_is_heard_in_time_keeps_its_run() {
+    let mut bench = Bench::new(&[(peer(1), 1)]);
+    bench.submit(vec![job(1)]);
+    bench.passes(LEASE_MS + SWEEP_MS, &[]);
+    assert_eq!(bench.home.waiting(), 1, "it waits for another machine");
+    bench.hears(Event::Heard { place: peer(1) });
+    assert_eq!(bench.home.waiting(), 0);
+    assert_eq!(bench.started(), [(peer(1), run(1, 1))]);
+    bench.ends(peer(1), run(1, 1), 0, 9);
+    assert_eq!(bench.end_of(1), Some(End::Done));
+}
+
+#[test]
+fn a_job_without_retries_waits_for_its_silent_machine_and_is_lost_when_that_is_given_up() {
+    let mut bench = Bench::new(&[(peer(1), 1), (peer(2), 1)]);
+    bench.submit(vec![JobSpec { retries: 0, ..job(1) }]);
+    bench.started();
+    bench.passes(ABSENCE_MS, &[peer(2)]);
+    assert_eq!((bench.end_of(1), bench.started().len()), (None, 0));
+    bench.passes(SWEEP_MS, &[peer(2)]);
+    let Some(End::Lost(why)) = bench.end_of(1) else { panic!("{:?}", bench.end_of(1)) };
+    assert!(why.to_string().contains("node1 was not heard from for 601 s"), "{why}");
+}
+
+#[test]
+fn what_takes_its_worker_down_is_poison_after_three_times_however_many_retries_it_has() {
+    let all = [(peer(1), 1), (peer(2), 1), (peer(3), 1), (peer(4), 1)];
+    let mut bench = Bench::new(&all);
+    bench.submit(vec![JobSpec { retries: 100, ..job(1) }]);
+    let mut places = Vec::new();
+    while let Some((place, run)) = bench.started().pop() {
+        places.push(place);
+        bench.hears(Event::RunEnded { place, run, outcome: Outcome::Lost("killed".into()), wall_ms: 0, fuel: 0 });
+    }
+    assert_eq!(places, [peer(1), peer(2), peer(3)], "each time another machine");
+    let Some(End::Lost(why @ LostWhy::Poison { times: 3, .. })) = bench.end_of(1) else {
+        panic!("{:?}", bench.end_of(1))
+    };
+    assert!(why.to_string().contains("node3 went down with it: killed"), "{why}");
+}
+
+#[test]
+fn a_machine_where_things_go_down_is_left_alone_for_longer_each_time() {
+    let mut bench = Bench::new(&[(peer(1), 1)]);
+    bench.submit((1..=3).map(|number| JobSpec { retries: 0, ..job(number) }).collect());
+    let mut begun = Vec::new();
+    for _ in 0..40 {
+        for (place, run) in bench.started() {
+            begun.push(bench.now_ms);
+            bench.hears(Event::RunLost { place, run, why: "killed".into() });
+        }
+        bench.now_ms += 100;
+        bench.hears(Event::Heard { place: peer(1) });
+    }
+    assert_eq!(begun, [0, 500, 1_500]);
+}
+
+#[test]
+fn who_takes_the_machine_back_costs_the_job_no_retry() {
+    let mut bench = Bench::new(&[(peer(1), 1), (peer(2), 1)]);
+    bench.submit(vec![JobSpec { retries: 0, ..job(1) }]);
+    bench.hears(Event::RunEvicted { place: peer(1), run: run(1, 1), retry_after_ms: 60_000 });
+    bench.hears(Event::RunEvicted { place: peer(2), run: run(1, 2), retry_after_ms: 60_000 });
+    assert_eq!(bench.started().last(), Some(&(peer(2), run(1, 2))));
+    assert_eq!(bench.home.waiting(), 1);
+    let lines = bench.home.why(bench.now(), job_id(1));
+    assert!(matches!(&lines[0].reason, Reason::AskedToWait { seconds: 60, .. }), "{lines:?}");
+    bench.passes(60_000, &[peer(1), peer(2)]);
+    assert_eq!(bench.started(), [(peer(1), run(1, 3))]);
+}
+
+#[test]
+fn a_machine_that_refuses_a_job_for_good_is_not_asked_again() {
+    let mut bench = Bench::new(&[(peer(1), 1), (peer(2), 1)]);
+    bench.submit(vec![job(1)]);
+    bench.hears(Event::RunRefused {
+        place: peer(1),
+        run: run(1, 1),
+        why: Refusal::NotHere("more than it lends".into()),
+    });
+    bench.hears(Event::RunRefused {
+        place: peer(2),
+        run: run(1, 2),
+        why: Refusal::NotHere("more than it lends".into()),
+    });
+    assert_eq!(bench.started().len(), 2);
+    bench.passes(60_000, &[peer(1), peer(2)]);
+    assert!(bench.started().is_empty());
+    assert!(bench.home.why(bench.now(), job_id(1)).iter().all(|line| matches!(line.reason, Reason::Refused(_))));
+    // It keeps knowing that.
+    bench.restart();
+    bench.joins(facts(peer(1), 1));
+    assert!(bench.started().is_empty());
+}
+
+#[test]
+fn a_home_that_was_stopped_asks_for_its_runs_and_gives_out_no_number_twice() {
+    let mut bench = Bench::new(&[(peer(1), 1), (peer(2), 1)]);
+    bench.submit((1..=3).map(job).collect());
+    bench.hears(Event::RunAccepted { place: peer(1), run: run(1, 1) });
+    bench.started();
+    bench.restart();
+    assert_eq!((bench.home.len(), bench.home.waiting()), (3, 1));
+    bench.joins(facts(peer(1), 1));
+    let Some(Effect::Attach { ask, .. }) = bench.effects.iter().find(|e| matches!(e, Effect::Attach { .. })).cloned()
+    else {
+        panic!("{:?}", bench.effects)
+    };
+    let stray = RunId { job: job_id(77), attempt: 1 };
+    bench.hears(Event::Inventory { place: peer(1), ask, runs: vec![(run(1, 1), Kept::Ended), (stray, Kept::Ended)] });
+    assert!(bench.effects.contains(&Effect::Collect { place: peer(1), run: run(1, 1) }), "{:?}", bench.effects);
+    assert!(bench.effects.contains(&Effect::Release { place: peer(1), run: stray }), "{:?}", bench.effects);
+    bench.ends(peer(1), run(1, 1), 0, 5);
+    assert_eq!(bench.started(), [(peer(1), run(3, 1))]);
+    // The other machine never had what was about to be given to it: it is given it again, as the same run.
+    bench.joins(facts(peer(2), 1));
+    let Some(Effect::Attach { ask, .. }) = bench.effects.iter().find(|e| matches!(e, Effect::Attach { .. })).cloned()
+    else {
+        panic!("{:?}", bench.effects)
+    };
+    bench.hears(Event::Inventory { place: peer(2), ask, runs: vec![] });
+    assert_eq!(bench.started(), [(peer(2), run(2, 1))]);
+}
+
+#[test]
+fn a_peer_that_is_put_out_gives_its_jobs_back_at_once() {
+    let mut bench = Bench::new(&[(peer(1), 1), (peer(2), 1)]);
+    bench.submit(vec![job(1)]);
+    bench.hears(Event::Removed { place: peer(1) });
+    assert_eq!(bench.started(), [(peer(1), run(1, 1)), (peer(2), run(1, 2))]);
+    assert!(bench.home.why(bench.now(), job_id(1)).iter().all(|line| line.place != peer(1)));
+}
+
+#[test]
+fn an_answer_to_an_earlier_question_takes_nothing_away() {
+    let mut bench = Bench::new(&[(peer(1), 1)]);
+    bench.submit(vec![job(1)]);
+    bench.hears(Event::RunAccepted { place: peer(1), run: run(1, 1) });
+    let (asked, _) = bench.home.machines[0].asked.unwrap();
+    bench.now_ms += 10;
+    bench.hears(Event::Inventory { place: peer(1), ask: asked - 1, runs: vec![] });
+    assert_eq!(bench.home.runs_of(job_id(1)).len(), 1);
+}

@@ -1,0 +1,158 @@
+//! What runs said and left, and the runs that are kept for homes. A short recording is a row; of a long one the row says how
+//! much of its file counts.
+
+use super::change::Change;
+use super::failure::StoreError;
+use super::job_record::Role;
+use super::{JobStore, rows};
+use crate::store::recording::Recorded;
+use crate::wire::JobId;
+use rusqlite::{OptionalExtension, Row, Transaction, params};
+
+/// Which recording.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct RecordingKey {
+    /// Of which job.
+    pub job: JobId,
+    /// Sent: of a job of this home. Ran: of a run that is kept for a home.
+    pub role: Role,
+    /// The node whose job it is; all 0 for this one.
+    pub home: [u8; 32],
+    /// Of which run.
+    pub attempt: u32,
+}
+
+/// A run that is kept for a home.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeptRunRow {
+    /// Which; its role is Ran.
+    pub key: RecordingKey,
+    /// How far it is, in the numbers of whoever writes it.
+    pub state: u8,
+    /// Since when.
+    pub since_ms: u64,
+    /// What is run; nothing where it was written before.
+    pub request: Option<Vec<u8>>,
+}
+
+pub(super) const RECORDING_COLUMNS: &str = "job, role, home, attempt, len, bytes";
+pub(super) const KEPT_COLUMNS: &str = "job, home, attempt, state, since_ms, request";
+
+/// Writes a recording, in place of what was known of it.
+pub(super) fn put(to: &Transaction<'_>, key: &RecordingKey, recorded: &Recorded) -> rusqlite::Result<()> {
+    let (len, bytes) = match recorded {
+        Recorded::Inline(bytes) => (bytes.len() as u64, Some(rows::sealed(key.job, bytes))),
+        Recorded::File { len } => (*len, None),
+    };
+    let sql =
+        "INSERT OR REPLACE INTO recordings (job, role, home, attempt, len, bytes) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+    let values = params![key.job.0, key.role.number(), key.home, key.attempt, rows::int(len), bytes];
+    to.prepare_cached(sql)?.execute(values).map(drop)
+}
+
+/// Forgets what other runs of a job of this home said.
+pub(super) fn keep_only(to: &Transaction<'_>, job: JobId, attempt: u32) -> rusqlite::Result<()> {
+    let sql = "DELETE FROM recordings WHERE job = ?1 AND role = ?2 AND attempt <> ?3";
+    to.prepare_cached(sql)?.execute(params![job.0, Role::Sent.number(), attempt]).map(drop)
+}
+
+/// Forgets all that the runs of a job of this home said.
+pub(super) fn remove(to: &Transaction<'_>, job: JobId) -> rusqlite::Result<()> {
+    let sql = "DELETE FROM recordings WHERE job = ?1 AND role = ?2";
+    to.prepare_cached(sql)?.execute(params![job.0, Role::Sent.number()]).map(drop)
+}
+
+/// Writes a run that is kept, in place of what was known of it but for its request.
+pub(super) fn put_kept(to: &Transaction<'_>, run: &KeptRunRow) -> rusqlite::Result<()> {
+    let sql = "INSERT INTO kept_runs (job, home, attempt, state, since_ms, request) VALUES (?1, ?2, ?3, ?4, ?5, ?6) \
+         ON CONFLICT (job, home, attempt) DO UPDATE SET state = ?4, since_ms = ?5, request = coalesce(?6, request)";
+    let request = run.request.as_ref().map(|request| rows::sealed(run.key.job, request));
+    let RecordingKey { job, home, attempt, .. } = run.key;
+    to.prepare_cached(sql)?
+        .execute(params![job.0, home, attempt, run.state, rows::int(run.since_ms), request])
+        .map(drop)
+}
+
+/// Forgets a run that was kept, and what it said.
+pub(super) fn forget_kept(to: &Transaction<'_>, key: &RecordingKey) -> rusqlite::Result<()> {
+    let which = params![key.job.0, key.home, key.attempt];
+    to.prepare_cached("DELETE FROM kept_runs WHERE job = ?1 AND home = ?2 AND attempt = ?3")?.execute(which)?;
+    let sql = "DELETE FROM recordings WHERE job = ?1 AND home = ?2 AND attempt = ?3 AND role = ?4";
+    let which = params![key.job.0, key.home, key.attempt, Role::Ran.number()];
+    to.prepare_cached(sql)?.execute(which).map(drop)
+}
+
+fn key(row: &Row<'_>) -> rusqlite::Result<RecordingKey> {
+    Ok(RecordingKey { job: JobId(row.get(0)?), role: rows::role(row, 1)?, home: row.get(2)?, attempt: row.get(3)? })
+}
+
+/// The recording whose length is in column `at`, and its bytes, if it is short, in the next.
+fn recorded(row: &Row<'_>, at: usize, job: JobId) -> rusqlite::Result<Recorded> {
+    let is_inline = row.get_ref(at + 1)? != rusqlite::types::ValueRef::Null;
+    if is_inline {
+        return rows::opened(row, at + 1, job).map(Recorded::Inline);
+    }
+    Ok(Recorded::File { len: row.get(at)? })
+}
+
+/// The recording in a row of [`RECORDING_COLUMNS`].
+pub(super) fn recording(row: &Row<'_>) -> rusqlite::Result<Change> {
+    let key = key(row)?;
+    Ok(Change::Recording { key, recorded: recorded(row, 4, key.job)? })
+}
+
+/// The kept run in a row of [`KEPT_COLUMNS`].
+pub(super) fn kept(row: &Row<'_>) -> rusqlite::Result<KeptRunRow> {
+    let job = JobId(row.get(0)?);
+    let key = RecordingKey { job, role: Role::Ran, home: row.get(1)?, attempt: row.get(2)? };
+    let has_request = row.get_ref(5)? != rusqlite::types::ValueRef::Null;
+    let request = if has_request { Some(rows::opened(row, 5, job)?) } else { None };
+    Ok(KeptRunRow { key, state: row.get(3)?, since_ms: row.get(4)?, request })
+}
+
+impl JobStore {
+    /// What a run said.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn recording(&self, key: RecordingKey) -> Result<Option<Recorded>, StoreError> {
+        self.read(|records| {
+            let sql = "SELECT len, bytes FROM recordings WHERE job = ?1 AND role = ?2 AND home = ?3 AND attempt = ?4";
+            let which = params![key.job.0, key.role.number(), key.home, key.attempt];
+            records.prepare_cached(sql)?.query_row(which, |row| recorded(row, 0, key.job)).optional()
+        })
+    }
+
+    /// The last run of a job of this home that said something.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn recorded_run(&self, job: JobId) -> Result<Option<u32>, StoreError> {
+        self.read(|records| {
+            let sql = "SELECT max(attempt) FROM recordings WHERE job = ?1 AND role = ?2";
+            records.prepare_cached(sql)?.query_row(params![job.0, Role::Sent.number()], |row| row.get(0))
+        })
+    }
+
+    /// Every recording that is a file.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn recording_files(&self) -> Result<Vec<RecordingKey>, StoreError> {
+        self.read(|records| {
+            let sql = "SELECT job, role, home, attempt FROM recordings WHERE bytes IS NULL";
+            records.prepare_cached(sql)?.query_map([], key)?.collect()
+        })
+    }
+
+    /// Every run that is kept.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn kept_runs(&self) -> Result<Vec<KeptRunRow>, StoreError> {
+        self.read(|records| {
+            let sql = format!("SELECT {KEPT_COLUMNS} FROM kept_runs ORDER BY row");
+            records.prepare_cached(&sql)?.query_map([], kept)?.collect()
+        })
+    }
+}
