@@ -174,7 +174,7 @@ fn what_a_second_run_repeats_is_not_shown_twice() {
     let (lender_home, home) = (Home::new().named("attic"), Home::new().named("desk"));
     let (lender, node) = (Node::start(&lender_home), Node::start(&home));
     pair(&lender, &node);
-    until("desk has heard what attic is", || online_peers(&home).first()?["cores"].as_u64());
+    until("desk has heard what attic is", || online_peers(&home).first()?["info"]["cores"].as_u64());
     let id = given(&home, [OsStr::new("--prefer"), "attic".as_ref(), guest("hog").as_os_str(), "sleep".as_ref()]);
     let running = until_it_is(&home, &id, "running");
     assert_eq!(running["place"], "attic", "{running:#}");

@@ -10,7 +10,7 @@ use crate::state::home::words::Record;
 use crate::state::placement::Place;
 use crate::store::jobs::{Change, End as RecordedEnd, JobRecord, JobStore, OtherEnd, RecordingKey, Role, StoreError};
 use crate::store::recording::{INLINE_LEN_MAX, Recorded};
-use crate::wire::{JobAt, JobId, JobNow, SubmitJob, decode, encode};
+use crate::wire::{JobId, JobNow, SubmitJob, decode, encode};
 use potluck_runtime::Report;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -81,6 +81,10 @@ impl StoreError {
     /// What an error of SQLite means to whoever owns the file.
     pub(super) fn sqlite(doing: &'static str, path: &Path, error: rusqlite::Error) -> Self {
         let path = path.to_owned();
+        // What is asked is always the same: a table or column that is not there has another name in a damaged file.
+        if matches!(error, rusqlite::Error::SqlInputError { .. }) {
+            return Self::Damaged { path };
+        }
         match error.sqlite_error() {
             Some(inner) if inner.extended_code == rusqlite::ffi::SQLITE_IOERR_SHMSIZE => Self::Full { path },
             Some(inner) => match inner.code {
