@@ -5,6 +5,8 @@ mod conversation;
 
 mod keeper;
 
+mod receipts;
+
 mod records;
 
 mod shared;
@@ -16,6 +18,7 @@ pub(crate) use records::{Asked, versioned};
 pub(crate) use shared::JobView;
 
 use crate::clock::Clock;
+use crate::identity::NodeId;
 use crate::state::home::Home;
 use crate::state::home::reasons::Line;
 use crate::state::home::run::RunId;
@@ -24,11 +27,10 @@ use crate::state::home::words::Event;
 use crate::state::placement::Place;
 use crate::store::blobs::BlobStore;
 use crate::store::jobs::{JobStore, StoreError};
-use crate::store::recording::{Follower, Recorded};
+use crate::store::recording::Follower;
 use crate::wire::{FrameStream, JobId, JobNow};
 use keeper::Keeper;
-use potluck_runtime::Report;
-use records::HomeRecords;
+use records::{HomeRecords, Left};
 use shared::Shared;
 use std::io;
 use std::path::PathBuf;
@@ -51,6 +53,8 @@ pub(crate) trait Ways: Send + Sync + 'static {
 
 /// What a home needs.
 pub(crate) struct HomeConfig {
+    /// Whose home it is.
+    pub(crate) node: NodeId,
     /// What remembers its jobs.
     pub(crate) store: JobStore,
     /// How long the output of a job is kept after its end.
@@ -84,8 +88,8 @@ enum With {
     Nothing,
     /// What the jobs ask for, in their order.
     Asked(Vec<Asked>),
-    /// What the run left, and its report if it has one.
-    Recorded(RunId, Recorded, Option<Report>),
+    /// What the run left.
+    Left(RunId, Box<Left>),
     /// Somebody wants to know why a job is not where it could be.
     Why(JobId, oneshot::Sender<Vec<Line>>),
 }
@@ -96,11 +100,11 @@ impl JobHome {
     /// # Errors
     /// [`StoreError`].
     pub(crate) fn open(config: HomeConfig) -> Result<Self, StoreError> {
-        let HomeConfig { store, keep, dir, blobs, clock, ways } = config;
+        let HomeConfig { node, store, keep, dir, blobs, clock, ways } = config;
         let records = HomeRecords::new(store, keep);
         let saved = records.load(clock.unix_now_ms())?;
         let (words, heard) = mpsc::channel(WORDS_MAX);
-        let shared = Arc::new(Shared::new(records, dir, blobs, ways));
+        let shared = Arc::new(Shared::new(node, records, dir, blobs, ways));
         let started = Instant::now();
         let (home, effects) = Home::restored(&saved.records, keeper::now(clock, started));
         saved.asked.into_iter().for_each(|asked| shared.enter(asked));

@@ -239,7 +239,7 @@ fn open_home(core: &Arc<Core>, paths: &Paths) -> Result<(), StartError> {
     made.map_err(StartError::Directory)?;
     let ways = Arc::new(DriverWays::new(Arc::downgrade(core)));
     let keep = core.config.history_age;
-    let config = HomeConfig { store: records, keep, dir, blobs, clock: core.clock, ways };
+    let config = HomeConfig { node: core.identity.id(), store: records, keep, dir, blobs, clock: core.clock, ways };
     let home = JobHome::open(config)?;
     core.home.get_or_init(|| home);
     Ok(())

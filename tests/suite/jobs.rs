@@ -187,6 +187,23 @@ fn what_a_second_run_repeats_is_not_shown_twice() {
 }
 
 #[test]
+fn whoever_ran_a_job_that_was_left_signs_for_it() {
+    let (lender_home, home) = (Home::new().named("attic"), Home::new().named("desk"));
+    let (lender, node) = (Node::start(&lender_home), Node::start(&home));
+    pair(&lender, &node);
+    home.write("keep.txt", "soup");
+    let edit = guest("edit");
+    let id = given(&home, ["--on", "attic", "-f", "keep.txt"].map(OsStr::new).into_iter().chain([edit.as_os_str()]));
+    home.potluck(["wait", &id]).finish().expect(0);
+    let receipt = |home: &Home| home.potluck(["ledger", "receipt", &id, "--json"]).finish().expect(0).json();
+    let ours = receipt(&home);
+    assert_eq!(ours["wrong"], Value::Null, "{ours:#}");
+    assert_eq!(ours, receipt(&lender_home));
+    let ledger = home.potluck(["ledger", "--json"]).finish().expect(0).json();
+    assert_eq!((&ledger["for_us"]["receipts"], &ledger["for_us"]["wrong_receipts"]), (&1.into(), &0.into()));
+}
+
+#[test]
 fn what_cannot_be_done_with_a_job_that_is_left_is_refused_with_the_cure() {
     let home = Home::new();
     let weave = guest("weave");

@@ -147,7 +147,7 @@ fn a_map_uses_every_machine() {
     assert_eq!(machines.len(), 2, "{object:#}");
     for number in [0, 77, 199] {
         let lines = result(&home, &format!("{number}.out")).expect("a result").lines().count();
-        assert_eq!(lines, (number + 1) / 2);
+        assert_eq!(lines, usize::div_ceil(number, 2));
     }
 }
 

@@ -1,5 +1,7 @@
 //! What a home says to machines, and what it hears: each conversation is about one thing, and may be had again.
 
+use super::receipts::{self, Sides};
+use super::records::Left;
 use super::shared::Shared;
 use super::{With, Word};
 use crate::service::{blocking, send_file};
@@ -259,14 +261,22 @@ fn recording_len_max(submit: &SubmitJob) -> u64 {
 async fn over(teller: &Teller, place: Place, run: RunId, ended: Ended, writer: FrameWriter) -> Result<(), Broken> {
     drop(writer);
     let output = teller.shared.output(run)?;
-    let recorded = blocking(move || output.recorder.finish()).await?;
+    let finished = output.clone();
+    let recorded = blocking(move || finished.recorder.finish()).await?;
+    let receipt = match (place, ended.receipt, teller.shared.asked(run.job)) {
+        (Place::Peer(ran), Some(receipt), Some(asked)) => {
+            let (sides, heard) = (Sides { sent: teller.shared.node, ran }, output.recorder.follow(0));
+            receipts::checked(receipt, run, &asked, sides, &ended.report, heard).await?
+        }
+        _ => None,
+    };
     let report = ended.report.clone();
     let event = match ended.report.outcome {
         Outcome::Lost(why) => Event::RunLost { place, run, why },
         Outcome::Cancelled => Event::RunEvicted { place, run, retry_after_ms: EVICTED_RETRY_MS },
         outcome => Event::RunEnded { place, run, outcome, wall_ms: ended.report.wall_ms, fuel: ended.report.fuel_used },
     };
-    teller.tell_with(event, With::Recorded(run, recorded, Some(report))).await;
+    teller.tell_with(event, With::Left(run, Box::new(Left { recorded, report, receipt }))).await;
     Ok(())
 }
 

@@ -108,9 +108,9 @@ impl Keeper {
                     writes.push(Write::Asked(Box::new(asked), now_ms));
                 }
             }
-            With::Recorded(run, recorded, report) => {
-                self.shared.recorded(run, &recorded);
-                writes.push(Write::Left(run, recorded, report));
+            With::Left(run, left) => {
+                self.shared.recorded(run, &left.recorded);
+                writes.push(Write::Left(run, left));
             }
             // Whoever does not wait any more is told nothing.
             With::Why(job, reply) => drop(reply.send(self.home.why(self.now(), job))),

@@ -8,7 +8,9 @@ use crate::state::home::run::RunId;
 use crate::state::home::saved::Saved;
 use crate::state::home::words::Record;
 use crate::state::placement::Place;
-use crate::store::jobs::{Change, End as RecordedEnd, JobRecord, JobStore, OtherEnd, RecordingKey, Role, StoreError};
+use crate::store::jobs::{
+    Change, End as RecordedEnd, JobRecord, JobStore, KeptReceipt, OtherEnd, RecordingKey, Role, StoreError,
+};
 use crate::store::recording::{INLINE_LEN_MAX, Recorded};
 use crate::wire::{JobId, JobNow, SubmitJob, decode, encode};
 use potluck_runtime::Report;
@@ -26,7 +28,24 @@ pub(crate) struct HomeRecords {
     store: JobStore,
     keep: Duration,
     /// What the history will say of the jobs that have not ended.
-    open: Mutex<HashMap<JobId, JobRecord>>,
+    open: Mutex<HashMap<JobId, Open>>,
+}
+
+/// A job that has not ended.
+#[derive(Clone, Debug)]
+struct Open {
+    record: JobRecord,
+    /// What its runs left, by their numbers: one of them will count.
+    left: Vec<(u32, Box<Left>)>,
+}
+
+/// What a run left that came to its end.
+#[derive(Clone, Debug)]
+pub(crate) struct Left {
+    pub(crate) recorded: Recorded,
+    pub(crate) report: Report,
+    /// What its machine has signed of it.
+    pub(crate) receipt: Option<KeptReceipt>,
 }
 
 /// A job as it was asked for.
@@ -45,8 +64,8 @@ pub(crate) enum Write {
     Asked(Box<Asked>, u64),
     /// What was decided.
     Decided(Record),
-    /// What a run left, and its report if it has one.
-    Left(RunId, Recorded, Option<Report>),
+    /// What a run left.
+    Left(RunId, Box<Left>),
     /// What those who follow a job are told of its end.
     Told(JobNow),
 }
@@ -64,7 +83,7 @@ impl HomeRecords {
         Self { store, keep, open: Mutex::default() }
     }
 
-    fn open(&self) -> MutexGuard<'_, HashMap<JobId, JobRecord>> {
+    fn open(&self) -> MutexGuard<'_, HashMap<JobId, Open>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -89,7 +108,7 @@ impl HomeRecords {
         for id in ids {
             match self.asked(id)? {
                 Some((asked, record)) => {
-                    self.open().insert(id, record);
+                    self.open().insert(id, Open::new(record));
                     saved.asked.push(asked);
                 }
                 None => drop(broken.insert(id)),
@@ -115,9 +134,12 @@ impl HomeRecords {
             saved.records.jobs.remove(&id);
             saved.asked.retain(|asked| asked.submit.job != id);
             changes.push(Change::ForgetEvents(id));
-            let record =
-                self.open().remove(&id).map_or_else(|| self.store.job(id, Role::Sent), |record| Ok(Some(record)));
-            if let Some(record) = record?.filter(|record| record.end.is_none()) {
+            let open = self.open().remove(&id);
+            let record = match open {
+                Some(open) => Some(open.record),
+                None => self.store.job(id, Role::Sent)?,
+            };
+            if let Some(record) = record.filter(|record| record.end.is_none()) {
                 let end = RecordedEnd::lost("the records of it were damaged");
                 changes.push(Change::Job(Box::new(record.ended(end, now_ms))));
             }
@@ -198,15 +220,11 @@ impl HomeRecords {
         match write {
             Write::Asked(asked, now_ms) => self.asks(asked, *now_ms),
             Write::Decided(record) => self.decided(record, name_of),
-            Write::Left(run, recorded, report) => {
-                let mut open = self.open();
-                if let (Some(record), Some(report)) = (open.get_mut(&run.job), report) {
-                    record.reported(report);
-                    // How the job ends is decided elsewhere.
-                    record.end = None;
-                    record.bytes_out = recorded_len(recorded);
+            Write::Left(run, left) => {
+                if let Some(open) = self.open().get_mut(&run.job) {
+                    open.left.push((run.attempt, left.clone()));
                 }
-                vec![Change::Recording { key: recording_key(*run), recorded: recorded.clone() }]
+                vec![Change::Recording { key: recording_key(*run), recorded: left.recorded.clone() }]
             }
             Write::Told(now) => vec![Change::Told { job: now.job, bytes: with_version(now) }],
         }
@@ -220,7 +238,7 @@ impl HomeRecords {
             task: asked.task,
             ..JobRecord::asked(&asked.submit, Role::Sent, now_ms)
         };
-        self.open().insert(id, record.clone());
+        self.open().insert(id, Open::new(record.clone()));
         let request = Change::Request { id, role: Role::Sent, bytes: with_version(&asked.submit) };
         vec![Change::Job(Box::new(record)), request]
     }
@@ -231,7 +249,7 @@ impl HomeRecords {
             Record::Batch(spec) => spec.id.0,
             Record::Job(spec) => spec.id,
             Record::Run { run, place, .. } => {
-                if let Some(job) = open.get_mut(&run.job) {
+                if let Some(Open { record: job, .. }) = open.get_mut(&run.job) {
                     job.attempts = run.attempt;
                     job.peer = match place {
                         Place::Here => None,
@@ -242,12 +260,18 @@ impl HomeRecords {
             }
             Record::RunOver { run, .. } => run.job,
             Record::End { job, end, winner, at } => {
-                let Some(record) = open.remove(job) else { return vec![Change::ForgetEvents(*job)] };
+                let Some(open) = open.remove(job) else { return vec![Change::ForgetEvents(*job)] };
+                let (record, receipt) = open.with_what_counts(*winner);
                 let started_ms = winner.map(|_| at.0.saturating_sub(record.wall_ms));
                 let keep_until_ms = Some(at.0.saturating_add(u64::try_from(self.keep.as_millis()).unwrap_or(u64::MAX)));
                 let record = JobRecord { started_ms, keep_until_ms, ..record.ended(recorded_end(end), at.0) };
                 let mut changes = vec![Change::Job(Box::new(record)), Change::ForgetEvents(*job)];
                 changes.extend(winner.map(|run| Change::OnlyRecording { job: *job, attempt: run.attempt }));
+                changes.extend(receipt.map(|kept| Change::Receipt {
+                    job: *job,
+                    role: Role::Sent,
+                    kept: Box::new(kept),
+                }));
                 return changes;
             }
         };
@@ -255,8 +279,25 @@ impl HomeRecords {
     }
 }
 
+impl Open {
+    const fn new(record: JobRecord) -> Self {
+        Self { record, left: Vec::new() }
+    }
+
+    /// What the history says of the job when this run counts, but for its end, which is decided elsewhere; and its receipt.
+    fn with_what_counts(self, winner: Option<RunId>) -> (JobRecord, Option<KeptReceipt>) {
+        let Self { mut record, left } = self;
+        // A run that was heard to its end twice left the same.
+        let left = left.into_iter().rfind(|(attempt, _)| winner.is_some_and(|run| run.attempt == *attempt));
+        let Some((_, left)) = left else { return (record, None) };
+        record.reported(&left.report);
+        record.bytes_out = recorded_len(&left.recorded);
+        (record, left.receipt)
+    }
+}
+
 /// What writes that may fail would change in memory.
-fn before(open: &HashMap<JobId, JobRecord>, writes: &[Write]) -> Vec<(JobId, JobRecord)> {
+fn before(open: &HashMap<JobId, Open>, writes: &[Write]) -> Vec<(JobId, Open)> {
     let of = |write: &Write| match write {
         Write::Decided(Record::Run { run, .. } | Record::RunOver { run, .. }) | Write::Left(run, ..) => Some(run.job),
         Write::Decided(Record::End { job, .. }) => Some(*job),

@@ -3,6 +3,7 @@
 
 use super::Ways;
 use super::records::{Asked, HomeRecords};
+use crate::identity::NodeId;
 use crate::state::home::run::RunId;
 use crate::state::home::words::News;
 use crate::state::placement::Place;
@@ -26,6 +27,8 @@ pub(crate) struct JobView {
 }
 
 pub(super) struct Shared {
+    /// Whose home it is.
+    pub(super) node: NodeId,
     jobs: Mutex<HashMap<JobId, Entry>>,
     /// For those who follow a map.
     maps: Mutex<HashMap<JobId, watch::Sender<u64>>>,
@@ -56,9 +59,9 @@ pub(super) struct RunOutput {
 }
 
 impl Shared {
-    pub(super) fn new(records: HomeRecords, dir: PathBuf, blobs: BlobStore, ways: Arc<dyn Ways>) -> Self {
+    pub(super) fn new(node: NodeId, records: HomeRecords, dir: PathBuf, blobs: BlobStore, ways: Arc<dyn Ways>) -> Self {
         let (jobs, maps, names) = (Mutex::default(), Mutex::default(), Mutex::default());
-        Self { jobs, maps, names, records, dir, blobs, ways }
+        Self { node, jobs, maps, names, records, dir, blobs, ways }
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<JobId, Entry>> {

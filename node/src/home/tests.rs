@@ -160,6 +160,7 @@ impl Lab {
 
     fn home(&self) -> JobHome {
         JobHome::open(HomeConfig {
+            node: crate::identity::Identity::from_seed(&[7; 32]).id(),
             store: self.store(),
             keep: Duration::from_secs(60),
             dir: self.dir.path().join("recordings"),

@@ -252,7 +252,7 @@ impl Keeper {
         }
         let effects = self.runs.handle(now(self.keeping.clock, self.started), event);
         let step = |effect| match effect {
-            Effect::Persist(record) => Step::Write(RunRecord::with(record, request.take(), recorded.take())),
+            Effect::Persist(record) => Step::Write(Box::new(RunRecord::with(record, request.take(), recorded.take()))),
             effect => Step::Do(effect),
         };
         effects.into_iter().map(step).collect()
@@ -263,7 +263,7 @@ impl Keeper {
         let (mut writes, mut rest) = (Vec::new(), Vec::new());
         for step in steps {
             match step {
-                Step::Write(record) => writes.push(record),
+                Step::Write(record) => writes.push(*record),
                 Step::Do(effect) => rest.push(effect),
             }
         }
@@ -340,7 +340,7 @@ impl Keeper {
 
 /// Something to be written down, or done.
 enum Step {
-    Write(RunRecord),
+    Write(Box<RunRecord>),
     Do(Effect),
 }
 
@@ -348,7 +348,7 @@ impl Step {
     /// As it follows from what was written before.
     fn restored(effect: Effect) -> Self {
         match effect {
-            Effect::Persist(record) => Self::Write(RunRecord::with(record, None, None)),
+            Effect::Persist(record) => Self::Write(Box::new(RunRecord::with(record, None, None))),
             effect => Self::Do(effect),
         }
     }

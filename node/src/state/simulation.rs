@@ -162,7 +162,7 @@ fn every_sabotage_is_caught() {
 #[test]
 fn a_schedule_that_fails_is_made_small() {
     let plan = Plan { sabotage: Some(Sabotage::StartBeforePersist), ..Plan::faulty(1) };
-    let why = run(&plan).err().expect("it is caught");
+    let why = run(&plan).expect_err("it is caught");
     let (small, why) = smaller(&plan, why);
     assert_eq!(small.size(), (0, 1, 2), "{why}");
     assert_eq!(run(&small).err(), Some(why), "and fails in the same way each time");

@@ -29,6 +29,7 @@ pub const WORDS_MAX: usize = 8192;
 pub const MOUNTS_MAX: usize = 16;
 /// Features a job may name.
 pub const REQUIRES_MAX: usize = 64;
+
 /// The most bytes a frame of this tag may carry.
 #[must_use]
 pub const fn payload_len_max(tag: Tag) -> usize {
@@ -51,22 +52,7 @@ pub const fn payload_len_max(tag: Tag) -> usize {
         | Tag::RUNS_ARE => LIST_LEN_MAX,
         Tag::ENDED => ENDED_LEN_MAX,
         Tag::DATA | Tag::STDIN | Tag::STDOUT | Tag::STDERR => CHUNK_LEN_MAX,
-        Tag::GOODBYE
-        | Tag::OWNER_PEERS
-        | Tag::OWNER_QUOTAS
-        | Tag::OWNER_SHARING
-        | Tag::OWNER_RESUME
-        | Tag::OWNER_JOBS
-        | Tag::OWNER_HOME
-        | Tag::OWNER_SHUTDOWN
-        | Tag::STARTED
-        | Tag::SESSION_LIST
-        | Tag::RUN_LIST
-        | Tag::RUN_KEPT
-        | Tag::STDIN_WANTED
-        | Tag::BLOBS_END
-        | Tag::STDIN_END
-        | Tag::DONE => CONTROL_LEN_MAX,
+        tag if is_bare(tag) => CONTROL_LEN_MAX,
         Tag::FAULT
         | Tag::INFO
         | Tag::FETCH_ARTIFACT
@@ -108,4 +94,27 @@ pub const fn payload_len_max(tag: Tag) -> usize {
         | Tag::JOIN_PROOF => MESSAGE_LEN_MAX,
         _ => UNKNOWN_LEN_MAX,
     }
+}
+
+/// Whether it says all by being sent.
+const fn is_bare(tag: Tag) -> bool {
+    matches!(
+        tag,
+        Tag::GOODBYE
+            | Tag::OWNER_PEERS
+            | Tag::OWNER_QUOTAS
+            | Tag::OWNER_SHARING
+            | Tag::OWNER_RESUME
+            | Tag::OWNER_JOBS
+            | Tag::OWNER_HOME
+            | Tag::OWNER_SHUTDOWN
+            | Tag::STARTED
+            | Tag::SESSION_LIST
+            | Tag::RUN_LIST
+            | Tag::RUN_KEPT
+            | Tag::STDIN_WANTED
+            | Tag::BLOBS_END
+            | Tag::STDIN_END
+            | Tag::DONE
+    )
 }
