@@ -56,6 +56,7 @@ pub mod embedded;
 use crate::defaults::DRAIN_TIMEOUT;
 use crate::dispatch::{Caller, JobService, Remembers, Role};
 use crate::identity::{Identity, NodeId};
+use crate::state::placement::Place;
 pub use crate::state::sharing::rules::Policy;
 use crate::store::blobs::BlobStore;
 use crate::store::jobs::JobStore;
@@ -179,6 +180,20 @@ struct Inner {
     records: Option<JobStore>,
     signer: Option<Identity>,
     leaving: watch::Sender<bool>,
+}
+
+impl Inner {
+    /// Bytes of a peer on this disk that stay until it lets go of them: its sessions, and what its runs have left.
+    fn held_by(&self, peer: &NodeId) -> u64 {
+        let runs = self.kept.get().map_or(0, |kept| kept.stored_bytes(|home| home == Place::Peer(*peer)));
+        self.sessions.stored_bytes(peer).saturating_add(runs)
+    }
+
+    /// The same, of all peers.
+    fn held_by_all(&self) -> u64 {
+        let runs = self.kept.get().map_or(0, |kept| kept.stored_bytes(|home| home != Place::Here));
+        self.sessions.all_stored_bytes().saturating_add(runs)
+    }
 }
 
 /// Why a job's walk ended before its run did.

@@ -21,3 +21,5 @@ mod beacons;
 mod joining;
 
 mod quotas;
+
+mod kept;

@@ -191,9 +191,11 @@ fn whoever_ran_a_job_that_was_left_signs_for_it() {
     let (lender_home, home) = (Home::new().named("attic"), Home::new().named("desk"));
     let (lender, node) = (Node::start(&lender_home), Node::start(&home));
     pair(&lender, &node);
-    home.write("keep.txt", "soup");
+    let names = ["keep.txt", "change.txt", "drop.txt"];
+    names.iter().for_each(|name| drop(home.write(name, name)));
     let edit = guest("edit");
-    let id = given(&home, ["--on", "attic", "-f", "keep.txt"].map(OsStr::new).into_iter().chain([edit.as_os_str()]));
+    let inputs = names.iter().flat_map(|name| ["-f", name]);
+    let id = given(&home, ["--on", "attic"].into_iter().chain(inputs).map(OsStr::new).chain([edit.as_os_str()]));
     home.potluck(["wait", &id]).finish().expect(0);
     let receipt = |home: &Home| home.potluck(["ledger", "receipt", &id, "--json"]).finish().expect(0).json();
     let ours = receipt(&home);

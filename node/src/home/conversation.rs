@@ -235,7 +235,11 @@ async fn hear(teller: &Teller, place: Place, run: RunId, mut stream: FrameStream
             Tag::ENDED => {
                 let ended: Ended = decoded(&frame)?;
                 writer.send(frame).await?;
-                return over(teller, place, run, ended, writer).await;
+                let seen_to = over(teller, place, run, ended, writer).await;
+                if seen_to.is_err() {
+                    teller.shared.hear_again(run);
+                }
+                return seen_to;
             }
             Tag::FAULT => {
                 let fault: Fault = decoded(&frame)?;

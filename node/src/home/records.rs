@@ -11,7 +11,7 @@ use crate::state::placement::Place;
 use crate::store::jobs::{
     Change, End as RecordedEnd, JobRecord, JobStore, KeptReceipt, OtherEnd, RecordingKey, Role, StoreError,
 };
-use crate::store::recording::{INLINE_LEN_MAX, Recorded};
+use crate::store::recording::Recorded;
 use crate::wire::{JobId, JobNow, SubmitJob, decode, encode};
 use potluck_runtime::Report;
 use std::collections::{BTreeSet, HashMap};
@@ -291,7 +291,7 @@ impl Open {
         let left = left.into_iter().rfind(|(attempt, _)| winner.is_some_and(|run| run.attempt == *attempt));
         let Some((_, left)) = left else { return (record, None) };
         record.reported(&left.report);
-        record.bytes_out = recorded_len(&left.recorded);
+        record.bytes_out = left.recorded.len();
         (record, left.receipt)
     }
 }
@@ -319,13 +319,6 @@ fn recorded_end(end: &End) -> RecordedEnd {
 
 const fn recording_key(run: RunId) -> RecordingKey {
     RecordingKey { job: run.job, role: Role::Sent, home: HERE, attempt: run.attempt }
-}
-
-fn recorded_len(recorded: &Recorded) -> u64 {
-    match recorded {
-        Recorded::Inline(bytes) => bytes.len().min(INLINE_LEN_MAX) as u64,
-        Recorded::File { len } => *len,
-    }
 }
 
 pub(crate) fn with_version<T: serde::Serialize>(message: &T) -> Vec<u8> {

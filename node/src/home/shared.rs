@@ -116,6 +116,13 @@ impl Shared {
         Ok(entry.runs.entry(run.attempt).or_insert(opened).clone())
     }
 
+    /// What the run says is heard again, at least its end, because that could not be seen to.
+    pub(super) fn hear_again(&self, run: RunId) {
+        if let Some(entry) = self.lock().get_mut(&run.job) {
+            entry.runs.remove(&run.attempt);
+        }
+    }
+
     /// All that the run said is written down in a moment.
     pub(super) fn recorded(&self, run: RunId, recorded: &Recorded) {
         if let Some(output) = self.lock().get(&run.job).and_then(|entry| entry.runs.get(&run.attempt)) {

@@ -141,8 +141,8 @@ fn room<'a>(inner: &'a Inner, caller: &Caller, bytes: u64) -> Result<Option<Kept
     if caller.role == Role::Owner || bytes == 0 {
         return Ok(None);
     }
-    let sessions = [inner.sessions.stored_bytes(&caller.id), inner.sessions.all_stored_bytes()];
-    let room = inner.accounts.make_room(caller.id, bytes, sessions);
+    let held = [inner.held_by(&caller.id), inner.held_by_all()];
+    let room = inner.accounts.make_room(caller.id, bytes, held);
     room.map(Some).map_err(|hit| over_quota(inner, hit))
 }
 

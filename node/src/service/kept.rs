@@ -156,6 +156,13 @@ impl KeptRuns {
         }
     }
 
+    /// Bytes that runs have said and left here, of the homes that are asked about.
+    pub(super) fn stored_bytes(&self, of: impl Fn(Place) -> bool) -> u64 {
+        let live = self.lock();
+        let runs = live.iter().filter(|(key, _)| of(key.home));
+        runs.fold(0, |sum, (_, live)| sum.saturating_add(live.stored_bytes()))
+    }
+
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Key, Arc<Live>>> {
         self.live.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -169,6 +176,11 @@ impl Live {
             start: Notify::new(),
             stop: CancellationToken::new(),
         })
+    }
+
+    fn stored_bytes(&self) -> u64 {
+        let recorded = self.recorded.lock().unwrap_or_else(PoisonError::into_inner);
+        recorded.as_ref().map_or_else(|| self.recorder.len(), Recorded::len)
     }
 }
 

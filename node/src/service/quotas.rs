@@ -148,15 +148,15 @@ impl Accounts {
     }
 
     /// Whether a peer may keep so many bytes more; what it does not need now goes first.
-    /// The peer's sessions take so many bytes, those of all so many.
+    /// What stays of the peer takes so many bytes, that of all so many.
     pub(super) fn make_room(
         &self,
         peer: NodeId,
         bytes: u64,
-        [sessions, all_sessions]: [u64; 2],
+        [held, held_by_all]: [u64; 2],
     ) -> Result<KeptBytes<'_>, QuotaHit> {
-        self.stored.make_room_among_all(bytes, all_sessions, self.disk())?;
-        self.stored.make_room(peer, bytes, sessions, self.of(&peer).stored_bytes)
+        self.stored.make_room_among_all(bytes, held_by_all, self.disk())?;
+        self.stored.make_room(peer, bytes, held, self.of(&peer).stored_bytes)
     }
 
     /// A peer is not known any more.

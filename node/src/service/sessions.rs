@@ -156,15 +156,15 @@ impl Sessions {
 }
 
 /// Refuses what would take more of the disk of a peer that keeps as much as it may.
-fn check_stored(inner: &Inner, caller: &Caller) -> Result<(), Fault> {
+pub(super) fn check_stored(inner: &Inner, caller: &Caller) -> Result<(), Fault> {
     if caller.role == Role::Owner {
         return Ok(());
     }
-    let (used, allowed) = (inner.sessions.stored_bytes(&caller.id), inner.accounts.of(&caller.id).stored_bytes);
+    let (used, allowed) = (inner.held_by(&caller.id), inner.accounts.of(&caller.id).stored_bytes);
     if used >= allowed {
         return Err(over_quota(inner, QuotaHit::Stored { used, allowed, asked: 1 }));
     }
-    let room = inner.accounts.stored.make_room_among_all(1, inner.sessions.all_stored_bytes(), inner.accounts.disk());
+    let room = inner.accounts.stored.make_room_among_all(1, inner.held_by_all(), inner.accounts.disk());
     room.map_err(|hit| over_quota(inner, hit))
 }
 

@@ -35,7 +35,7 @@ pub(super) async fn heed_changes<T>(inner: &Inner) -> T {
 
 fn of_peer(inner: &Inner, peer: NodeId) -> PeerQuota {
     let (jobs, queue) = inner.gate.of(&peer);
-    let stored = inner.accounts.stored.used(&peer).saturating_add(inner.sessions.stored_bytes(&peer));
+    let stored = inner.accounts.stored.used(&peer).saturating_add(inner.held_by(&peer));
     let used = [jobs.into(), queue.into(), stored, inner.accounts.fuel_used(&peer)];
     quota(peer, inner.accounts.of(&peer), used)
 }

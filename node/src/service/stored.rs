@@ -69,17 +69,17 @@ impl StoredBytes {
         self.peers().keys().copied().collect()
     }
 
-    /// Room for a blob of a peer whose sessions take so many bytes, and which may have so many in all.
+    /// Room for a blob of a peer of which so many bytes stay besides, and which may have so many in all.
     pub(super) fn make_room(
         &self,
         peer: NodeId,
         bytes: u64,
-        sessions: u64,
+        held: u64,
         allowed: u64,
     ) -> Result<KeptBytes<'_>, QuotaHit> {
         let mut peers = self.peers();
         let holdings = peers.entry(peer).or_default();
-        let fits = |holdings: &Holdings| sessions.saturating_add(holdings.bytes()).saturating_add(bytes) <= allowed;
+        let fits = |holdings: &Holdings| held.saturating_add(holdings.bytes()).saturating_add(bytes) <= allowed;
         if !fits(holdings) {
             holdings.look(&self.blobs);
         }
@@ -98,23 +98,23 @@ impl StoredBytes {
             }
         }
         if !fits(holdings) {
-            let used = sessions.saturating_add(holdings.bytes());
+            let used = held.saturating_add(holdings.bytes());
             return Err(QuotaHit::Stored { used, allowed, asked: bytes });
         }
         holdings.arriving += bytes;
         Ok(KeptBytes { stored: self, peer, bytes })
     }
 
-    /// Room for so many bytes more of any peer where the sessions of all take so many, and all together may have so many. What
+    /// Room for so many bytes more of any peer where so many of all stay besides, and all together may have so many. What
     /// nobody needs now goes first, whosever it is.
-    pub(super) fn make_room_among_all(&self, bytes: u64, sessions: u64, allowed: u64) -> Result<(), QuotaHit> {
+    pub(super) fn make_room_among_all(&self, bytes: u64, held: u64, allowed: u64) -> Result<(), QuotaHit> {
         if allowed == u64::MAX {
             return Ok(());
         }
         let mut peers = self.peers();
         peers.values_mut().for_each(|holdings| holdings.look(&self.blobs));
         let used =
-            |peers: &HashMap<NodeId, Holdings>| peers.values().fold(sessions, |sum, of| sum.saturating_add(of.bytes()));
+            |peers: &HashMap<NodeId, Holdings>| peers.values().fold(held, |sum, of| sum.saturating_add(of.bytes()));
         let mut oldest: Vec<_> = peers
             .iter()
             .flat_map(|(peer, holdings)| holdings.blobs.keys().map(|digest| (*peer, *digest)))

@@ -4,7 +4,8 @@
 //!
 //! 1. What a follower has read never changes: bytes are only added.
 //! 2. A recording that was [finished](Recorder::finish) survives a crash; of one that was not, whole frames at its
-//!    beginning may be left, and [`Recorder::reopen`] goes on after them.
+//!    beginning may be left, and [`Recorder::reopen`] goes on after them, or before the one that ends it: whoever goes on
+//!    hears the end, however much it had heard.
 
 use crate::wire::{HEADER_LEN, Tag, payload_len_max};
 use std::fs::{self, File, OpenOptions};
@@ -32,6 +33,23 @@ pub enum Recorded {
         /// Bytes of frames.
         len: u64,
     },
+}
+
+impl Recorded {
+    /// Bytes of frames.
+    #[must_use]
+    pub const fn len(&self) -> u64 {
+        match self {
+            Self::Inline(bytes) => bytes.len() as u64,
+            Self::File { len } => *len,
+        }
+    }
+
+    /// Whether it says nothing.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
 }
 
 /// A recording that grows. When it is dropped, followers come to its end.
@@ -82,7 +100,8 @@ impl Recorder {
         Self { shared: Shared::with(path, Body::Memory(Vec::new()), 0, false) }
     }
 
-    /// Goes on with what lies at `path`, after the last frame that is whole; from the beginning when nothing does.
+    /// Goes on with what lies at `path`, after the last frame that is whole and does not end it; from the beginning when
+    /// nothing lies there.
     ///
     /// # Errors
     /// What the system says, or that something else lies there.
@@ -92,7 +111,7 @@ impl Recorder {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::new(path)),
             Err(error) => return Err(error),
         };
-        let len = whole_frames(&file)?;
+        let len = whole_frames(&file)?.before_end;
         file.set_len(HEAD.len() as u64 + len)?;
         Ok(Self { shared: Shared::with(path, Body::File(Arc::new(file)), len, false) })
     }
@@ -164,7 +183,7 @@ impl Follower {
             }
             Recorded::File { len } => {
                 let file = File::open(path)?;
-                if whole_frames(&file)? < len {
+                if whole_frames(&file)?.all < len {
                     return Err(damaged(path, "it is shorter than what was recorded"));
                 }
                 (Body::File(Arc::new(file)), len)
@@ -272,11 +291,19 @@ fn sync_parent(path: &Path) -> io::Result<()> {
 }
 
 /// Bytes of the frames at the beginning of a file that are whole.
-fn whole_frames(file: &File) -> io::Result<u64> {
+#[derive(Default)]
+struct WholeFrames {
+    all: u64,
+    /// Without the frame that ends a recording.
+    before_end: u64,
+}
+
+fn whole_frames(file: &File) -> io::Result<WholeFrames> {
     let mut head = [0; HEAD.len()];
     let (start, end) = (HEAD.len() as u64, file.metadata()?.len());
+    let mut whole = WholeFrames::default();
     if end < start {
-        return Ok(0);
+        return Ok(whole);
     }
     file.read_exact_at(&mut head, 0)?;
     if &head != HEAD {
@@ -289,13 +316,18 @@ fn whole_frames(file: &File) -> io::Result<u64> {
         let [tag, above, a, b, c, d] = frame;
         let len = u32::from_le_bytes([a, b, c, d]);
         let next = at + HEADER_LEN as u64 + u64::from(len);
-        let is_none = len as usize > payload_len_max(Tag(u16::from_le_bytes([tag, above])));
+        let tag = Tag(u16::from_le_bytes([tag, above]));
+        let is_none = len as usize > payload_len_max(tag);
         if next > end || is_none {
             break;
         }
         at = next;
+        whole.all = at - start;
+        if !matches!(tag, Tag::ENDED | Tag::FAULT) {
+            whole.before_end = whole.all;
+        }
     }
-    Ok(at - start)
+    Ok(whole)
 }
 
 fn damaged(path: &Path, why: &str) -> io::Error {

@@ -5,7 +5,7 @@ use super::{KeptRuns, Said, With};
 use crate::dispatch::{Caller, Role};
 use crate::service::inbound::Inbound;
 use crate::service::inputs::LocalSources;
-use crate::service::{Inner, Stop, admission, gone, inputs, walk};
+use crate::service::{Inner, Stop, admission, gone, inputs, sessions, walk};
 use crate::state::home::words::{Kept, Refusal};
 use crate::state::placement::Place;
 use crate::state::runs::{Event, Key};
@@ -100,6 +100,7 @@ fn admit(inner: &Inner, caller: &Caller, job: &crate::wire::SubmitJob) -> Result
     walk::check_lent(inner, caller)?;
     admission::admit(job, caller.role, walk::memory_lent(inner, caller), &inner.name, inner.case)?;
     walk::check_quotas(inner, caller, job.limits.fuel)?;
+    sessions::check_stored(inner, caller)?;
     let bad = |text: &str| Err(Fault::new(FaultCode::BAD_INPUT, text));
     if job.stdin {
         return bad("a run that is kept has no standard input; give it a file");
@@ -131,8 +132,12 @@ async fn collect(kept: &KeptRuns, key: Key, from: u64, writer: &mut FrameWriter)
             Ok(Some(frame)) => writer.send(frame).await.map_err(gone)?,
             Ok(None) => return Ok(()),
             Err(error) => {
-                tracing::warn!(run = %key.run, %error, "what a run left cannot be read");
-                return Err(Fault::new(FaultCode::INTERNAL, format!("what run {} left is damaged", key.run)).into());
+                // Who asks from where no frame begins is told the same, and fills no log.
+                if from == 0 {
+                    tracing::warn!(run = %key.run, %error, "what a run left cannot be read");
+                }
+                let text = format!("what run {} said cannot be read from byte {from} on: {error}", key.run);
+                return Err(Fault::new(FaultCode::INTERNAL, text).into());
             }
         }
     }

@@ -73,6 +73,26 @@ async fn after_a_crash_it_goes_on_after_the_last_whole_frame() {
 }
 
 #[tokio::test]
+async fn after_a_crash_at_its_end_the_end_is_heard_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("run");
+    for last in [Tag::ENDED, Tag::FAULT] {
+        let frames = [stdout(&vec![1; INLINE_LEN_MAX]), Frame { tag: last, payload: Bytes::from_static(b"so") }];
+        let (recorder, mut writer) = recorder(&path);
+        write(&mut writer, &frames).await;
+        let whole = recorder.len();
+        drop((recorder, writer));
+        let reopened = Recorder::reopen(&path).unwrap();
+        assert_eq!(reopened.len(), (INLINE_LEN_MAX + HEADER_LEN) as u64);
+        write(&mut FrameWriter::new(reopened.writer()), &frames[1..]).await;
+        let recorded = reopened.finish().unwrap();
+        assert_eq!(recorded, Recorded::File { len: whole });
+        assert_eq!(all(Follower::of(recorded, &path, 0).unwrap()).await, frames);
+        remove(&path).unwrap();
+    }
+}
+
+#[tokio::test]
 async fn one_that_was_given_up_ends_for_those_who_follow_it() {
     let dir = tempfile::tempdir().unwrap();
     let (recorder, mut writer) = recorder(&dir.path().join("run"));
