@@ -202,7 +202,8 @@ fn whoever_ran_a_job_that_was_left_signs_for_it() {
     assert_eq!(ours["wrong"], Value::Null, "{ours:#}");
     assert_eq!(ours, receipt(&lender_home));
     let ledger = home.potluck(["ledger", "--json"]).finish().expect(0).json();
-    assert_eq!((&ledger["for_us"]["receipts"], &ledger["for_us"]["wrong_receipts"]), (&1.into(), &0.into()));
+    let for_us = &ledger["peers"][0]["for_us"];
+    assert_eq!((&for_us["receipts"], &for_us["wrong_receipts"]), (&1.into(), &0.into()), "{ledger:#}");
 }
 
 #[test]

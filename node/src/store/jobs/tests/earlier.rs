@@ -2,10 +2,10 @@
 
 use super::super::*;
 
-#[test]
-fn a_file_of_version_1_is_brought_up_to_date_and_loses_nothing() {
+/// The store of a file that was kept, which every version has: the same six jobs.
+fn brought_up_to_date(file: &[u8]) -> (tempfile::TempDir, JobStore) {
     let dir = tempfile::tempdir().unwrap();
-    std::fs::write(dir.path().join("jobs.db"), include_bytes!("kept/version-1.db")).unwrap();
+    std::fs::write(dir.path().join("jobs.db"), file).unwrap();
     let store = JobStore::open(dir.path(), Kept::EVERYTHING).unwrap();
     assert!(store.rescued().is_none() && store.check().unwrap().is_empty());
     let role = |number: u8| if number.is_multiple_of(2) { Role::Ran } else { Role::Sent };
@@ -25,4 +25,20 @@ fn a_file_of_version_1_is_brought_up_to_date_and_loses_nothing() {
     let work: Vec<_> =
         accounts.iter().map(|account| (&*account.name, account.for_us.fuel, account.for_them.fuel)).collect();
     assert_eq!(work, [("peer0", 0, 6000), ("peer1", 4000, 0)]);
+    (dir, store)
+}
+
+#[test]
+fn a_file_of_version_1_is_brought_up_to_date_and_loses_nothing() {
+    brought_up_to_date(include_bytes!("kept/version-1.db"));
+}
+
+#[test]
+fn a_file_of_version_2_is_brought_up_to_date_and_loses_nothing() {
+    let (_dir, store) = brought_up_to_date(include_bytes!("kept/version-2.db"));
+    let job = JobId([3; 16]);
+    let kept = store.receipt(job, Role::Sent).unwrap().unwrap();
+    assert_eq!((&*kept.receipt.body, kept.receipt.signature), (&b"said"[..], [7; 64]));
+    assert_eq!(kept.wrong.as_deref(), Some("it is of another job"));
+    assert_eq!((store.told(job).unwrap(), store.kept_runs().unwrap().len()), (None, 0));
 }
