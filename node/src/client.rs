@@ -54,6 +54,7 @@ pub use job::{Job, JobCanceller, JobEvent, JobEvents, JobStdin, StdinClosed};
 pub use network::ClientError;
 pub use opening::{Opening, OpeningEvent, SessionOpening};
 pub use quotas::QuotaChange;
+pub use receiving::PARTIAL_PREFIX;
 pub(crate) use saved::read_saved;
 pub use session_failure::SessionFailure;
 pub use sessions::{SessionHandle, SessionTurn, Transfer, TurnEvent};

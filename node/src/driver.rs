@@ -319,6 +319,7 @@ impl Driver {
         }
         for entry in book.peers().filter(|entry| before.peer(&entry.id) != Some(*entry)) {
             let (peer, name, addresses) = (entry.id, entry.name.clone(), entry.addresses.clone());
+            self.core.home.get().into_iter().for_each(|home| home.call(Place::Peer(peer), &name));
             effects.extend(self.state.handle(Event::Pinned { peer, name, addresses }, now));
         }
         // Pins and unpins only ever close links.

@@ -157,6 +157,11 @@ impl JobHome {
         let _ = self.words.try_send(Word { event, with: With::Nothing, reply: None });
     }
 
+    /// Tells what a machine is called, before it is heard of.
+    pub(crate) fn call(&self, place: Place, name: &str) {
+        self.shared.call(place, name);
+    }
+
     /// Why a job is not where it could be.
     pub(crate) async fn why(&self, job: JobId) -> Vec<Line> {
         let (reply, lines) = oneshot::channel();

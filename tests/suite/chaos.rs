@@ -7,15 +7,14 @@
 
 mod jobs;
 mod killer;
-mod random;
 mod tally;
 
+use crate::random::{Random, number_in, seed};
 use crate::sessions::listed;
 use crate::sight::is_at_rest;
 use jobs::Submitter;
 use killer::Killer;
 use potluck_tests::{Home, guest, join, until};
-use random::Random;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -32,8 +31,8 @@ const SUBMITTERS: u64 = 3;
 
 #[test]
 fn whoever_is_killed_at_whatever_moment_no_job_hangs_and_nothing_is_left() {
-    let (seed, time) = (seed(), time());
-    eprintln!("POTLUCK_CHAOS_SEED={seed}");
+    let seed = seed("POTLUCK_CHAOS_SEED");
+    let time = number_in("POTLUCK_CHAOS_SECONDS").map(Duration::from_secs);
     let lenders = LENDERS.map(|name| Home::with_python().named(name));
     let submitters: Vec<Home> = (0..SUBMITTERS).map(|_| Home::with_python()).collect();
     let mut killer = Killer::new(&lenders, Random::of(seed, 0));
@@ -84,7 +83,7 @@ fn assert_works(home: &Home, other: &Home) {
 
 /// The node, which was started again since it was killed last, has removed what it was in the middle of writing.
 #[track_caller]
-fn assert_nothing_unfinished(home: &Home) {
+pub(crate) fn assert_nothing_unfinished(home: &Home) {
     let data = home.config().join("data");
     let entries = |dir: &Path| -> Vec<PathBuf> {
         let entries = fs::read_dir(dir).into_iter().flatten().flatten();
@@ -108,20 +107,4 @@ impl Drop for Over<'_> {
     fn drop(&mut self) {
         self.0.store(true, Ordering::Relaxed);
     }
-}
-
-fn seed() -> u64 {
-    number_in("POTLUCK_CHAOS_SEED").unwrap_or_else(|| {
-        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("it is after 1970");
-        now.as_secs() ^ u64::from(now.subsec_nanos()) << 32
-    })
-}
-
-fn time() -> Option<Duration> {
-    number_in("POTLUCK_CHAOS_SECONDS").map(Duration::from_secs)
-}
-
-fn number_in(variable: &str) -> Option<u64> {
-    let text = std::env::var(variable).ok()?;
-    Some(text.parse().unwrap_or_else(|_| panic!("{variable} is {text:?}, which is no number")))
 }

@@ -17,7 +17,7 @@ pub(crate) fn given<A: AsRef<OsStr>>(home: &Home, args: impl IntoIterator<Item =
 
 /// What `potluck jobs` has of a job.
 #[track_caller]
-fn job(home: &Home, id: &str) -> Value {
+pub(crate) fn job(home: &Home, id: &str) -> Value {
     let jobs = home.potluck(["jobs", "--all", "--json"]).finish().expect(0).json();
     let jobs = jobs.as_array().expect("a list of jobs").clone();
     let found = jobs.iter().find(|job| job["id"].as_str().is_some_and(|full| full.starts_with(id)));

@@ -1,5 +1,6 @@
 //! Potluck as its users meet it: real processes, real sockets, real hosts. One behaviour per test.
 
+mod random;
 mod sight;
 
 mod guests;
@@ -28,6 +29,7 @@ mod group;
 mod hostile_peers;
 mod hosts;
 mod jobs;
+mod leases;
 mod map;
 mod records;
 mod remote;
@@ -41,6 +43,7 @@ mod walls;
 mod attacks;
 
 mod chaos;
+mod storm;
 
 mod kit;
 

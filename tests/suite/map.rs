@@ -3,6 +3,7 @@
 use potluck_tests::{Home, Node, guest, pair, until};
 use rustix::process::Signal;
 use serde_json::Value;
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs;
 
@@ -117,6 +118,30 @@ fn a_map_goes_on_without_its_command_which_may_come_back() {
     back.finish().expect(1).says(&["2 tasks: 0 done before, 2 given"]);
     let jobs = home.potluck(["jobs", "--all", "--json"]).finish().expect(0).json();
     assert_eq!(jobs.as_array().map(Vec::len), Some(2), "no task was given twice: {jobs:#}");
+}
+
+#[test]
+fn a_job_that_the_node_may_not_have_taken_is_given_again_as_the_same_job() {
+    let home = Home::new();
+    let _node = Node::start(&home);
+    inputs(&home, &["1", "2"]);
+    let ids = || {
+        let jobs = home.potluck(["jobs", "--all", "--json"]).finish().expect(0).json();
+        let id = |job: &Value| job["id"].as_str().expect("an id").to_owned();
+        jobs.as_array().expect("a list").iter().map(id).collect::<BTreeSet<String>>()
+    };
+    weave(&home, &[], &["1", "2"], 0);
+    let given = ids();
+    // As if the command had been killed while it gave them.
+    home.potluck(["rm"]).args(&given).finish().expect(0);
+    let journal = home.work().join("out/.potluck-map.jsonl");
+    let text = fs::read_to_string(&journal).expect("the map has a journal");
+    let lines = text.lines().filter(|line| !line.contains("exit_code")).map(|line| format!("{line}\n"));
+    fs::write(&journal, lines.collect::<String>()).expect("the journal can be written");
+    assert_eq!(ids(), BTreeSet::new());
+    let again = weave(&home, &[], &["1", "2"], 0);
+    assert_eq!((&again["done"], &again["given"]), (&2.into(), &2.into()));
+    assert_eq!(ids(), given);
 }
 
 #[test]

@@ -17,7 +17,7 @@ use crate::progress::Manner;
 use crate::signals::EndRequests;
 use crate::wishes::WishArgs;
 use crate::{background, settings, streams};
-use account::Account;
+use account::{Account, Before};
 use anyhow::Context;
 use board::Board;
 use clap::{Args, ValueHint};
@@ -26,7 +26,6 @@ use journal::Journal;
 use potluck_node::client::Client;
 use potluck_node::state::home::spec::{BatchId, BatchSpec, OnFailure};
 use std::cell::RefCell;
-use std::future::ready;
 use std::path::{Path, PathBuf};
 use tokio::sync::Notify;
 use under_way::{Leaving, Map};
@@ -130,9 +129,15 @@ async fn run(args: &MapArgs, mut account: Account) -> anyhow::Result<u8> {
     let account = RefCell::new(account);
     let ended = Notify::new();
     let mut map = Map::new(&client, &account, &ended, Board::new(Manner::suitable(args.quiet), total));
-    for (batch, jobs) in before {
-        account.borrow_mut().take_up(jobs);
-        map.follow(batch, ready(Ok(())), &mut requests).await?;
+    for (batch, Before { given, unsure }) in before {
+        account.borrow_mut().take_up(given);
+        let giving = async {
+            if unsure.is_empty() {
+                return Ok(());
+            }
+            giving(args, &client, batch, (&account, &ended)).await?.give_again(unsure).await
+        };
+        map.follow(batch, giving, &mut requests).await?;
     }
     if map.leaving != Leaving::Left {
         let batch = client.new_map().map_err(super::run::refusal)?;

@@ -14,7 +14,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 /// What a file that is still arriving begins with.
-const PARTIAL_PREFIX: &str = ".potluck-partial-";
+pub const PARTIAL_PREFIX: &str = ".potluck-partial-";
 
 /// The directory outputs are brought to. Made when the first file comes.
 #[derive(Debug)]

@@ -108,6 +108,8 @@ impl Keeper {
                     writes.push(Write::Asked(Box::new(asked), now_ms));
                 }
             }
+            // What a job came to stays what it is, whatever a second run of it says too late.
+            With::Left(run, _) if !self.home.has(run.job) => {}
             With::Left(run, left) => {
                 self.shared.recorded(run, &left.recorded);
                 writes.push(Write::Left(run, left));
@@ -148,16 +150,14 @@ impl Keeper {
     }
 
     /// What is told of a job that ends.
-    fn told(&self, job: JobId, end: &End, winner: Option<RunId>) -> JobNow {
+    fn told(&self, job: JobId, end: &End, winner: Option<(RunId, Place)>) -> JobNow {
         let view = self.shared.view(job);
         let task = view.as_ref().and_then(|view| view.now.task);
-        let last = view.as_ref().and_then(|view| view.run);
-        let counts = winner.or_else(|| last.map(|(run, _)| run));
-        // The view's place is that of its run; of a winner that is not it only the number is known.
-        let place = view
-            .filter(|view| counts.is_none_or(|run| run.attempt == view.now.attempt))
-            .and_then(|view| view.now.place);
-        JobNow { job, task, at: JobAt::Ended(end.clone()), place, attempt: counts.map_or(0, |run| run.attempt) }
+        // Where no run counts, it is the last that was heard of.
+        let counts = winner.or_else(|| view.as_ref().and_then(|view| view.run));
+        let named = counts.map(|(_, place)| self.shared.name_of(place));
+        let place = named.or_else(|| view.and_then(|view| view.now.place));
+        JobNow { job, task, at: JobAt::Ended(end.clone()), place, attempt: counts.map_or(0, |(run, _)| run.attempt) }
     }
 
     async fn write(&self, writes: &[Write]) -> Option<()> {

@@ -251,22 +251,22 @@ impl HomeRecords {
             Record::Run { run, place, .. } => {
                 if let Some(Open { record: job, .. }) = open.get_mut(&run.job) {
                     job.attempts = run.attempt;
-                    job.peer = match place {
-                        Place::Here => None,
-                        Place::Peer(id) => Some(OtherEnd { id: *id, name: name_of(*id) }),
-                    };
+                    job.peer = other_end(*place, name_of);
                 }
                 run.job
             }
             Record::RunOver { run, .. } => run.job,
             Record::End { job, end, winner, at } => {
                 let Some(open) = open.remove(job) else { return vec![Change::ForgetEvents(*job)] };
-                let (record, receipt) = open.with_what_counts(*winner);
+                let (mut record, receipt) = open.with_what_counts(winner.map(|(run, _)| run));
+                if let Some((_, place)) = winner {
+                    record.peer = other_end(*place, name_of);
+                }
                 let started_ms = winner.map(|_| at.0.saturating_sub(record.wall_ms));
                 let keep_until_ms = Some(at.0.saturating_add(u64::try_from(self.keep.as_millis()).unwrap_or(u64::MAX)));
                 let record = JobRecord { started_ms, keep_until_ms, ..record.ended(recorded_end(end), at.0) };
                 let mut changes = vec![Change::Job(Box::new(record)), Change::ForgetEvents(*job)];
-                changes.extend(winner.map(|run| Change::OnlyRecording { job: *job, attempt: run.attempt }));
+                changes.extend(winner.map(|(run, _)| Change::OnlyRecording { job: *job, attempt: run.attempt }));
                 changes.extend(receipt.map(|kept| Change::Receipt {
                     job: *job,
                     role: Role::Sent,
@@ -293,6 +293,14 @@ impl Open {
         record.reported(&left.report);
         record.bytes_out = left.recorded.len();
         (record, left.receipt)
+    }
+}
+
+/// Where a run is, unless it is here.
+fn other_end(place: Place, name_of: impl Fn(NodeId) -> String) -> Option<OtherEnd> {
+    match place {
+        Place::Here => None,
+        Place::Peer(id) => Some(OtherEnd { id, name: name_of(id) }),
     }
 }
 

@@ -8,6 +8,7 @@ use crate::state::needs::Requirements;
 use crate::state::now::Wall;
 use crate::state::placement::Engine;
 use crate::state::placement::machine::{Lends, MachineFacts};
+use crate::store::recording::Recorder;
 use crate::wire::{
     CollectRun, Ended, Frame, FrameReader, FrameWriter, JobAt, JobProgram, KeepRun, Need, RunList, RunState, SubmitJob,
     Tag, WhichRun,
@@ -247,9 +248,15 @@ async fn a_home_that_is_stopped_while_a_run_is_away_finds_it_again() {
     lab.machine.away.store(true, Ordering::Relaxed);
     drop(home);
     lab.machine.away.store(false, Ordering::Relaxed);
+    // What it is called is known before it says so itself.
     let again = lab.home();
-    meet(&again);
+    again.call(facts().place, "attic");
+    again.machine(Event::Reached { place: facts().place });
     assert_eq!(end_of(&again, JobId([1; 16])).await, End::Done);
+    let told = again.ended(JobId([1; 16])).unwrap().unwrap();
+    assert_eq!((told.place.as_deref(), told.attempt), (Some("attic"), 1));
+    let recorded = lab.store().job(JobId([1; 16]), crate::store::jobs::Role::Sent).unwrap().unwrap();
+    assert_eq!(recorded.peer.map(|peer| peer.name).as_deref(), Some("attic"));
 }
 
 #[tokio::test]
@@ -261,4 +268,28 @@ async fn what_was_accepted_twice_is_one_job() {
     assert_eq!(home.open_jobs(10).1, 1);
     drop(home);
     assert_eq!(lab.home().open_jobs(10).1, 1);
+}
+
+#[tokio::test]
+async fn what_a_second_run_says_after_the_job_has_ended_changes_nothing() {
+    let lab = Lab::new();
+    let home = lab.home();
+    meet(&home);
+    let id = JobId([1; 16]);
+    home.submit(None, vec![job(1)]).await.unwrap();
+    assert_eq!(end_of(&home, id).await, End::Done);
+    // It was raced, and both came to their end at nearly the same time.
+    let recorder = Recorder::new(&lab.dir.path().join("second"));
+    let said = Frame { tag: Tag::STDOUT, payload: Bytes::from_static(b"ho") };
+    FrameWriter::new(recorder.writer()).send(said).await.unwrap();
+    let (run, outcome) = (RunId { job: id, attempt: 2 }, Outcome::Exited(1));
+    let report = Report { outcome: outcome.clone(), fuel_used: 5, wall_ms: 1, memory_peak_bytes: 0 };
+    let left = Left { recorded: recorder.finish().unwrap(), report, receipt: None };
+    let event = Event::RunEnded { place: facts().place, run, outcome, wall_ms: 1, fuel: 5 };
+    home.say(event, With::Left(run, Box::new(left))).await;
+    // Twice: what came before the second question is written by then.
+    home.why(id).await;
+    home.why(id).await;
+    assert_eq!(output_of(&home, id).await, (1, "hi".to_owned()));
+    assert_eq!(end_of(&home, id).await, End::Done);
 }

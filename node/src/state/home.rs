@@ -213,7 +213,12 @@ impl Home {
     /// Ends a job: written down, told, and released wherever it still runs or is kept.
     fn finish(&mut self, now: Now, index: usize, end: end::End, winner: Option<RunId>, effects: &mut Vec<Effect>) {
         self.leave_queue(index);
-        let id = self.jobs[index].spec.id;
+        let job = &self.jobs[index];
+        let id = job.spec.id;
+        let winner = winner.and_then(|winner| {
+            let run = job.runs.iter().find(|run| run.attempt == winner.attempt);
+            run.map(|run| (winner, run.place))
+        });
         effects.push(Effect::Persist(Record::End { job: id, end: end.clone(), winner, at: now.wall }));
         effects.push(Effect::Tell { job: id, news: News::Ended(end.clone()) });
         while let Some(run) = self.jobs[index].runs.last().copied() {

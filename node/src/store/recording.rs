@@ -113,6 +113,8 @@ impl Recorder {
         };
         let len = whole_frames(&file)?.before_end;
         file.set_len(HEAD.len() as u64 + len)?;
+        // A crash may have come before the head.
+        file.write_all_at(HEAD, 0)?;
         Ok(Self { shared: Shared::with(path, Body::File(Arc::new(file)), len, false) })
     }
 

@@ -1,8 +1,8 @@
 //! The load: one person after the other's jobs, of many kinds, each of which knows how it has to end.
 
 use super::Over;
-use super::random::Random;
 use super::tally::Tally;
+use crate::random::Random;
 use crate::sight::{command, module};
 use potluck_tests::{Finished, Home, guest, holds_within};
 use std::fs;

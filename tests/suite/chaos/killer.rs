@@ -1,6 +1,6 @@
 //! Whoever kills: two nodes, and whatever runs below them.
 
-use super::random::Random;
+use crate::random::Random;
 use potluck_tests::{Home, Node, Process, children_of, holds_within, processes_of, until};
 use std::fmt;
 use std::time::Duration;

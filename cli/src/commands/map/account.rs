@@ -44,6 +44,15 @@ pub(super) enum State {
     Ended(EndKind),
 }
 
+/// The jobs of a map that an earlier command has given, with their tasks.
+#[derive(Debug, Default)]
+pub(super) struct Before {
+    /// Those that the node has.
+    pub(super) given: Vec<(JobId, usize)>,
+    /// Those that it does not know: the command ended while they were given, and the node may be taking them in just now.
+    pub(super) unsure: Vec<(JobId, usize)>,
+}
+
 /// A task that did not end well.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct Failure {
@@ -88,19 +97,21 @@ impl Account {
         }
     }
 
-    /// The tasks that the node has from before, by their maps. A job that it does not know, or knows no more, is given again.
+    /// The tasks that were given and have not ended, by their maps.
     pub(super) fn resume(
         &mut self,
         knows: impl Fn(JobId) -> anyhow::Result<bool>,
-    ) -> anyhow::Result<HashMap<BatchId, Vec<(JobId, usize)>>> {
+    ) -> anyhow::Result<HashMap<BatchId, Before>> {
         let index: HashMap<&str, usize> = self.tasks.iter().map(|task| task.name.as_str()).zip(0..).collect();
-        let mut maps: HashMap<BatchId, Vec<(JobId, usize)>> = HashMap::new();
+        let mut maps: HashMap<BatchId, Before> = HashMap::new();
         for (name, Known { job, map, .. }) in self.journal.unended() {
-            if let Some(task) = index.get(name)
-                && knows(job)?
-            {
-                self.states[*task] = State::Given;
-                maps.entry(map).or_default().push((job, *task));
+            let Some(task) = index.get(name).copied() else { continue };
+            let before = maps.entry(map).or_default();
+            if knows(job)? {
+                self.states[task] = State::Given;
+                before.given.push((job, task));
+            } else {
+                before.unsure.push((job, task));
             }
         }
         Ok(maps)
@@ -139,6 +150,11 @@ impl Account {
             (State::Given | State::Skipped, _) | (State::Ended(_), Some(_)) => false,
             (State::Open, _) | (State::Ended(_), None) => true,
         }
+    }
+
+    /// Whether a task may be given again under the id it had: it asks for what it asked for then.
+    pub(super) fn wants_again(&self, task: usize, request: &Digest) -> bool {
+        self.states[task] == State::Open && self.known(task).is_some_and(|known| known.request == *request)
     }
 
     /// What follows is given under this map.

@@ -27,7 +27,7 @@ impl<'a> Collecting<'a> {
     pub(super) fn take(&mut self, event: HomeEvent, following: &mut Following) -> anyhow::Result<()> {
         match event {
             HomeEvent::Job(now) => self.job(now)?,
-            HomeEvent::Says(says) => self.says(says.job, following),
+            HomeEvent::Says(says) => self.says(says.job, following)?,
             HomeEvent::Output { stream, bytes } => {
                 if let Some((_, results)) = &mut self.current {
                     results.write(stream, &bytes)?;
@@ -52,17 +52,18 @@ impl<'a> Collecting<'a> {
         account.end(now.job, &ending, now.place.as_deref(), last_line)
     }
 
-    fn says(&mut self, job: JobId, following: &mut Following) {
+    fn says(&mut self, job: JobId, following: &mut Following) -> anyhow::Result<()> {
         let account = self.account.borrow();
         // Of a run that did not come to its end, nothing is kept.
         self.current = None;
         match account.task_of(job) {
             Some(task) => {
                 following.bring_to(account.tasks[task].files(&account.dir));
-                self.current = Some((job, Results::begin(&account.dir)));
+                self.current = Some((job, Results::begin(&account.dir, &account.tasks[task])?));
             }
             None => following.bring_nothing(),
         }
+        Ok(())
     }
 
     fn run_is_over(&mut self) -> anyhow::Result<()> {

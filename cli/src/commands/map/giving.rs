@@ -9,7 +9,7 @@ use potluck_node::client::{Client, FailureKind, PARCELS_WEIGHT_MAX, Parcel, Subm
 use potluck_node::state::home::end::{End, Failure};
 use potluck_node::state::home::spec::BatchSpec;
 use potluck_node::state::needs::Requirements;
-use potluck_node::wire::GIVEN_MAX;
+use potluck_node::wire::{GIVEN_MAX, JobId};
 use std::cell::RefCell;
 use std::collections::HashSet;
 use std::path::PathBuf;
@@ -46,14 +46,24 @@ impl Giving<'_> {
     /// Gives all that is to be given.
     pub(super) async fn give_all(&self) -> anyhow::Result<()> {
         let tasks = self.account.borrow().tasks.len();
+        self.give_each((0..tasks).map(|task| (None, task))).await
+    }
+
+    /// Gives these again under the ids they had. Should the node have taken them from an earlier command after all, they are
+    /// the same jobs and run once. One that asks for something else by now is not given.
+    pub(super) async fn give_again(&self, jobs: Vec<(JobId, usize)>) -> anyhow::Result<()> {
+        self.give_each(jobs.into_iter().map(|(job, task)| (Some(job), task))).await
+    }
+
+    async fn give_each(&self, tasks: impl Iterator<Item = (Option<JobId>, usize)>) -> anyhow::Result<()> {
         let mut part = Part::default();
         let mut part_max = FIRST_PART;
         let mut begun = false;
-        for task in 0..tasks {
+        for (job, task) in tasks {
             if self.account.borrow().stopped {
                 break;
             }
-            let Some(parcel) = self.wanted(task).await? else { continue };
+            let Some(parcel) = self.wanted(job, task).await? else { continue };
             if !begun {
                 self.account.borrow_mut().begin(self.batch.id)?;
                 begun = true;
@@ -70,18 +80,22 @@ impl Giving<'_> {
         self.give(part).await
     }
 
-    /// The task as it would be given, if it is to be.
-    async fn wanted(&self, task: usize) -> anyhow::Result<Option<Parcel>> {
+    /// The task as it would be given, if it is to be: as this job, or a new one.
+    async fn wanted(&self, job: Option<JobId>, task: usize) -> anyhow::Result<Option<Parcel>> {
         let submission = {
             let account = self.account.borrow();
             let task = &account.tasks[task];
             let args = self.args.iter().cloned().chain(task.input_names()).collect();
             task.inputs.iter().fold(self.submission.clone().args(args), Submission::file)
         };
-        match self.client.parcel(submission, None, u32::try_from(task).ok()).await {
+        match self.client.parcel(submission, job, u32::try_from(task).ok()).await {
             Ok(parcel) => {
-                let request = parcel.fingerprint();
-                Ok(self.account.borrow_mut().wants(task, &request).then_some(parcel))
+                let (request, mut account) = (parcel.fingerprint(), self.account.borrow_mut());
+                let wanted = match job {
+                    Some(_) => account.wants_again(task, &request),
+                    None => account.wants(task, &request),
+                };
+                Ok(wanted.then_some(parcel))
             }
             Err(error) if is_of_program(&error) => Err(run::refusal(error)),
             Err(error) => {

@@ -2,6 +2,7 @@
 
 use super::plan::Task;
 use anyhow::Context;
+use potluck_node::client::PARTIAL_PREFIX;
 use potluck_runtime::OutputStream;
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
@@ -19,9 +20,16 @@ pub(super) struct Results {
 }
 
 impl Results {
-    /// Of a task of which nothing has come.
-    pub(super) fn begin(dir: &Path) -> Self {
-        Self { dir: dir.to_owned(), stdout: None, stderr: None, tail: Vec::new() }
+    /// Of a task of which nothing has come. What a command that was killed meanwhile has left of it is removed.
+    pub(super) fn begin(dir: &Path, task: &Task) -> anyhow::Result<Self> {
+        let results = Self { dir: dir.to_owned(), stdout: None, stderr: None, tail: Vec::new() };
+        for stream in [OutputStream::Stdout, OutputStream::Stderr] {
+            let left = partial(dir, stream);
+            gone(&left).with_context(|| format!("cannot remove {}", left.display()))?;
+        }
+        let files = task.files(dir);
+        remove_partial_files(&files).with_context(|| format!("cannot tidy {}", files.display()))?;
+        Ok(results)
     }
 
     /// The next piece.
@@ -86,6 +94,23 @@ fn partial(dir: &Path, stream: OutputStream) -> PathBuf {
     })
 }
 
+/// Removes the files below a folder that have not come whole.
+fn remove_partial_files(dir: &Path) -> io::Result<()> {
+    let entries = match fs::read_dir(dir) {
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => return Ok(()),
+        entries => entries?,
+    };
+    for entry in entries {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            remove_partial_files(&entry.path())?;
+        } else if entry.file_name().as_encoded_bytes().starts_with(PARTIAL_PREFIX.as_bytes()) {
+            gone(&entry.path())?;
+        }
+    }
+    Ok(())
+}
+
 fn gone(path: &Path) -> io::Result<()> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
@@ -118,11 +143,11 @@ mod tests {
     #[test]
     fn stdout_has_a_file_always_and_stderr_when_there_is_some() {
         let dir = tempfile::tempdir().unwrap();
-        let mut results = Results::begin(dir.path());
+        let mut results = Results::begin(dir.path(), &task()).unwrap();
         results.write(Stderr, b"first\nsecond\n\n").unwrap();
         assert_eq!(results.keep(&task()).unwrap(), "second");
         assert_eq!(entries(dir.path()), ["a.err", "a.out"]);
-        let mut results = Results::begin(dir.path());
+        let mut results = Results::begin(dir.path(), &task()).unwrap();
         results.write(Stdout, b"soup").unwrap();
         assert_eq!(results.keep(&task()).unwrap(), "");
         assert_eq!(entries(dir.path()), ["a.out"], "what the job before said is gone");
@@ -132,9 +157,25 @@ mod tests {
     #[test]
     fn what_did_not_come_whole_leaves_nothing() {
         let dir = tempfile::tempdir().unwrap();
-        let mut results = Results::begin(dir.path());
+        let mut results = Results::begin(dir.path(), &task()).unwrap();
         results.write(Stdout, b"so").unwrap();
         drop(results);
         assert_eq!(entries(dir.path()), Vec::<String>::new());
+    }
+
+    #[test]
+    fn what_a_killed_command_left_is_removed_when_the_task_comes_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut results = Results::begin(dir.path(), &task()).unwrap();
+        results.write(Stderr, b"half").unwrap();
+        std::mem::forget(results);
+        fs::create_dir_all(dir.path().join("a/deep")).unwrap();
+        for file in ["a/whole", "a/.potluck-partial-7-1", "a/deep/.potluck-partial-7-2"] {
+            fs::write(dir.path().join(file), "").unwrap();
+        }
+        Results::begin(dir.path(), &task()).unwrap().keep(&task()).unwrap();
+        assert_eq!(entries(dir.path()), ["a", "a.out"]);
+        assert_eq!(entries(&dir.path().join("a")), ["deep", "whole"]);
+        assert_eq!(entries(&dir.path().join("a/deep")), Vec::<String>::new());
     }
 }

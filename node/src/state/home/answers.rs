@@ -144,6 +144,8 @@ impl Home {
     pub(super) fn run_refused(&mut self, now: Now, place: Place, run: RunId, why: Refusal, effects: &mut Vec<Effect>) {
         self.heard_at(now, place, effects);
         let (Some(index), Some(machine)) = (self.asked_of(place, run), self.machines.find(place)) else { return };
+        // One that was refused when its turn had come is kept there like any other that ended.
+        self.machines.owes_release(place, now.mono);
         let name = self.machines[machine].name();
         match why {
             Refusal::NotNow { why, retry_after_ms } => {

@@ -80,7 +80,7 @@ impl Saved {
             }
             Record::End { job, end, winner, .. } => {
                 let job = self.jobs.get_mut(job).filter(|job| job.end.is_none()).ok_or_else(|| wrong(&record))?;
-                job.end = Some((end.clone(), *winner));
+                job.end = Some((end.clone(), winner.map(|(run, _)| run)));
             }
         }
         Ok(())

@@ -281,8 +281,8 @@ pub enum Record {
         job: JobId,
         /// How.
         end: End,
-        /// The run whose output counts.
-        winner: Option<RunId>,
+        /// The run whose output counts, and where it was.
+        winner: Option<(RunId, Place)>,
         /// When.
         at: Wall,
     },

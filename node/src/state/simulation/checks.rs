@@ -19,10 +19,11 @@ impl World {
             Record::Job(_) => self.nodes[at].open += 1,
             Record::End { job, end, winner, .. } => {
                 self.nodes[at].open = self.nodes[at].open.wrapping_sub(1);
+                let winner = winner.map(|(run, _)| run);
                 if winner.is_some_and(|run| run.attempt > 1) {
                     self.met.met("second run won");
                 }
-                if let Err(why) = self.is_right(at, *job, end, *winner) {
+                if let Err(why) = self.is_right(at, *job, end, winner) {
                     self.broken(format!("{job} ended wrongly ({end}): {why}"));
                 }
             }

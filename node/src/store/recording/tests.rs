@@ -93,6 +93,21 @@ async fn after_a_crash_at_its_end_the_end_is_heard_again() {
 }
 
 #[tokio::test]
+async fn one_that_was_cut_off_before_its_head_begins_anew() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("run");
+    for cut in 0..HEAD.len() {
+        fs::write(&path, &HEAD[..cut]).unwrap();
+        let reopened = Recorder::reopen(&path).unwrap();
+        assert!(reopened.is_empty());
+        let frames = [stdout(b"a")];
+        write(&mut FrameWriter::new(reopened.writer()), &frames).await;
+        let recorded = reopened.finish().unwrap();
+        assert_eq!(all(Follower::of(recorded, &path, 0).unwrap()).await, frames);
+    }
+}
+
+#[tokio::test]
 async fn one_that_was_given_up_ends_for_those_who_follow_it() {
     let dir = tempfile::tempdir().unwrap();
     let (recorder, mut writer) = recorder(&dir.path().join("run"));

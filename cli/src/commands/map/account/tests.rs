@@ -70,7 +70,7 @@ fn the_same_command_again_gives_what_is_not_done() {
 
     let mut again = account(&dir, &["a", "b", "c"]);
     let mut before = again.resume(|_| Ok(true)).unwrap();
-    again.take_up(before.remove(&BatchId(job(1))).unwrap());
+    again.take_up(before.remove(&BatchId(job(1))).unwrap().given);
     assert!(before.is_empty(), "c is the node's still, and nothing else");
     assert_eq!(again.task_of(job(12)), Some(2));
     again.end(job(12), &failed(4), None, String::new()).unwrap();
@@ -96,14 +96,18 @@ fn a_task_whose_inputs_or_results_changed_is_given_again() {
 }
 
 #[test]
-fn what_the_node_knows_nothing_of_is_given_again() {
+fn what_the_node_knows_nothing_of_is_given_again_as_the_same_job_unless_it_has_changed() {
     let dir = tempfile::tempdir().unwrap();
     let mut first = account(&dir, &["a"]);
     give(&mut first, 1, 10);
     drop(first);
     let mut again = account(&dir, &["a"]);
-    assert!(again.resume(|_| Ok(false)).unwrap().is_empty());
+    let before = again.resume(|_| Ok(false)).unwrap();
+    assert_eq!(before[&BatchId(job(1))].unsure, [(job(10), 0)]);
+    assert!(!again.wants_again(0, &request("other")));
+    assert!(again.wants_again(0, &request("same")));
     assert_eq!(give(&mut again, 2, 20), [0]);
+    assert!(!again.wants_again(0, &request("same")), "it is given");
 }
 
 #[test]

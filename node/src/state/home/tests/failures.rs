@@ -146,6 +146,26 @@ fn who_takes_the_machine_back_costs_the_job_no_retry() {
 }
 
 #[test]
+fn a_run_that_is_refused_when_its_turn_has_come_is_not_kept_there() {
+    let mut bench = Bench::new(&[(peer(1), 1)]);
+    let place = peer(1);
+    // It keeps nothing, as it says when it is asked first.
+    bench.passes(ATTACH_INTERVAL_MS, &[place]);
+    let asked = |bench: &Bench| bench.home.machines[bench.home.machines.find(place).unwrap()].asked.unwrap().0;
+    bench.hears(Event::Inventory { place, ask: asked(&bench), runs: vec![] });
+    bench.submit(vec![job(1)]);
+    let first = run(1, 1);
+    bench.hears(Event::RunAccepted { place, run: first });
+    let why = Refusal::NotNow { why: "its disk is full".into(), retry_after_ms: 3_600_000 };
+    bench.hears(Event::RunRefused { place, run: first, why });
+    let before = asked(&bench);
+    bench.passes(2 * ATTACH_INTERVAL_MS, &[place]);
+    assert!(asked(&bench) > before, "it is asked what it keeps, though it has no run");
+    bench.hears(Event::Inventory { place, ask: asked(&bench), runs: vec![(first, Kept::Ended)] });
+    assert!(bench.effects.contains(&Effect::Release { place, run: first }), "{:?}", bench.effects);
+}
+
+#[test]
 fn a_machine_that_refuses_a_job_for_good_is_not_asked_again() {
     let mut bench = Bench::new(&[(peer(1), 1), (peer(2), 1)]);
     bench.submit(vec![job(1)]);
