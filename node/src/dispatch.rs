@@ -77,6 +77,9 @@ pub trait JobService: Send + Sync + 'static {
         None
     }
 
+    /// No other process uses this service's directories, nor will one as long as this lives: what an earlier one left goes.
+    fn sweep(&self) {}
+
     /// What is lent to peers now; nothing from a service that does not say.
     fn lends(&self) -> Option<Lends> {
         None

@@ -156,6 +156,7 @@ impl Node {
             inbox,
             config,
         });
+        core.service.sweep();
         open_home(&core, paths)?;
         let (known_sender, known) = watch::channel(Vec::new());
         let discovery = core.config.discovery.and_then(|port| start_discovery(&core, port, known));

@@ -415,6 +415,12 @@ impl JobService for Jobs {
         Some(Remembers { records, blobs: self.inner.blobs.clone() })
     }
 
+    fn sweep(&self) {
+        if let Some(kept) = self.inner.kept.get() {
+            kept.sweep();
+        }
+    }
+
     fn lends(&self) -> Option<Lends> {
         Some(self.inner.lending.lends())
     }

@@ -20,7 +20,7 @@ use crate::store::recording::{self, Follower, Recorded, Recorder};
 use records::{RunRecord, RunStore, RunStoreError};
 pub(super) use requests::answer;
 use run::Task;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -161,6 +161,19 @@ impl KeptRuns {
         let live = self.lock();
         let runs = live.iter().filter(|(key, _)| of(key.home));
         runs.fold(0, |sum, (_, live)| sum.saturating_add(live.stored_bytes()))
+    }
+
+    /// Removes recordings of runs that are not kept: an earlier process forgot them and was killed before they were gone. No
+    /// other process may keep runs there now.
+    pub(super) fn sweep(&self) {
+        // Looked at first: what is made from now on is of a run that is kept by then.
+        let files: Vec<PathBuf> =
+            std::fs::read_dir(&self.dir).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
+        let kept: HashSet<PathBuf> = self.lock().keys().map(|key| path_of(&self.dir, key)).collect();
+        for file in files.iter().filter(|file| !kept.contains(*file)) {
+            // What cannot be removed is tried again at the next start.
+            let _ = recording::remove(file);
+        }
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Key, Arc<Live>>> {
@@ -325,6 +338,7 @@ impl Keeper {
         self.tasks.remove(&key);
         let live = self.kept.lock().remove(&key);
         if let Some(live) = live {
+            live.recorder.give_up();
             live.stop.cancel();
         }
         let path = path_of(&self.kept.dir, &key);

@@ -84,6 +84,8 @@ struct State {
     /// Bytes of frames.
     len: u64,
     over: bool,
+    /// Nobody wants it: nothing is added, and no file is made of it any more.
+    given_up: bool,
     waiting: Vec<Waker>,
 }
 
@@ -140,6 +142,13 @@ impl Recorder {
     #[must_use]
     pub fn follow(&self, from: u64) -> Follower {
         Follower { shared: self.shared.clone(), at: from }
+    }
+
+    /// Nobody wants it any more. Whoever still adds to it fails; its file can be removed, and does not come back.
+    pub fn give_up(&self) {
+        let mut state = self.shared.lock();
+        (state.over, state.given_up) = (true, true);
+        state.wake();
     }
 
     /// Nothing follows. A file is on disk when this returns. Blocks.
@@ -214,12 +223,15 @@ impl Follower {
 
 impl Shared {
     fn with(path: &Path, body: Body, len: u64, over: bool) -> Arc<Self> {
-        let state = State { body, len, over, waiting: Vec::new() };
+        let state = State { body, len, over, given_up: false, waiting: Vec::new() };
         Arc::new(Self { path: path.to_owned(), state: Mutex::new(state) })
     }
 
     fn append(&self, bytes: &[u8]) -> io::Result<()> {
         let mut state = self.lock();
+        if state.given_up {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
         let total = state.len + bytes.len() as u64;
         if let Body::Memory(memory) = &mut state.body {
             if memory.len() + bytes.len() <= INLINE_LEN_MAX {

@@ -12,9 +12,9 @@ use std::path::PathBuf;
 const JOURNAL: &str = ".potluck-map.jsonl";
 
 /// Each task of each map has its own result and nothing else, stands in the journal as done once, and had one job that was
-/// done. What other jobs it had were lost, and for a reason; no job has two ends or none.
+/// done. What other jobs it had were lost, and for a reason; no job has two ends or none. How many jobs had more than one run.
 #[track_caller]
-pub(super) fn assert_each_once(load: &Load<'_>) {
+pub(super) fn assert_each_once(load: &Load<'_>) -> usize {
     let jobs = load.home.potluck(["jobs", "--all", "--json"]).finish().expect(0).json();
     let jobs = jobs.as_array().expect("a list of jobs");
     let ids: BTreeSet<&str> = jobs.iter().map(|job| job["id"].as_str().expect("an id")).collect();
@@ -24,6 +24,7 @@ pub(super) fn assert_each_once(load: &Load<'_>) {
         let done = assert_journal(map, load.home);
         assert_jobs(map, jobs, &done);
     }
+    jobs.iter().filter(|job| job["attempt"].as_u64() > Some(1)).count()
 }
 
 #[track_caller]

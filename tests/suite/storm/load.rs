@@ -37,10 +37,11 @@ const STEPS: &str = r#"(module
         (call $must (call $read (i32.load (i32.const 0)) (i32.const 8) (i32.const 1) (i32.const 16)))
         (call $must (i32.ne (i32.load (i32.const 16)) (i32.const 8)))
         (local.set $number (i64.load (i32.const 64)))
-        (local.set $left (i64.add (i64.const 1000000)
-            (i64.mul (i64.and (local.get $number) (i64.const 15)) (i64.const 300000))))
+        (local.set $left (i64.add (i64.const 2000000)
+            (i64.mul (i64.and (local.get $number) (i64.const 15)) (i64.const 600000))))
         (loop $step
-            (local.set $number (i64.add (i64.mul (local.get $number) (i64.const 6364136223846793005)) (i64.const 1442695040888963407)))
+            (local.set $number (i64.add (i64.const 1442695040888963407)
+                (i64.mul (local.get $number) (i64.const 6364136223846793005))))
             (local.set $left (i64.sub (local.get $left) (i64.const 1)))
             (br_if $step (i64.ne (local.get $left) (i64.const 0))))
         (i64.store (i32.const 64) (local.get $number))
@@ -252,7 +253,7 @@ impl Map {
 
 /// What a number comes to after its steps, by squaring one step instead of taking them.
 fn stepped(mut number: u64) -> u64 {
-    let mut left = 1_000_000 + (number & 15) * 300_000;
+    let mut left = 2_000_000 + (number & 15) * 600_000;
     let (mut factor, mut term) = (6_364_136_223_846_793_005_u64, 1_442_695_040_888_963_407_u64);
     while left > 0 {
         if left & 1 == 1 {

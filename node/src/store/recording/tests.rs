@@ -117,6 +117,19 @@ async fn one_that_was_given_up_ends_for_those_who_follow_it() {
     assert_eq!(follower.await.unwrap(), [stdout(b"a")]);
 }
 
+#[tokio::test]
+async fn one_that_nobody_wants_makes_no_file_any_more() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("run");
+    let (recorder, mut writer) = recorder(&path);
+    write(&mut writer, &[stdout(b"a")]).await;
+    recorder.give_up();
+    remove(&path).unwrap();
+    assert!(writer.send(stdout(&[b'b'; INLINE_LEN_MAX])).await.is_err());
+    assert!(!path.exists());
+    assert_eq!(all(recorder.follow(0)).await, [stdout(b"a")]);
+}
+
 #[test]
 fn what_is_no_recording_or_is_cut_short_is_refused() {
     let dir = tempfile::tempdir().unwrap();
