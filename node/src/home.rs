@@ -40,6 +40,8 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 /// Words that wait to be decided about; whoever has more to say waits.
 const WORDS_MAX: usize = 4096;
+/// Events of machines that wait, apart from words, of which there may be many at any time.
+const MACHINE_EVENTS_MAX: usize = 16_384;
 
 /// Ways to machines.
 #[async_trait::async_trait]
@@ -73,6 +75,7 @@ pub(crate) struct HomeConfig {
 #[derive(Clone)]
 pub(crate) struct JobHome {
     words: mpsc::Sender<Word>,
+    machines: mpsc::Sender<Event>,
     shared: Arc<Shared>,
 }
 
@@ -104,14 +107,15 @@ impl JobHome {
         let records = HomeRecords::new(store, keep);
         let saved = records.load(clock.unix_now_ms())?;
         let (words, heard) = mpsc::channel(WORDS_MAX);
+        let (machines, seen) = mpsc::channel(MACHINE_EVENTS_MAX);
         let shared = Arc::new(Shared::new(node, records, dir, blobs, ways));
         let started = Instant::now();
         let (home, effects) = Home::restored(&saved.records, keeper::now(clock, started));
         saved.asked.into_iter().for_each(|asked| shared.enter(asked));
         shared.sweep()?;
         let keeper = Keeper::new(home, clock, started, shared.clone(), words.downgrade());
-        tokio::spawn(keeper.keep(effects, heard));
-        Ok(Self { words, shared })
+        tokio::spawn(keeper.keep(effects, heard, seen));
+        Ok(Self { words, machines, shared })
     }
 
     /// Takes jobs: all of them, or none and why. When this returns they survive a crash. What the home has had already is
@@ -153,8 +157,10 @@ impl JobHome {
         if let Event::Seen { facts } = &event {
             self.shared.call(facts.place, &facts.name);
         }
-        // With so much to decide the machine is heard of again before it matters.
-        let _ = self.words.try_send(Word { event, with: With::Nothing, reply: None });
+        // So many wait only when nothing can be written down for hours.
+        if self.machines.try_send(event).is_err() {
+            tracing::warn!("what became of a machine is not told to the home of jobs, which does not listen");
+        }
     }
 
     /// Tells what a machine is called, before it is heard of.

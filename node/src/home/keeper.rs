@@ -49,7 +49,12 @@ impl Keeper {
         Self { home, clock, started, shared, words, wake_at: None, talks, replies }
     }
 
-    pub(super) async fn keep(mut self, effects: Vec<Effect>, mut heard: mpsc::Receiver<Word>) {
+    pub(super) async fn keep(
+        mut self,
+        effects: Vec<Effect>,
+        mut heard: mpsc::Receiver<Word>,
+        mut seen: mpsc::Receiver<Event>,
+    ) {
         if self.perform(effects, Vec::new()).await.is_none() {
             return;
         }
@@ -58,6 +63,7 @@ impl Keeper {
             let wake = self.wake_in();
             tokio::select! {
                 count = heard.recv_many(&mut words, BATCH_MAX) => if count == 0 { return },
+                Some(event) = seen.recv() => words.push(Word { event, with: With::Nothing, reply: None }),
                 Some(_) = self.talks.join_next(), if !self.talks.is_empty() => continue,
                 () = tokio::time::sleep(wake) => {
                     self.wake_at = None;
