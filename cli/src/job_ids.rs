@@ -2,6 +2,8 @@
 
 use crate::exit::{Refusal, Trouble};
 use crate::records;
+use crate::render::tame;
+use crate::standing::Ending;
 use potluck_node::client::Client;
 use potluck_node::state::home::spec::BatchId;
 use potluck_node::store::jobs::{IdError, JobRecord, JobStore, Role};
@@ -43,6 +45,25 @@ impl JobIds {
             }
             _ => Ok(id),
         }
+    }
+
+    /// The same, of a job that was given to the node, which keeps what it says. What was run in the foreground is refused with
+    /// what is known of it.
+    pub(crate) async fn find_given(&self, text: &str) -> anyhow::Result<JobId> {
+        let id = self.find(text).await?;
+        let Some(record) = self.record(id)?.filter(|record| record.task.is_none()) else { return Ok(id) };
+        let Some(end) = record.end.as_ref().filter(|_| record.keep_until_ms.is_none()) else { return Ok(id) };
+        if self.store.request(id, Role::Sent)?.is_some() {
+            return Ok(id);
+        }
+        let text = format!(
+            "{} ({}) was run in the foreground and is {}: what it printed and made went to the command that ran it, and is \
+             not kept; `potluck run -d` has it kept",
+            self.short(id),
+            tame(&record.program),
+            Ending::from(end),
+        );
+        Err(Refusal::error(Trouble::Failed, text))
     }
 
     /// All of these.

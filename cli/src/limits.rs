@@ -96,7 +96,9 @@ mod tests {
 
     #[test]
     fn the_defaults_that_the_help_names_are_those_that_hold() {
-        let run = Cli::command().find_subcommand("run").unwrap().clone();
+        let mut cli = Cli::command();
+        cli.build();
+        let run = cli.find_subcommand("run").unwrap().clone();
         let named = |flag: &str| {
             let arg = run.get_arguments().find(|arg| arg.get_long() == Some(flag)).unwrap();
             let help = arg.get_help().unwrap().to_string();

@@ -19,8 +19,8 @@ pub(crate) struct ProgramArgs {
     /// Set an environment variable of the program; nothing else is inherited
     #[arg(short = 'e', value_name = "KEY=VALUE", value_parser = parse_variable)]
     variables: Vec<(String, String)>,
-    /// Put files and folders into the program's working directory; of folders all but `.git`, `__pycache__`, `.venv`,
-    /// `node_modules`, and other environments and caches
+    /// Put files and folders into the program's working directory; of folders all but what their `.gitignore` and
+    /// `.potluckignore` leave out, `.git`, `__pycache__`, `.venv`, `node_modules`, and other environments and caches
     #[arg(short = 'f', value_name = "PATH")]
     files: Vec<PathBuf>,
     /// Leave nothing of the folders out

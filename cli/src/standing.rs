@@ -169,7 +169,10 @@ impl From<&jobs::End> for Ending {
                 let code = if met_time { exit::WALL_TIME } else { exit::LIMIT };
                 Self::failed(code, "limit".to_owned(), Some(format!("stopped by its {why}")))
             }
-            jobs::End::Cancelled => Self::from(&End::Cancelled),
+            jobs::End::Cancelled(why) => {
+                let told = Self::from(&End::Cancelled);
+                if why.is_empty() { told } else { Self { why: Some(format!("the job was cancelled: {why}")), ..told } }
+            }
             jobs::End::Lost(why) => Self::lost(format!("the job was lost: {why}")),
             jobs::End::Refused(why) => Self::from(&End::Failed(Failure::Refused(why.clone()))),
         }

@@ -226,6 +226,53 @@ fn what_cannot_be_done_with_a_job_that_is_left_is_refused_with_the_cure() {
 }
 
 #[test]
+fn of_what_was_run_in_the_foreground_it_is_said_that_nothing_is_kept() {
+    let home = Home::new();
+    let _node = Node::start(&home);
+    home.run([guest("weave").as_os_str(), "2".as_ref()]).finish().expect(0);
+    let id = until("it is in the history", || {
+        let jobs = home.potluck(["history", "--json"]).finish().expect(0).json();
+        jobs[0]["id"].as_str().map(str::to_owned)
+    });
+    for command in ["logs", "attach", "get"] {
+        let said = home.potluck([command, &id]).finish();
+        said.expect(125).says(&["weave.wasm", "in the foreground", "is done", "potluck run -d"]);
+    }
+}
+
+#[test]
+fn a_lender_says_who_ended_a_run_of_it() {
+    let (lender_home, home) = (Home::new().named("attic"), Home::new().named("desk"));
+    let (lender, node) = (Node::start(&lender_home), Node::start(&home));
+    pair(&lender, &node);
+    let id = given(&home, [OsStr::new("--on"), "attic".as_ref(), guest("hog").as_os_str(), "sleep".as_ref()]);
+    until_it_is(&home, &id, "running");
+    home.potluck(["cancel", &id]).finish().expect(0);
+    let outcome = until("the lender knows of its end", || {
+        let jobs = lender_home.potluck(["history", "--json"]).finish().expect(0).json();
+        jobs.as_array()?.iter().find(|job| job["role"] == "ran").map(|job| job["outcome"].clone())
+    });
+    assert_eq!((&outcome["word"], &outcome["why"]), (&"cancelled".into(), &"its home took it back".into()));
+}
+
+#[test]
+fn a_rehearsal_says_what_ignore_files_leave_out() {
+    let home = Home::new();
+    for (name, text) in [("data/.gitignore", "*.tmp\n"), ("data/.potluckignore", "big\n"), ("data/a.csv", "1")] {
+        home.write(name, text);
+    }
+    home.write("data/a.tmp", "1");
+    home.write("data/big/one", "1");
+    let dry = |options: &[&str]| home.run(["--dry-run", "-f", "data"]).args(options).arg(guest("cat")).finish();
+    let text = dry(&[]).expect(0).out();
+    let (sent, left) = text.split_once("left out").expect("something is left out");
+    assert!(sent.contains("data/a.csv") && !sent.contains("a.tmp"), "{text}");
+    assert!(left.contains("--all-files") && left.contains("data/a.tmp") && left.contains("data/big\n"), "{text}");
+    let all = dry(&["--all-files"]).expect(0).out();
+    assert!(all.contains("data/big/one") && !all.contains("left out"), "{all}");
+}
+
+#[test]
 fn a_rehearsal_says_what_would_be_sent_and_sends_nothing() {
     let home = Home::new();
     home.write("data/one.csv", [7; 2048]);

@@ -1,6 +1,6 @@
 //! One program over many inputs: a result for each, nothing run twice, and every task accounted for.
 
-use potluck_tests::{Home, Node, guest, pair, until};
+use potluck_tests::{DEADLINE, Home, Node, guest, pair, until};
 use rustix::process::Signal;
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -174,6 +174,54 @@ fn a_map_uses_every_machine() {
         let lines = result(&home, &format!("{number}.out")).expect("a result").lines().count();
         assert_eq!(lines, usize::div_ceil(number, 2));
     }
+}
+
+#[test]
+fn inputs_are_listed_in_a_file_where_a_command_line_is_too_short() {
+    let home = Home::new();
+    let _node = Node::start(&home);
+    let names: Vec<String> = (0..3_000).map(|number| format!("in/{number}")).collect();
+    names.iter().for_each(|name| drop(home.write(name, "the same in all")));
+    home.write("list", names.join("\n"));
+    let map = || home.potluck(["map", "--json", "-o", "out", "--inputs", "list"]).arg(guest("hello"));
+    let object = map().deadline(DEADLINE * 4).finish().expect(0).json();
+    assert_eq!((&object["done"], &object["total"]), (&3_000.into(), &3_000.into()));
+    assert!(result(&home, "2999.out").is_some());
+    let again = map().finish().expect(0).json();
+    assert_eq!((&again["skipped"], &again["given"]), (&3_000.into(), &0.into()));
+}
+
+#[test]
+fn a_module_among_the_inputs_is_one_of_the_script() {
+    let home = Home::with_python();
+    let _node = Node::start(&home);
+    home.write("main.py", "import recipe\nprint(recipe.name)\n");
+    home.write("soup/recipe.py", "name = 'soup'\n");
+    let map = home.potluck(["map", "-o", "out", "main.py", "soup/recipe.py"]).finish();
+    map.expect(0);
+    assert_eq!(result(&home, "recipe.out").as_deref(), Some("soup\n"));
+}
+
+#[test]
+fn a_task_whose_record_is_removed_does_not_keep_its_map_waiting() {
+    let home = Home::new();
+    let node = Node::start(&home);
+    inputs(&home, &["sleep", "fuel"]);
+    let map = home.potluck(["map", "-k", "-o", "out"]).arg(guest("hog")).args(["sleep", "fuel"]).start();
+    let jobs = until("both tasks run", || {
+        let jobs = home.potluck(["jobs", "--json"]).finish().expect(0).json();
+        let jobs = jobs.as_array()?.clone();
+        (jobs.len() == 2 && jobs.iter().all(|job| job["state"] == "running")).then_some(jobs)
+    });
+    // The command hears nothing for a while, as one that writes to a slow disk does.
+    map.signal(Signal::STOP);
+    home.potluck(["cancel", "--all"]).finish().expect(0);
+    for job in jobs {
+        home.potluck(["rm", job["id"].as_str().expect("an id")]).finish().expect(0);
+    }
+    map.signal(Signal::CONT);
+    map.finish().expect(1);
+    drop(node);
 }
 
 #[test]

@@ -34,7 +34,7 @@ pub(crate) fn execute(args: &AttachArgs) -> anyhow::Result<u8> {
     let ids = JobIds::open(&client)?;
     settings::block_on(async {
         let mut requests = EndRequests::listen()?;
-        let job = ids.find(&args.id).await?;
+        let job = ids.find_given(&args.id).await?;
         let progress = Progress::new(Manner::suitable(args.quiet));
         let (until, streams) = (Until::End, Streams::Both);
         let follower = Follower { client, job, until, streams, stamps: None, progress, writer: Writer::start()? };

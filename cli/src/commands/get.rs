@@ -63,7 +63,7 @@ pub(crate) fn execute(args: &GetArgs) -> anyhow::Result<u8> {
     let ids = JobIds::open(&client)?;
     settings::block_on(async {
         let mut requests = EndRequests::listen()?;
-        let job = ids.find(&args.id).await?;
+        let job = ids.find_given(&args.id).await?;
         let dir = args.outputs.clone().unwrap_or_else(|| PathBuf::from(ids.short(job)));
         let (ending, files) = tokio::select! {
             got = bring(&client, job, &dir, args.json) => got?,

@@ -117,7 +117,7 @@ fn list(jobs: &[Listed], limit: Option<u64>) -> anyhow::Result<()> {
             submitted_local.clone(),
             job.program.clone(),
             place(job),
-            job.end.as_ref().map_or_else(|| "running".to_owned(), End::to_string),
+            job.end.as_ref().map_or_else(|| "running".to_owned(), outcome),
             quantity(Fuel(job.fuel).to_string()),
             quantity(Span(Duration::from_millis(job.wall_ms)).to_string()),
         ]);
@@ -130,6 +130,14 @@ fn list(jobs: &[Listed], limit: Option<u64>) -> anyhow::Result<()> {
         render::say("there may be more: `--limit 0` lists all, `--stats` sums up");
     }
     Ok(())
+}
+
+/// How it ended; of one that was ended from outside also by whom, where that is known.
+fn outcome(end: &End) -> String {
+    match end {
+        End::Cancelled(why) if !why.is_empty() => format!("{end}: {}", render::tame(why)),
+        end => end.to_string(),
+    }
 }
 
 /// Where it ran, or for whom.

@@ -45,7 +45,7 @@ pub(crate) fn execute(args: &LogsArgs) -> anyhow::Result<u8> {
     settings::block_on(async {
         let mut requests = EndRequests::listen()?;
         let follower = Follower {
-            job: ids.find(&args.id).await?,
+            job: ids.find_given(&args.id).await?,
             client,
             until: if args.follow { Until::End } else { Until::Now },
             streams: match (args.stdout_only, args.stderr_only) {

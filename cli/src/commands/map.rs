@@ -4,6 +4,7 @@
 mod account;
 mod board;
 mod collecting;
+mod forgotten;
 mod giving;
 mod journal;
 mod plan;
@@ -157,10 +158,11 @@ async fn giving<'a>(
 ) -> anyhow::Result<Giving<'a>> {
     let wish = args.wish.wish(args.on.as_deref())?;
     let on_failure = if args.keep_going { OnFailure::KeepGoing } else { OnFailure::StopTheRest };
+    let submission = args.program.submission(client, &args.path, Vec::new())?;
     Ok(Giving {
         client,
         program: args.path.clone(),
-        submission: args.program.submission(client, &args.path, Vec::new())?,
+        pattern: client.pattern(submission).await,
         args: args.words.clone(),
         batch: BatchSpec { id, jobs_max: args.jobs, on_failure },
         requirements: client.requirements(&wish).await?,

@@ -17,6 +17,7 @@ use std::path::PathBuf;
 pub struct SessionOpening {
     pub(super) image: Option<ImageChoice>,
     pub(super) files: Vec<PathBuf>,
+    pub(super) all_files: bool,
     pub(super) env: Vec<(String, String)>,
     pub(super) limits: Option<Limits>,
     pub(super) name: Option<String>,
@@ -41,6 +42,13 @@ impl SessionOpening {
     #[must_use]
     pub fn file(mut self, path: impl Into<PathBuf>) -> Self {
         self.files.push(path.into());
+        self
+    }
+
+    /// Folders go whole, with what would stay behind otherwise.
+    #[must_use]
+    pub fn all_files(mut self) -> Self {
+        self.all_files = true;
         self
     }
 

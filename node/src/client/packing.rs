@@ -1,11 +1,16 @@
 //! Reading a submission: every input once, in pieces, named by digest. What is wrong with the job that can be known here
 //! is said here, before anything is sent.
 
+mod folder;
+
+pub use folder::LeftOut;
+
 use super::failure::SubmitError;
 use super::opening::{GoesOn, SessionOpening};
 use super::submission::{StdinMode, Submission};
 use crate::service::{Case, check_paths};
 use crate::wire::{JobFile, JobId, JobMount, JobProgram, SavedMemory, SubmitJob};
+use folder::Leaves;
 use potluck_runtime::{Digest, GuestPath, ImageChoice, script_imports};
 use std::collections::{BTreeSet, HashMap};
 use std::fs::{self, File, OpenOptions};
@@ -29,6 +34,7 @@ const SCRIPT_LEN_MAX: u64 = 16 << 20;
 pub(super) struct Packed {
     pub(super) job: SubmitJob,
     pub(super) sources: HashMap<Digest, Source>,
+    pub(super) left_out: LeftOut,
 }
 
 /// Where a blob lies here.
@@ -57,8 +63,7 @@ pub(super) fn is_quick(submission: &Submission) -> bool {
 
 /// Reads a submission.
 pub(super) fn pack(submission: &Submission, id: JobId, mounts_by: MountsBy) -> Result<Packed, SubmitError> {
-    let leaves = if submission.all_files { Leaves::Nothing } else { Leaves::Caches };
-    let mut packer = Packer { sources: HashMap::new(), count: 0, leaves };
+    let mut packer = Packer::new(submission.all_files);
     let program_path = &submission.program;
     let metadata = fs::metadata(program_path)
         .map_err(|source| SubmitError::ProgramNotFound { path: program_path.clone(), source })?;
@@ -98,7 +103,24 @@ pub(super) fn pack(submission: &Submission, id: JobId, mounts_by: MountsBy) -> R
         outputs: submission.outputs_dir.is_some(),
         requires: Vec::new(),
     };
-    Ok(Packed { job, sources: packer.sources })
+    Ok(Packed { job, sources: packer.sources, left_out: packer.left_out })
+}
+
+/// The job of a submission that was read, with other arguments and more files, none of which has to do with the program.
+pub(super) fn pack_more(
+    packed: &Packed,
+    submission: &Submission,
+    id: JobId,
+    (args, files): (Vec<String>, &[PathBuf]),
+) -> Result<Packed, SubmitError> {
+    let mut packer = Packer { count: packed.job.files.len(), ..Packer::new(submission.all_files) };
+    let mut tree = Tree { files: packed.job.files.clone(), directories: packed.job.directories.clone() };
+    for path in files {
+        packer.input(path, &mut tree)?;
+    }
+    tree.check()?;
+    let job = SubmitJob { job: id, args, files: tree.files, directories: tree.directories, ..packed.job.clone() };
+    Ok(Packed { job, sources: packer.sources, left_out: packer.left_out })
 }
 
 /// Reads what a session is opened with.
@@ -107,7 +129,7 @@ pub(super) fn pack_session(
     id: JobId,
     goes_on: Option<&GoesOn>,
 ) -> Result<Packed, SubmitError> {
-    let mut packer = Packer { sources: HashMap::new(), count: 0, leaves: Leaves::Caches };
+    let mut packer = Packer::new(opening.all_files);
     let mut tree = Tree::default();
     let mut saved = None;
     if let Some(GoesOn { saved: session, moved }) = goes_on {
@@ -144,7 +166,7 @@ pub(super) fn pack_session(
         outputs: false,
         requires: Vec::new(),
     };
-    Ok(Packed { job, sources: packer.sources })
+    Ok(Packed { job, sources: packer.sources, left_out: packer.left_out })
 }
 
 #[derive(Default)]
@@ -168,17 +190,15 @@ struct Packer {
     sources: HashMap<Digest, Source>,
     count: usize,
     leaves: Leaves,
-}
-
-/// What of a folder is not taken along.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Leaves {
-    Nothing,
-    /// What can be made again, or is history: [`is_left`].
-    Caches,
+    left_out: LeftOut,
 }
 
 impl Packer {
+    fn new(all_files: bool) -> Self {
+        let leaves = if all_files { Leaves::Nothing } else { Leaves::Ignored };
+        Self { sources: HashMap::new(), count: 0, leaves, left_out: LeftOut::default() }
+    }
+
     fn directory_program(&mut self, submission: &Submission, tree: &mut Tree) -> Result<JobProgram, SubmitError> {
         let dir = &submission.program;
         if !dir.join(DIRECTORY_ENTRY).is_file() {
@@ -189,6 +209,10 @@ impl Packer {
         let name = base_name(&resolved)?;
         self.walk(&resolved, &name, tree)?;
         let entry = guest_path(&format!("{name}/{DIRECTORY_ENTRY}"))?;
+        if !tree.files.iter().any(|file| file.path == entry) {
+            let why = format!("its {DIRECTORY_ENTRY} is left out by an ignore file; `--all-files` takes all along");
+            return Err(bad_program(dir, why));
+        }
         let environment = submission.environment.clone().unwrap_or_else(|| PYTHON.to_owned());
         Ok(JobProgram::Script { environment, entry, image: ImageChoice::default() })
     }
@@ -228,39 +252,6 @@ impl Packer {
         let resolved = fs::canonicalize(path).map_err(|source| input(path, source))?;
         let name = base_name(&resolved)?;
         self.walk(&resolved, &name, tree)
-    }
-
-    /// Everything below `dir`, placed below `place` (or at the top for an empty one). Links are followed to files and
-    /// not to directories, which could lead round in a circle.
-    fn walk(&mut self, dir: &Path, place: &str, tree: &mut Tree) -> Result<(), SubmitError> {
-        let mut entries: Vec<_> =
-            fs::read_dir(dir).and_then(Iterator::collect::<io::Result<Vec<_>>>).map_err(|source| input(dir, source))?;
-        entries.sort_by_key(fs::DirEntry::file_name);
-        if entries.is_empty() && !place.is_empty() {
-            tree.directories.push(guest_path(place)?);
-        }
-        for entry in entries {
-            let name = entry.file_name();
-            let path = entry.path();
-            if self.leaves == Leaves::Caches && is_left(&path) {
-                continue;
-            }
-            let Some(name) = name.to_str() else {
-                return Err(SubmitError::BadInput(format!("the name of {} is not UTF-8", path.display())));
-            };
-            let inside = if place.is_empty() { name.to_owned() } else { format!("{place}/{name}") };
-            let kind = entry.file_type().map_err(|source| input(&path, source))?;
-            if kind.is_dir() {
-                self.walk(&path, &inside, tree)?;
-            } else if kind.is_symlink() && path.is_dir() {
-                let text = format!("{} is a link to a directory; give that directory itself", path.display());
-                return Err(SubmitError::BadInput(text));
-            } else {
-                let file = self.file(&path, &inside)?;
-                tree.files.push(file);
-            }
-        }
-        Ok(())
     }
 
     fn file(&mut self, path: &Path, place: &str) -> Result<JobFile, SubmitError> {
@@ -337,19 +328,6 @@ fn open_regular(path: &Path) -> io::Result<File> {
     let nonblock = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
     let file = OpenOptions::new().read(true).custom_flags(nonblock).open(path)?;
     if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("it is not a regular file")) }
-}
-
-/// Whether a folder within one that is taken along stays behind: version control, environments and caches, by their names,
-/// or by the file that says what they are where the name alone could mean something else.
-fn is_left(path: &Path) -> bool {
-    let Some(name) = path.file_name().and_then(|name| name.to_str()) else { return false };
-    let is_it = match name {
-        ".git" | "__pycache__" | ".mypy_cache" | ".pytest_cache" | ".venv" | "node_modules" => true,
-        "venv" => path.join("pyvenv.cfg").is_file(),
-        "target" => path.join("CACHEDIR.TAG").is_file(),
-        _ => false,
-    };
-    is_it && path.is_dir()
 }
 
 fn base_name(path: &Path) -> Result<String, SubmitError> {

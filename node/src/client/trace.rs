@@ -94,7 +94,7 @@ impl Trace {
         let why = crate::service::chain(error);
         let ran = self.record.started_ms.is_some();
         self.record.end = Some(match error.kind() {
-            FailureKind::Cancelled => End::Cancelled,
+            FailureKind::Cancelled => End::cancelled(),
             FailureKind::Lost => End::lost(&why),
             FailureKind::NotFound
             | FailureKind::BadProgram
@@ -117,7 +117,7 @@ impl Drop for Trace {
     fn drop(&mut self) {
         let receipt = self.receipt();
         let mut job = self.record.clone();
-        job.end.get_or_insert(End::Cancelled);
+        job.end.get_or_insert_with(End::cancelled);
         job.ended_ms = Some(Clock::system().unix_now_ms());
         job.bytes_out = self.output.bytes();
         if let Err(error) = JobStore::leave(&self.data_dir, &Spooled { job, receipt }, self.kept) {

@@ -23,8 +23,8 @@ use std::sync::Arc;
 use tokio::io::AsyncReadExt;
 use tokio::sync::watch;
 
-/// Ended jobs of a map that are looked up at once.
-const ENDED_AT_ONCE: u32 = 256;
+/// Ended jobs of a map that are looked up at once, at 24 bytes each: many, since those of one time are looked up again each time.
+const ENDED_AT_ONCE: u32 = 16_384;
 /// Bytes that are copied at once.
 const PIECE_LEN: usize = 1 << 20;
 
@@ -159,6 +159,9 @@ fn take_in(
     if let Some(copied) = last {
         // All that was copied, in one go.
         rustix::fs::syncfs(&copied).map_err(|error| internal(&std::io::Error::from(error)))?;
+        if let Err(error) = blobs.trim_if_due() {
+            tracing::warn!(error = %chain(&error), "blob cache could not be trimmed");
+        }
     }
     Ok(leases)
 }

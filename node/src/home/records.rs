@@ -320,7 +320,7 @@ fn recorded_end(end: &End) -> RecordedEnd {
         End::Done => RecordedEnd::Exited(0),
         End::Failed(Failure::Outcome(outcome)) => RecordedEnd::from(outcome),
         End::Failed(Failure::Refused(why)) => RecordedEnd::refused(why),
-        End::Cancelled => RecordedEnd::Cancelled,
+        End::Cancelled => RecordedEnd::cancelled(),
         End::Lost(why) => RecordedEnd::lost(&why.to_string()),
     }
 }

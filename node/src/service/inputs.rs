@@ -216,7 +216,7 @@ fn write(mut writer: BlobWriter, mut arriving: mpsc::Receiver<Bytes>) -> Result<
 
 async fn trim(blobs: &BlobStore) {
     let blobs = blobs.clone();
-    if let Err(error) = blocking(move || blobs.trim()).await {
+    if let Err(error) = blocking(move || blobs.trim_if_due()).await {
         tracing::warn!(error = %super::chain(&error), "blob cache could not be trimmed");
     }
 }

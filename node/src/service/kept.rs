@@ -23,6 +23,7 @@ use run::Task;
 use std::collections::{HashMap, HashSet};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 use tokio::sync::{Notify, mpsc, oneshot};
@@ -58,6 +59,8 @@ struct Live {
     start: Notify,
     /// Nobody wants it any more.
     stop: CancellationToken,
+    /// This node is leaving: that stops it, and not its home.
+    leaving: AtomicBool,
 }
 
 /// Something to be decided about.
@@ -152,6 +155,7 @@ impl KeptRuns {
     pub(super) async fn evict_all(&self) {
         let keys: Vec<Key> = self.lock().keys().copied().collect();
         for key in keys {
+            self.lock().get(&key).into_iter().for_each(|live| live.leaving.store(true, Ordering::Relaxed));
             self.tell(Event::Evicted(key), With::Nothing).await;
         }
     }
@@ -188,6 +192,7 @@ impl Live {
             recorded: Mutex::default(),
             start: Notify::new(),
             stop: CancellationToken::new(),
+            leaving: AtomicBool::new(false),
         })
     }
 

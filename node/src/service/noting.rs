@@ -19,6 +19,8 @@ pub(super) struct Noting {
     /// What a receipt will say; none of what the owner runs.
     signing: Option<Box<Signing>>,
     receipt: Option<Receipt>,
+    /// Why it ended, if it has no end of its own.
+    why_left: String,
 }
 
 /// What a receipt says beside what the record does.
@@ -46,14 +48,15 @@ impl Noting {
             Box::new(Signing { sent, request, image: None, limits, accepted_ms: now_ms })
         });
         let output = if signs { OutputTally::digesting() } else { OutputTally::counting() };
-        Self { store, record, output, signing, receipt: None }
+        Self { store, record, output, signing, receipt: None, why_left: String::new() }
     }
 
     /// A run that is kept for its home. The home records its own jobs itself.
     pub(super) fn begun_kept(inner: &Inner, caller: &Caller, job: &SubmitJob) -> Self {
         match caller.role {
             Role::Owner => {
-                Self { store: None, record: None, output: OutputTally::counting(), signing: None, receipt: None }
+                let (store, record, signing, receipt) = (None, None, None, None);
+                Self { store, record, output: OutputTally::counting(), signing, receipt, why_left: String::new() }
             }
             Role::Peer => Self::begun(inner, caller, job, &Frame::message(Tag::SUBMIT, job).payload),
         }
@@ -120,6 +123,11 @@ impl Noting {
         }
     }
 
+    /// It is ended from outside now.
+    pub(super) fn ended_by(&mut self, why: &str) {
+        why.clone_into(&mut self.why_left);
+    }
+
     /// It is no job that ends: a session.
     pub(super) fn forget(&mut self) {
         self.record = None;
@@ -129,7 +137,7 @@ impl Noting {
 impl Drop for Noting {
     fn drop(&mut self) {
         let (Some(store), Some(mut record)) = (self.store.take(), self.record.take()) else { return };
-        record.end.get_or_insert(End::Cancelled);
+        record.end.get_or_insert_with(|| End::Cancelled(std::mem::take(&mut self.why_left)));
         record.ended_ms = Some(Clock::system().unix_now_ms());
         record.bytes_out = self.output.bytes();
         let (job, role) = (record.id, record.role);

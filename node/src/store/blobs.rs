@@ -12,13 +12,20 @@ use std::fs::{self, File, FileTimes};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 /// How long a blob that was touched is left alone by trimming, so that another process that just found it can use it.
 const KEEP_TOUCHED: Duration = Duration::from_secs(10 * 60);
 /// How old an unfinished file is when its writer is taken for dead.
 const ABANDONED_AGE: Duration = Duration::from_secs(24 * 60 * 60);
+/// Blobs that arrive between two looks at the whole store, at most: other processes fill it as well.
+const LOOK_AFTER: u32 = 4096;
+/// The part of its bound by which the store may grow between two looks once it is over it: what is held cannot go, and is not to
+/// be listed for each blob that comes.
+const OVER_PART: u64 = 32;
+/// What a file takes of most disks, at least and in steps.
+const BLOCK_LEN: u64 = 4096;
 /// What files that are still arriving begin with; no digest does.
 const PARTIAL_PREFIX: &str = "partial-";
 /// The file whose lock is shared by all who hold blobs.
@@ -35,6 +42,15 @@ struct Inner {
     dir: PathBuf,
     bytes_max: u64,
     leases: Mutex<Leases>,
+    fill: Mutex<Fill>,
+}
+
+/// How full the store is, as far as this process knows; nothing is known of one that was not looked at.
+#[derive(Debug, Default)]
+struct Fill {
+    /// Bytes that may arrive, and blobs, before it is looked at again.
+    room_bytes: u64,
+    room_blobs: u32,
 }
 
 /// What is held in this process.
@@ -81,7 +97,7 @@ impl BlobStore {
     /// a job that carries nothing needs no directory it can write.
     #[must_use]
     pub fn new(dir: PathBuf, bytes_max: u64) -> Self {
-        Self { inner: Arc::new(Inner { dir, bytes_max, leases: Mutex::default() }) }
+        Self { inner: Arc::new(Inner { dir, bytes_max, leases: Mutex::default(), fill: Mutex::default() }) }
     }
 
     /// The blob, if it is here with this size; it stays at least as long as the lease.
@@ -110,6 +126,36 @@ impl BlobStore {
             .tempfile_in(&self.inner.dir)
             .map_err(|source| self.failed("write", source))?;
         Ok(BlobWriter { store: self.clone(), file, hasher: blake3::Hasher::new(), wanted: digest, promised: size })
+    }
+
+    /// [Trims](Self::trim) the store when as much has arrived since it was looked at last as may take it over its bound. Costs
+    /// little otherwise, however many blobs there are.
+    ///
+    /// # Errors
+    /// [`BlobError::Io`].
+    pub fn trim_if_due(&self) -> Result<(), BlobError> {
+        let has_room = {
+            let fill = self.fill();
+            fill.room_bytes > 0 && fill.room_blobs > 0
+        };
+        if has_room {
+            return Ok(());
+        }
+        let (total, most) = (self.trim()?, self.inner.bytes_max);
+        let room_bytes = most.saturating_sub(total).max(most / OVER_PART);
+        *self.fill() = Fill { room_bytes, room_blobs: LOOK_AFTER };
+        Ok(())
+    }
+
+    /// So many bytes have arrived.
+    fn filled(&self, bytes: u64) {
+        let mut fill = self.fill();
+        fill.room_bytes = fill.room_bytes.saturating_sub(bytes.next_multiple_of(BLOCK_LEN));
+        fill.room_blobs = fill.room_blobs.saturating_sub(1);
+    }
+
+    fn fill(&self) -> MutexGuard<'_, Fill> {
+        self.inner.fill.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Removes the blobs unused for longest until the store is within its bound; returns the bytes it then holds.
@@ -299,9 +345,10 @@ impl BlobWriter {
         if Digest::from_bytes(*self.hasher.finalize().as_bytes()) != self.wanted {
             return Err(BlobError::Lie { wanted: self.wanted });
         }
-        let Self { store, file, wanted, .. } = self;
+        let Self { store, file, wanted, promised, .. } = self;
         let lease = store.hold(wanted);
         file.persist(lease.path()).map_err(|error| store.failed("rename", error.error))?;
+        store.filled(promised);
         Ok(lease)
     }
 
@@ -311,89 +358,4 @@ impl BlobWriter {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn store(bytes_max: u64) -> (tempfile::TempDir, BlobStore) {
-        let dir = tempfile::tempdir().unwrap();
-        let store = BlobStore::new(dir.path().join("blobs"), bytes_max);
-        (dir, store)
-    }
-
-    fn put(store: &BlobStore, bytes: &[u8]) -> Result<BlobLease, BlobError> {
-        let mut writer = store.receive(Digest::of(bytes), bytes.len() as u64)?;
-        writer.write(bytes)?;
-        writer.commit()
-    }
-
-    fn names(store: &BlobStore) -> usize {
-        let is_blob = |name: &fs::DirEntry| name.file_name() != PRESENCE_FILE;
-        fs::read_dir(&store.inner.dir).map_or(0, |names| names.flatten().filter(is_blob).count())
-    }
-
-    #[test]
-    fn a_store_without_blobs_is_no_directory() {
-        let (_dir, store) = store(1 << 20);
-        assert_eq!(store.trim().unwrap(), 0);
-        assert!(store.lease(Digest::of(b"soup"), 4).is_none());
-        assert!(!store.inner.dir.exists());
-    }
-
-    #[test]
-    fn a_blob_is_found_after_it_was_committed_and_not_before() {
-        let (_dir, store) = store(1 << 20);
-        let digest = Digest::of(b"soup");
-        let mut writer = store.receive(digest, 4).unwrap();
-        writer.write(b"so").unwrap();
-        assert!(store.lease(digest, 4).is_none());
-        writer.write(b"up").unwrap();
-        let lease = writer.commit().unwrap();
-        assert_eq!(fs::read(lease.path()).unwrap(), b"soup");
-        assert!(store.lease(digest, 4).is_some());
-        assert!(store.lease(digest, 5).is_none());
-    }
-
-    #[test]
-    fn bytes_that_are_not_the_digests_leave_nothing() {
-        let (_dir, store) = store(1 << 20);
-        let mut writer = store.receive(Digest::of(b"soup"), 4).unwrap();
-        writer.write(b"soap").unwrap();
-        assert!(matches!(writer.commit(), Err(BlobError::Lie { .. })));
-        let mut writer = store.receive(Digest::of(b"soup"), 4).unwrap();
-        assert!(matches!(writer.write(b"soups"), Err(BlobError::WrongSize { arrived: 5, .. })));
-        let mut short = store.receive(Digest::of(b"soup"), 4).unwrap();
-        short.write(b"so").unwrap();
-        assert!(matches!(short.commit(), Err(BlobError::WrongSize { arrived: 2, .. })));
-        drop(writer);
-        assert_eq!(names(&store), 0);
-    }
-
-    #[test]
-    fn two_receivers_of_one_blob_both_succeed() {
-        let (_dir, store) = store(1 << 20);
-        let mut first = store.receive(Digest::of(b"soup"), 4).unwrap();
-        let mut second = store.receive(Digest::of(b"soup"), 4).unwrap();
-        first.write(b"soup").unwrap();
-        second.write(b"soup").unwrap();
-        let (first, second) = (first.commit().unwrap(), second.commit().unwrap());
-        assert_eq!(fs::read(first.path()).unwrap(), fs::read(second.path()).unwrap());
-        assert_eq!(names(&store), 1);
-    }
-
-    #[test]
-    fn trimming_removes_the_oldest_blobs_that_nobody_holds() {
-        let (_dir, store) = store(20_000);
-        let held = put(&store, &[1; 8192]).unwrap();
-        let old = put(&store, &[2; 8192]).unwrap();
-        let young = put(&store, &[3; 8192]).unwrap();
-        let hours = |n: u64| SystemTime::now() - Duration::from_secs(n * 3600);
-        for (lease, age) in [(&held, 9), (&old, 5), (&young, 1)] {
-            let file = File::open(lease.path()).unwrap();
-            file.set_times(FileTimes::new().set_modified(hours(age))).unwrap();
-        }
-        let (old_path, young_path) = (old.path().to_owned(), young.path().to_owned());
-        drop((old, young));
-        assert!(store.trim().unwrap() <= 20_000);
-        assert!(held.path().exists() && young_path.exists() && !old_path.exists());
-    }
-}
+mod tests;

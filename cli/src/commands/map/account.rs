@@ -18,7 +18,9 @@ pub(super) const FAILURES_MAX: usize = 20;
 pub(super) struct Account {
     pub(super) dir: PathBuf,
     pub(super) tasks: Vec<Task>,
+    /// Changed by [`Account::set`] alone, so that `counts` are theirs.
     states: Vec<State>,
+    counts: Counts,
     journal: Journal,
     /// Jobs that were given and have not ended, with their tasks.
     unended: HashMap<JobId, usize>,
@@ -84,10 +86,12 @@ pub(super) struct Counts {
 impl Account {
     pub(super) fn new(dir: &Path, tasks: Vec<Task>, journal: Journal, keep_going: bool) -> Self {
         let states = vec![State::Open; tasks.len()];
+        let total = tasks.len() as u64;
         Self {
             dir: dir.to_owned(),
             tasks,
             states,
+            counts: Counts { total, open: total, ..Counts::default() },
             journal,
             unended: HashMap::new(),
             places: BTreeMap::new(),
@@ -107,13 +111,11 @@ impl Account {
         for (name, Known { job, map, .. }) in self.journal.unended() {
             let Some(task) = index.get(name).copied() else { continue };
             let before = maps.entry(map).or_default();
-            if knows(job)? {
-                self.states[task] = State::Given;
-                before.given.push((job, task));
-            } else {
-                before.unsure.push((job, task));
-            }
+            let list = if knows(job)? { &mut before.given } else { &mut before.unsure };
+            list.push((job, task));
         }
+        let given = maps.values().flat_map(|before| &before.given);
+        given.for_each(|(_, task)| self.set(*task, State::Given));
         Ok(maps)
     }
 
@@ -126,7 +128,7 @@ impl Account {
     pub(super) fn take_back(&mut self, jobs: impl Iterator<Item = JobId>) {
         for job in jobs {
             if let Some(task) = self.unended.remove(&job) {
-                self.states[task] = State::Open;
+                self.set(task, State::Open);
             }
         }
     }
@@ -144,7 +146,7 @@ impl Account {
             (State::Open, Some(known))
                 if known.end == Some(EndKind::Done) && self.tasks[task].out(&self.dir).exists() =>
             {
-                self.states[task] = State::Skipped;
+                self.set(task, State::Skipped);
                 false
             }
             (State::Given | State::Skipped, _) | (State::Ended(_), Some(_)) => false,
@@ -171,7 +173,7 @@ impl Account {
         job: JobId,
     ) -> anyhow::Result<()> {
         self.failures.remove(&task);
-        self.states[task] = State::Given;
+        self.set(task, State::Given);
         self.unended.insert(job, task);
         self.journal.task((task, &self.tasks[task]), inputs, request, job)
     }
@@ -209,7 +211,7 @@ impl Account {
     }
 
     fn ended(&mut self, task: usize, ending: &Ending, last_line: String) {
-        self.states[task] = State::Ended(ending.kind);
+        self.set(task, State::Ended(ending.kind));
         if ending.kind == EndKind::Done || self.failures.len() >= FAILURES_MAX {
             return;
         }
@@ -236,22 +238,30 @@ impl Account {
     }
 
     /// How many tasks stand where.
-    pub(super) fn counts(&self) -> Counts {
-        let mut counts = Counts { total: self.states.len() as u64, ..Counts::default() };
-        for state in &self.states {
-            let place = match state {
-                State::Open => &mut counts.open,
-                State::Given => &mut counts.running,
-                State::Skipped => &mut counts.skipped,
-                State::Ended(EndKind::Done) => &mut counts.done,
-                State::Ended(EndKind::Failed) => &mut counts.failed,
-                State::Ended(EndKind::Cancelled) => &mut counts.cancelled,
-                State::Ended(EndKind::Lost) => &mut counts.lost,
-            };
-            *place += 1;
+    pub(super) const fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    fn set(&mut self, task: usize, state: State) {
+        *self.counts.of(self.states[task]) -= 1;
+        *self.counts.of(state) += 1;
+        self.states[task] = state;
+        let Counts { total, open, skipped, .. } = self.counts;
+        self.counts.given = total - open - skipped;
+    }
+}
+
+impl Counts {
+    const fn of(&mut self, state: State) -> &mut u64 {
+        match state {
+            State::Open => &mut self.open,
+            State::Given => &mut self.running,
+            State::Skipped => &mut self.skipped,
+            State::Ended(EndKind::Done) => &mut self.done,
+            State::Ended(EndKind::Failed) => &mut self.failed,
+            State::Ended(EndKind::Cancelled) => &mut self.cancelled,
+            State::Ended(EndKind::Lost) => &mut self.lost,
         }
-        counts.given = counts.total - counts.open - counts.skipped;
-        counts
     }
 }
 

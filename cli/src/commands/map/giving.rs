@@ -5,11 +5,12 @@ use super::account::Account;
 use super::journal::InputLine;
 use crate::commands::run;
 use crate::standing::Ending;
-use potluck_node::client::{Client, FailureKind, PARCELS_WEIGHT_MAX, Parcel, Submission, SubmitError, Wish};
+use potluck_node::client::{Client, FailureKind, PARCELS_WEIGHT_MAX, Parcel, Pattern, SubmitError, Wish};
 use potluck_node::state::home::end::{End, Failure};
 use potluck_node::state::home::spec::BatchSpec;
 use potluck_node::state::needs::Requirements;
 use potluck_node::wire::{GIVEN_MAX, JobId};
+use potluck_runtime::Digest;
 use std::cell::RefCell;
 use std::collections::HashSet;
 use std::path::PathBuf;
@@ -24,8 +25,9 @@ const UNENDED_MAX: usize = 100_000;
 pub(super) struct Giving<'a> {
     pub(super) client: &'a Client,
     pub(super) program: PathBuf,
-    /// The program, and the arguments that stand before each task's inputs.
-    pub(super) submission: Submission,
+    /// What is the same in all of them.
+    pub(super) pattern: Pattern,
+    /// The arguments that stand before the names of each task's inputs.
     pub(super) args: Vec<String>,
     pub(super) batch: BatchSpec,
     pub(super) wish: Wish,
@@ -63,7 +65,7 @@ impl Giving<'_> {
             if self.account.borrow().stopped {
                 break;
             }
-            let Some(parcel) = self.wanted(job, task).await? else { continue };
+            let Some((parcel, request)) = self.wanted(job, task).await? else { continue };
             if !begun {
                 self.account.borrow_mut().begin(self.batch.id)?;
                 begun = true;
@@ -73,7 +75,7 @@ impl Giving<'_> {
                 self.give(std::mem::take(&mut part)).await?;
                 part_max = GIVEN_MAX.min(part_max * 2);
             }
-            self.note(task, &parcel)?;
+            self.note(task, &parcel, request)?;
             part.weight += weight;
             part.parcels.push(parcel);
         }
@@ -81,21 +83,20 @@ impl Giving<'_> {
     }
 
     /// The task as it would be given, if it is to be: as this job, or a new one.
-    async fn wanted(&self, job: Option<JobId>, task: usize) -> anyhow::Result<Option<Parcel>> {
-        let submission = {
+    async fn wanted(&self, job: Option<JobId>, task: usize) -> anyhow::Result<Option<(Parcel, Digest)>> {
+        let (args, inputs) = {
             let account = self.account.borrow();
             let task = &account.tasks[task];
-            let args = self.args.iter().cloned().chain(task.input_names()).collect();
-            task.inputs.iter().fold(self.submission.clone().args(args), Submission::file)
+            (self.args.iter().cloned().chain(task.input_names()).collect(), task.inputs.clone())
         };
-        match self.client.parcel(submission, job, u32::try_from(task).ok()).await {
+        match self.pattern.parcel(job, args, inputs, u32::try_from(task).ok()).await {
             Ok(parcel) => {
                 let (request, mut account) = (parcel.fingerprint(), self.account.borrow_mut());
                 let wanted = match job {
                     Some(_) => account.wants_again(task, &request),
                     None => account.wants(task, &request),
                 };
-                Ok(wanted.then_some(parcel))
+                Ok(wanted.then_some((parcel, request)))
             }
             Err(error) if is_of_program(&error) => Err(run::refusal(error)),
             Err(error) => {
@@ -106,13 +107,13 @@ impl Giving<'_> {
         }
     }
 
-    fn note(&self, task: usize, parcel: &Parcel) -> anyhow::Result<()> {
+    fn note(&self, task: usize, parcel: &Parcel, request: Digest) -> anyhow::Result<()> {
         let mut account = self.account.borrow_mut();
         let program = self.program.file_name().map(|name| name.to_string_lossy().into_owned());
         let names: HashSet<String> = account.tasks[task].input_names().chain(program).collect();
         let named = parcel.inputs().into_iter().filter(|(name, _)| names.contains(name));
         let inputs = named.map(|(name, digest)| InputLine { name, digest: digest.to_string() }).collect();
-        account.give(task, inputs, parcel.fingerprint(), parcel.id())
+        account.give(task, inputs, request, parcel.id())
     }
 
     /// Gives a part, once the node has room for it.

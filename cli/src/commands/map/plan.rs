@@ -4,6 +4,11 @@
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
+/// What a task's stdout is called, after its name.
+const OUT: &str = ".out";
+/// What its stderr is.
+const ERR: &str = ".err";
+
 /// One run of the program.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Task {
@@ -15,12 +20,12 @@ pub(super) struct Task {
 impl Task {
     /// Where its stdout goes.
     pub(super) fn out(&self, dir: &Path) -> PathBuf {
-        dir.join(format!("{}.out", self.name))
+        dir.join(format!("{}{OUT}", self.name))
     }
 
     /// Where its stderr goes, if there is any.
     pub(super) fn err(&self, dir: &Path) -> PathBuf {
-        dir.join(format!("{}.err", self.name))
+        dir.join(format!("{}{ERR}", self.name))
     }
 
     /// Where files go that it made.
@@ -61,27 +66,37 @@ fn tell_apart(tasks: &mut [Task]) {
     }
 }
 
-/// No two results lie in one place, and none in that of an input.
+/// No two results lie in one place, and none in that of an input. Two do when the names of their tasks are the same, or when
+/// the folder of one is a file of the other.
 fn check(tasks: &[Task], dir: &Path) -> Result<(), String> {
     let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-    let inputs: HashSet<PathBuf> = tasks.iter().flat_map(|task| &task.inputs).map(|input| absolute(input)).collect();
     let dir = absolute(dir);
-    let mut places: HashMap<PathBuf, &Task> = HashMap::with_capacity(tasks.len() * 3);
+    let inputs = tasks.iter().flat_map(|task| &task.inputs).map(|input| absolute(input));
+    let inputs: HashSet<PathBuf> = inputs.filter(|input| input.parent() == Some(&dir)).collect();
+    let mut names: HashMap<&str, &Task> = HashMap::with_capacity(tasks.len());
     for task in tasks {
-        for place in [task.out(&dir), task.err(&dir), task.files(&dir)] {
-            if inputs.contains(&place) && place != task.files(&dir) {
-                return Err(format!(
-                    "a result would take the place of the input {}; choose another folder with `-o`",
-                    place.display()
-                ));
-            }
-            if let Some(other) = places.insert(place, task) {
-                let (one, other) = (other.inputs[0].display(), task.inputs[0].display());
-                return Err(format!("the results of {one} and {other} would lie in one place; rename one of them"));
-            }
+        if let Some(place) = [task.out(&dir), task.err(&dir)].iter().find(|place| inputs.contains(*place)) {
+            return Err(format!(
+                "a result would take the place of the input {}; choose another folder with `-o`",
+                place.display()
+            ));
+        }
+        if let Some(other) = names.insert(&task.name, task) {
+            return Err(in_one_place(task, other));
+        }
+    }
+    for task in tasks {
+        let files = [OUT, ERR].into_iter().filter_map(|ending| task.name.strip_suffix(ending));
+        if let Some(other) = files.into_iter().find_map(|name| names.get(name)) {
+            return Err(in_one_place(task, other));
         }
     }
     Ok(())
+}
+
+fn in_one_place(one: &Task, other: &Task) -> String {
+    let (one, other) = (one.inputs[0].display(), other.inputs[0].display());
+    format!("the results of {one} and {other} would lie in one place; rename one of them")
 }
 
 fn stem(path: &Path) -> String {

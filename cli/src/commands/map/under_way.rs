@@ -4,6 +4,7 @@
 use super::account::Account;
 use super::board::Board;
 use super::collecting::Collecting;
+use super::forgotten::Forgotten;
 use crate::following::node_gone;
 use crate::signals::{Asked, EndRequests};
 use potluck_node::client::{Client, ClientError, HomeEvent};
@@ -35,6 +36,7 @@ pub(super) struct Map<'a> {
     /// Told when a task has ended.
     ended: &'a Notify,
     collecting: Collecting<'a>,
+    forgotten: Forgotten,
     pub(super) board: Board,
     pub(super) leaving: Leaving,
 }
@@ -50,7 +52,7 @@ enum Next {
 impl<'a> Map<'a> {
     pub(super) fn new(client: &'a Client, account: &'a RefCell<Account>, ended: &'a Notify, board: Board) -> Self {
         let collecting = Collecting::new(account);
-        Self { client, account, ended, collecting, board, leaving: Leaving::No }
+        Self { client, account, ended, collecting, forgotten: Forgotten::default(), board, leaving: Leaving::No }
     }
 
     /// Follows a map of the node while its tasks are given, until all are and have ended, or the user leaves.
@@ -82,10 +84,16 @@ impl<'a> Map<'a> {
                 }
                 Next::Heard(heard) => {
                     let event = heard?.ok_or_else(node_gone)?;
+                    self.forgotten.heard();
                     self.collecting.take(event, &mut following)?;
                     self.ended.notify_one();
                 }
-                Next::Tick => self.look()?,
+                Next::Tick => {
+                    if given {
+                        self.forgotten.look(self.client, &mut self.account.borrow_mut())?;
+                    }
+                    self.look()?;
+                }
                 Next::Asked(asked) => self.asked(asked, batch),
             }
         }

@@ -40,7 +40,7 @@ pub(super) async fn give(args: &RunArgs, line: &Line) -> anyhow::Result<u8> {
 
 /// Reads a job that is to be given.
 pub(super) async fn parcel(client: &Client, submission: Submission) -> anyhow::Result<Parcel> {
-    client.parcel(submission, None, None).await.map_err(refusal)
+    client.parcel(submission).await.map_err(refusal)
 }
 
 /// Gives one job to the node; who asks for the end meanwhile has none of it.

@@ -5,7 +5,7 @@ use crate::exit;
 use crate::quantity::ByteSize;
 use crate::render::{self, Table};
 use crate::settings;
-use potluck_node::client::Client;
+use potluck_node::client::{Client, LeftOut};
 use potluck_node::state::placement::{Needs, Place};
 
 /// Says what would happen.
@@ -13,7 +13,8 @@ pub(super) async fn rehearse(args: &RunArgs, line: &Line) -> anyhow::Result<u8> 
     let client = settings::client()?;
     let wish = args.wish.wish(line.on.as_deref())?;
     let submission = args.program.submission(&client, &line.program, line.args.clone())?;
-    let files = detached::parcel(&client, submission).await?.files();
+    let parcel = detached::parcel(&client, submission).await?;
+    let files = parcel.files();
     let mut table = Table::new(&["would be sent", "size"]);
     for (name, size) in &files {
         table.push(vec![name.clone(), ByteSize(*size).to_string()]);
@@ -29,10 +30,27 @@ pub(super) async fn rehearse(args: &RunArgs, line: &Line) -> anyhow::Result<u8> 
         wish.on.join(" or ")
     };
     render::print(&format!("{}\n{count}, {} in all, would go to {place}\n", table.render(), ByteSize(total)))?;
+    tell_left_out(parcel.left_out())?;
     if args.wish.typed().is_some() {
         render::say("what else it needs is weighed when it is given; `potluck why ID` explains that then");
     }
     Ok(exit::SUCCESS)
+}
+
+/// What of folders would stay behind.
+fn tell_left_out(left_out: &LeftOut) -> anyhow::Result<()> {
+    if left_out.count == 0 {
+        return Ok(());
+    }
+    let mut text = "left out (`--all-files` sends it too):\n".to_owned();
+    for place in &left_out.places {
+        text.push_str(&format!("  {}\n", render::tame(place)));
+    }
+    let more = left_out.count.saturating_sub(left_out.places.len() as u64);
+    if more > 0 {
+        text.push_str(&format!("  and {more} more\n"));
+    }
+    render::print(&text)
 }
 
 /// The machine that would be chosen now.

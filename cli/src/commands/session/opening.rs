@@ -22,9 +22,13 @@ pub(crate) struct OpeningArgs {
     /// interpreter]
     #[arg(long, value_name = "NAME|none")]
     image: Option<String>,
-    /// Put files and folders into its working directory
+    /// Put files and folders into its working directory; of folders not what their `.gitignore` and `.potluckignore` leave
+    /// out, nor `.git`, `.venv`, `node_modules` and other environments and caches
     #[arg(short = 'f', value_name = "PATH")]
     files: Vec<PathBuf>,
+    /// Leave nothing of the folders out
+    #[arg(long)]
+    all_files: bool,
     /// Set an environment variable; nothing else is inherited
     #[arg(short = 'e', value_name = "KEY=VALUE", value_parser = parse_variable)]
     variables: Vec<(String, String)>,
@@ -70,6 +74,9 @@ impl OpeningArgs {
         }
         for path in self.files {
             opening = opening.file(path);
+        }
+        if self.all_files {
+            opening = opening.all_files();
         }
         for (key, value) in self.variables {
             opening = opening.env(key, value);

@@ -41,7 +41,7 @@ fn submission() -> SubmitJob {
 /// Has a job hear these frames, and answers what it was told and how it ended.
 async fn hear(out: &Path, frames: Vec<Frame>) -> (Vec<JobEvent>, Option<SubmitError>) {
     let (near, mut far) = FrameStream::pair();
-    let packed = Packed { job: submission(), sources: HashMap::new() };
+    let packed = Packed { job: submission(), sources: HashMap::new(), left_out: Default::default() };
     let door = Door::Daemon(Paths::under(&out.join("home")));
     let mut job = Job::new(near, packed, Some(out.join("out")), "mallory".into(), (door, Carrier::Daemon), None);
     let telling = tokio::spawn(async move {

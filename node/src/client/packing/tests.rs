@@ -135,3 +135,63 @@ fn version_control_environments_and_caches_stay_behind_unless_all_is_wanted() {
     let mounted = packed(Submission::new(at("x.py")).mount(at("data"), "/data")).unwrap();
     assert_eq!(mounted.job.mounts[0].files.len(), taken.len() + left.len(), "a folder that is read is read whole");
 }
+
+#[test]
+fn what_ignore_files_name_stays_behind_and_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    let files = [
+        ("x.py", "print(1)"),
+        ("data/.gitignore", "*.log\n/build/\n# a comment\n!kept.log\nraw/*\n"),
+        ("data/.potluckignore", "!big.log\nsecret\n"),
+        ("data/a.csv", ""),
+        ("data/a.log", ""),
+        ("data/kept.log", ""),
+        ("data/big.log", ""),
+        ("data/secret", ""),
+        ("data/build/out", ""),
+        ("data/deep/build/out", ""),
+        ("data/deep/.gitignore", "*.csv\n!c.log\n"),
+        ("data/deep/b.csv", ""),
+        ("data/deep/b.log", ""),
+        ("data/deep/c.log", ""),
+        ("data/raw/one", ""),
+    ];
+    for (name, text) in files {
+        fs::create_dir_all(at(name).parent().unwrap()).unwrap();
+        fs::write(at(name), text).unwrap();
+    }
+    let submission = Submission::new(at("x.py")).file(at("data"));
+    let sent = packed(submission.clone()).unwrap();
+    let taken = ["a.csv", "big.log", "deep/.gitignore", "deep/build/out", "deep/c.log", "kept.log"];
+    let taken = taken.map(|name| format!("data/{name}"));
+    let dots = ["x.py", "data/.gitignore", "data/.potluckignore"];
+    assert_eq!(paths(&sent), dots.into_iter().chain(taken.iter().map(String::as_str)).collect::<Vec<_>>());
+    let left = ["a.log", "build", "deep/b.csv", "deep/b.log", "raw/one", "secret"].map(|name| format!("data/{name}"));
+    assert_eq!((sent.left_out.places.as_slice(), sent.left_out.count), (left.as_slice(), 6));
+    let whole = packed(submission.all_files()).unwrap();
+    assert_eq!((whole.job.files.len(), whole.left_out.count), (files.len(), 0));
+    // What is named itself goes along, whatever is said of it.
+    assert!(paths(&packed(Submission::new(at("x.py")).file(at("data/a.log"))).unwrap()).contains(&"a.log"));
+    fs::write(at("data/__main__.py"), "").unwrap();
+    fs::write(at("data/.gitignore"), "__main__.py").unwrap();
+    assert!(refusal(Submission::new(at("data"))).1.contains("--all-files"));
+}
+
+#[test]
+fn more_files_are_read_as_if_all_had_been_submitted_together() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    for name in ["x.py", "always.txt", "in/a.csv", "in/x.py"] {
+        fs::create_dir_all(at(name).parent().unwrap()).unwrap();
+        fs::write(at(name), "pass").unwrap();
+    }
+    let submission = Submission::new(at("x.py")).file(at("always.txt"));
+    let pattern = packed(submission.clone()).unwrap();
+    let (id, args) = (JobId([2; 16]), vec!["a.csv".to_owned()]);
+    let more = pack_more(&pattern, &submission, id, (args.clone(), &[at("in/a.csv")])).unwrap();
+    let together = pack(&submission.clone().args(args.clone()).file(at("in/a.csv")), id, MountsBy::Content).unwrap();
+    assert_eq!(more.job, together.job);
+    let clash = pack_more(&pattern, &submission, id, (args, &[at("in/x.py")]));
+    assert!(clash.unwrap_err().to_string().contains("cannot lie together"));
+}

@@ -15,6 +15,7 @@ use crate::state::runs::{Event, Key};
 use crate::wire::{Ended, Frame, FrameWriter, SubmitJob, Tag};
 use potluck_runtime::Outcome;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 /// What is to be run.
 pub(super) enum Task {
@@ -36,10 +37,17 @@ impl Task {
 
 /// The whole life of the run.
 pub(super) async fn run(inner: Arc<Inner>, kept: KeptRuns, key: Key, task: Task, live: Arc<Live>) {
+    let mut noting = None;
     let event = tokio::select! {
-        event = begin_and_run(&inner, &kept, key, task, &live) => event,
-        () = live.stop.cancelled() => None,
+        event = begin_and_run(&inner, &kept, key, task, &live, &mut noting) => event,
+        () = live.stop.cancelled() => {
+            let why = if live.leaving.load(Ordering::Relaxed) { "this node was stopped" } else { "its home took it back" };
+            noting.iter_mut().for_each(|noting| noting.ended_by(why));
+            None
+        }
     };
+    // Written down before anything else is said of it.
+    drop(noting);
     match event {
         Some(End::Evicted) => drop(kept.tell(Event::Evicted(key), With::Nothing).await),
         Some(End::Lost) => drop(kept.tell(Event::Lost(key), With::Nothing).await),
@@ -67,7 +75,14 @@ enum End {
     Evicted,
 }
 
-async fn begin_and_run(inner: &Arc<Inner>, kept: &KeptRuns, key: Key, task: Task, live: &Arc<Live>) -> Option<End> {
+async fn begin_and_run(
+    inner: &Arc<Inner>,
+    kept: &KeptRuns,
+    key: Key,
+    task: Task,
+    live: &Arc<Live>,
+    noting: &mut Option<Noting>,
+) -> Option<End> {
     let (caller, job, inputs) = match task {
         Task::New { caller, job, inputs } => (caller, job, inputs),
         Task::Saved(job) => {
@@ -80,11 +95,12 @@ async fn begin_and_run(inner: &Arc<Inner>, kept: &KeptRuns, key: Key, task: Task
     };
     let (here, dismissed) = inner.present.arrive(&caller);
     here.asks_for(walk::about(&job));
-    let work = has_place_and_runs(inner, kept, key, (&caller, &job, &inputs), live, &here);
+    let work = has_place_and_runs(inner, kept, key, (&caller, &job, &inputs), live, (&here, &mut *noting));
     tokio::select! {
         end = work => end,
         why = crate::service::sent_away(Some(dismissed)) => {
             tracing::debug!(run = %key.run, why = why.text, "a run is sent away");
+            noting.iter_mut().for_each(|noting| noting.ended_by(&why.text));
             Some(End::Evicted)
         }
     }
@@ -96,7 +112,7 @@ async fn has_place_and_runs(
     key: Key,
     (caller, job, inputs): (&Caller, &SubmitJob, &Inputs),
     live: &Arc<Live>,
-    here: &Here,
+    (here, noting): (&Here, &mut Option<Noting>),
 ) -> Option<End> {
     let _place = match caller.role {
         Role::Owner => inner.gate.enter(),
@@ -113,9 +129,9 @@ async fn has_place_and_runs(
     here.has_place();
     let mut inbound = Inbound::of_nobody(live.stop.clone());
     let mut writer = FrameWriter::new(live.recorder.writer());
-    let mut noting = Noting::begun_kept(inner, caller, job);
+    let noting = noting.insert(Noting::begun_kept(inner, caller, job));
     let walk = Walk { inner, caller, job, inputs, times: Times::Told(kept.clock), here };
-    let (last, end) = match walk.run(&mut inbound, &mut writer, &mut noting).await {
+    let (last, end) = match walk.run(&mut inbound, &mut writer, noting).await {
         Ok(frame) => {
             let end = if is_lost(&frame) { End::Lost } else { End::Ended };
             (frame, end)

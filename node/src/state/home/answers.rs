@@ -117,10 +117,7 @@ impl Home {
     fn progressed(&mut self, now: Now, index: usize, place: Place, run: RunId, to: Progress) -> bool {
         let run = self.jobs[index].run_mut(run.attempt, place);
         let run = run.filter(|run| run.progress < to);
-        run.is_some_and(|run| {
-            (run.progress, run.since) = (to, now.mono);
-            true
-        })
+        run.map(|run| run.comes_to(to, now.mono)).is_some()
     }
 
     pub(super) fn run_accepted(&mut self, now: Now, place: Place, run: RunId, effects: &mut Vec<Effect>) {
@@ -191,7 +188,9 @@ impl Home {
             Outcome::Lost(why) => return self.run_lost(now, place, run, &why, effects),
         };
         let job = &self.jobs[index];
-        self.machines.measured(machine, wall_ms, fuel);
+        let ended = job.runs.iter().find(|other| other.attempt == run.attempt);
+        let turnaround_ms = ended.and_then(|run| run.turnaround_ms(wall_ms, now.mono));
+        self.machines.measured(machine, wall_ms, fuel, turnaround_ms);
         self.machines.holds(machine, &job.spec.inputs);
         self.classes.measured(job.class, wall_ms);
         self.batches.change(job.batch, |batch| batch.times.add(wall_ms));

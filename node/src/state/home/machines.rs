@@ -11,7 +11,8 @@ use potluck_runtime::Digest;
 use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 use std::ops::Index;
 
-/// What a link and the two nodes at its ends need to end one short run and start the next, at least.
+/// What a link and the two nodes at its ends need to end one short run and start the next, at least. How long it is in fact is
+/// measured: it is ten times as long where a disk takes its time to keep what was written.
 const TURNAROUND_MS: u64 = 5;
 
 /// Runs that are with a machine beyond its places, for each of its places, at most: what keeps it busy with tasks of one
@@ -51,6 +52,8 @@ pub(super) struct Machine {
     pub(super) speed: Option<u64>,
     /// How long runs there take, in milliseconds.
     task_ms: Option<u64>,
+    /// How long they take beside that, with all that is written down and sent for them.
+    turnaround_ms: Option<u64>,
     failures: u32,
     holdings: Holdings,
 }
@@ -78,6 +81,7 @@ impl Machine {
             hold: None,
             speed: None,
             task_ms: None,
+            turnaround_ms: None,
             failures: 0,
             holdings: Holdings::default(),
         }
@@ -114,7 +118,7 @@ impl Machine {
     pub(super) fn window(&self) -> u32 {
         let Some(facts) = &self.facts else { return 0 };
         let places = u64::from(facts.places);
-        let turnaround = u64::from(facts.round_trip_ms).max(TURNAROUND_MS);
+        let turnaround = u64::from(facts.round_trip_ms).max(TURNAROUND_MS).max(self.turnaround_ms.unwrap_or(0));
         let ahead = self.task_ms.map_or(0, |task| (turnaround / task.max(1)).min(AHEAD_PER_PLACE_MAX));
         u32::try_from(places.saturating_mul(1 + ahead)).unwrap_or(u32::MAX)
     }
@@ -283,12 +287,14 @@ impl Machines {
     }
 
     /// A run has ended there.
-    pub(super) fn measured(&mut self, index: usize, wall_ms: u64, fuel: u64) {
+    pub(super) fn measured(&mut self, index: usize, wall_ms: u64, fuel: u64, turnaround_ms: Option<u64>) {
         let speed = (wall_ms >= 10 && fuel > 0).then(|| fuel / wall_ms);
         let all = self.speed;
         self.change(index, |machine| {
             machine.failures = 0;
             machine.task_ms = Some(machine.task_ms.map_or(wall_ms, |old| mean(old, wall_ms)));
+            let turnaround_ms = turnaround_ms.map(|new| machine.turnaround_ms.map_or(new, |old| mean(old, new)));
+            machine.turnaround_ms = turnaround_ms.or(machine.turnaround_ms);
             machine.speed = speed.map_or(machine.speed, |new| Some(machine.speed.map_or(new, |old| mean(old, new))));
         });
         self.speed = speed.map_or(all, |new| Some(all.map_or(new, |old| mean(old, new))));

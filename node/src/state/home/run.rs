@@ -53,10 +53,29 @@ pub(super) struct Run {
     pub(super) progress: Progress,
     /// When it came to this progress.
     pub(super) since: Mono,
+    /// How long it took the machine to accept it, once it has.
+    pub(super) accepted_in_ms: u64,
     /// The machine is not heard from, and the job goes on as if it were not.
     pub(super) suspect: bool,
     /// It is beside a first that is slow.
     pub(super) race: bool,
     /// It has been asked back.
     pub(super) withdrawing: bool,
+}
+
+impl Run {
+    /// It has come further.
+    pub(super) fn comes_to(&mut self, progress: Progress, now: Mono) {
+        if self.progress == Progress::Offered {
+            self.accepted_in_ms = now.since(self.since);
+        }
+        (self.progress, self.since) = (progress, now);
+    }
+
+    /// What it cost beside its time in the machine and its wait there, once its end has been heard: being written down at both
+    /// ends, and the ways between.
+    pub(super) fn turnaround_ms(&self, wall_ms: u64, now: Mono) -> Option<u64> {
+        let end_ms = now.since(self.since).saturating_sub(wall_ms);
+        (self.progress == Progress::Running).then(|| self.accepted_in_ms.saturating_add(end_ms))
+    }
 }

@@ -188,7 +188,9 @@ impl Home {
     pub(super) fn add_run(&mut self, now: Now, index: usize, machine: usize, attempt: u32, race: bool) {
         let (place, suspect) = (self.machines[machine].place, self.machines[machine].suspect);
         let (progress, withdrawing) = (Progress::Offered, false);
-        self.jobs[index].runs.push(Run { attempt, place, progress, since: now.mono, suspect, race, withdrawing });
+        let since = now.mono;
+        let run = Run { attempt, place, progress, since, accepted_in_ms: 0, suspect, race, withdrawing };
+        self.jobs[index].runs.push(run);
         self.machines.change(machine, |machine| machine.take(index, attempt, now.mono));
         if !suspect {
             self.weigh(now, index);

@@ -164,19 +164,24 @@ fn remove(to: &Transaction<'_>, id: JobId, role: Role) -> rusqlite::Result<()> {
 
 fn prune(to: &Transaction<'_>, jobs_max: u64, ended_before_ms: u64, now_ms: u64) -> rusqlite::Result<()> {
     let ended: u64 = to.query_row("SELECT count(*) FROM jobs WHERE ended_ms IS NOT NULL", [], |row| row.get(0))?;
-    let sql = "SELECT id, role, ended_ms FROM jobs WHERE ended_ms IS NOT NULL AND coalesce(keep_until_ms, 0) < ?1 \
-         ORDER BY ended_ms LIMIT ?2";
+    let old = forget_oldest(to, ended_before_ms, now_ms, PRUNED_MAX)?;
+    // Where there are not too many, nothing more is looked at.
+    let over = ended.saturating_sub(old).saturating_sub(jobs_max).min(PRUNED_MAX - old);
+    if over > 0 { forget_oldest(to, u64::MAX, now_ms, over).map(drop) } else { Ok(()) }
+}
+
+/// Forgets what ended longest ago, before this time, and is kept for nobody; at most so many. Says how many.
+fn forget_oldest(to: &Transaction<'_>, ended_before_ms: u64, now_ms: u64, most: u64) -> rusqlite::Result<u64> {
+    let sql = "SELECT id, role FROM jobs INDEXED BY jobs_by_end WHERE ended_ms < ?1 AND coalesce(keep_until_ms, 0) < ?2 \
+         ORDER BY ended_ms LIMIT ?3";
     let mut statement = to.prepare_cached(sql)?;
-    let mut oldest = statement.query(params![rows::int(now_ms), rows::int(PRUNED_MAX)])?;
-    let mut over = ended.saturating_sub(jobs_max);
-    while let Some(row) = oldest.next()? {
-        if over == 0 && row.get::<_, u64>(2)? >= ended_before_ms {
-            return Ok(());
-        }
-        over = over.saturating_sub(1);
-        if let Some(role) = Role::of_number(row.get(1)?) {
-            remove(to, JobId(row.get(0)?), role)?;
+    let which = params![rows::int(ended_before_ms), rows::int(now_ms), rows::int(most)];
+    let oldest = statement.query_map(which, |row| Ok((JobId(row.get(0)?), Role::of_number(row.get(1)?))))?;
+    let oldest: Vec<_> = oldest.collect::<Result<_, _>>()?;
+    for (id, role) in &oldest {
+        if let Some(role) = role {
+            remove(to, *id, *role)?;
         }
     }
-    Ok(())
+    Ok(oldest.len() as u64)
 }

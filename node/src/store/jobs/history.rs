@@ -132,7 +132,7 @@ const fn kind_of_end(end: Option<&End>) -> &'static str {
         Some(End::Exited(_)) => "failed",
         Some(End::Trapped(_)) => "trapped",
         Some(End::Limit(_)) => "limit",
-        Some(End::Cancelled) => "cancelled",
+        Some(End::Cancelled(_)) => "cancelled",
         Some(End::Lost(_)) => "lost",
         Some(End::Refused(_)) => "refused",
     }

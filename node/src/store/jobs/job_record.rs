@@ -65,8 +65,8 @@ pub enum End {
     Trapped(String),
     /// A limit ended it.
     Limit(String),
-    /// Somebody ended it.
-    Cancelled,
+    /// Somebody ended it; who and why, or nothing.
+    Cancelled(String),
     /// What became of it is not known, or not to be had any more.
     Lost(String),
     /// It was never run.
@@ -74,6 +74,12 @@ pub enum End {
 }
 
 impl End {
+    /// Somebody ended it, and nothing more is known.
+    #[must_use]
+    pub const fn cancelled() -> Self {
+        Self::Cancelled(String::new())
+    }
+
     /// A loss, with what is known of why.
     #[must_use]
     pub fn lost(why: &str) -> Self {
@@ -96,7 +102,8 @@ impl End {
     #[must_use]
     pub fn why(&self) -> Option<&str> {
         match self {
-            Self::Exited(_) | Self::Cancelled => None,
+            Self::Exited(_) => None,
+            Self::Cancelled(why) => Some(why.as_str()).filter(|why| !why.is_empty()),
             Self::Trapped(why) | Self::Limit(why) | Self::Lost(why) | Self::Refused(why) => Some(why),
         }
     }
@@ -106,7 +113,7 @@ impl End {
     pub const fn exit_code(&self) -> Option<i32> {
         match self {
             Self::Exited(code) => Some(*code),
-            Self::Trapped(_) | Self::Limit(_) | Self::Cancelled | Self::Lost(_) | Self::Refused(_) => None,
+            Self::Trapped(_) | Self::Limit(_) | Self::Cancelled(_) | Self::Lost(_) | Self::Refused(_) => None,
         }
     }
 
@@ -115,7 +122,7 @@ impl End {
             Self::Exited(_) => 0,
             Self::Trapped(_) => 1,
             Self::Limit(_) => 2,
-            Self::Cancelled => 3,
+            Self::Cancelled(_) => 3,
             Self::Lost(_) => 4,
             Self::Refused(_) => 5,
         }
@@ -127,7 +134,7 @@ impl End {
             0 => Self::Exited(code?),
             1 => Self::Trapped(why),
             2 => Self::Limit(why),
-            3 => Self::Cancelled,
+            3 => Self::Cancelled(why),
             4 => Self::Lost(why),
             5 => Self::Refused(why),
             _ => return None,
@@ -141,7 +148,7 @@ impl From<&Outcome> for End {
             Outcome::Exited(code) => Self::Exited(*code),
             Outcome::Trapped(why) => Self::Trapped(cut(why)),
             Outcome::Limit(hit) => Self::Limit(cut(&hit.to_string())),
-            Outcome::Cancelled => Self::Cancelled,
+            Outcome::Cancelled => Self::cancelled(),
             Outcome::Lost(why) => Self::Lost(cut(why)),
         }
     }
@@ -155,7 +162,7 @@ impl fmt::Display for End {
             Self::Exited(code) => write!(f, "exit {code}"),
             Self::Trapped(_) => f.write_str("trapped"),
             Self::Limit(_) => f.write_str("limit"),
-            Self::Cancelled => f.write_str("cancelled"),
+            Self::Cancelled(_) => f.write_str("cancelled"),
             Self::Lost(_) => f.write_str("lost"),
             Self::Refused(_) => f.write_str("refused"),
         }
@@ -329,8 +336,8 @@ mod tests {
     #[test]
     fn ends_go_through_columns_unchanged() {
         let why = || "why".to_owned();
-        let ends = [End::Exited(-3), End::Trapped(why()), End::Limit(why()), End::Cancelled, End::Lost(why())];
-        for end in ends.into_iter().chain([End::Refused(why())]) {
+        let ends = [End::Exited(-3), End::Trapped(why()), End::Limit(why()), End::cancelled(), End::Lost(why())];
+        for end in ends.into_iter().chain([End::Refused(why()), End::Cancelled(why())]) {
             let why = end.why().map(str::to_owned);
             assert_eq!(End::of_columns(end.number(), end.exit_code(), why), Some(end));
         }

@@ -31,8 +31,9 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// How often what was only recorded is tried again when the process ends.
 const LAST_TRIES: u32 = 3;
 
-/// Jobs that are written before it is looked whether there are too many.
-const PRUNED_AFTER: usize = 256;
+/// Jobs that are written before it is looked whether there are too many: at first, and at most. It doubles as long as none can
+/// go, which is to be found out by looking at all.
+const PRUNED_AFTER: (usize, usize) = (256, 4096);
 
 /// How many jobs that have ended are kept, and how long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,7 +105,8 @@ impl Writer {
             shared: Arc::clone(&shared),
             connection,
             kept,
-            unpruned: PRUNED_AFTER,
+            unpruned: PRUNED_AFTER.0,
+            pruned_after: PRUNED_AFTER.0,
             damaged: Box::new(damaged),
             failed: None,
             sync: None,
@@ -185,6 +187,8 @@ struct Life {
     kept: Kept,
     /// Jobs written since it was looked last whether there are too many.
     unpruned: usize,
+    /// So many that it is looked again.
+    pruned_after: usize,
     damaged: Box<dyn Fn() + Send>,
     /// When writing failed last, if it has not succeeded since.
     failed: Option<Instant>,
@@ -266,7 +270,7 @@ impl Life {
     }
 
     fn prune_if_due(&mut self) {
-        if self.unpruned < PRUNED_AFTER || self.failed.is_some() {
+        if self.unpruned < self.pruned_after || self.failed.is_some() {
             return;
         }
         self.unpruned = 0;
@@ -274,9 +278,12 @@ impl Life {
         let age_ms = u64::try_from(self.kept.age_max.as_millis()).unwrap_or(u64::MAX);
         let ended_before_ms = now_ms.saturating_sub(age_ms);
         let prune = Change::Prune { jobs_max: self.kept.jobs_max, ended_before_ms, now_ms };
+        let before = self.connection.total_changes();
         if let Err(error) = self.try_commit(std::iter::once(&prune), false) {
             tracing::warn!(%error, "old records of jobs cannot be removed");
         }
+        let is_idle = self.connection.total_changes() == before;
+        self.pruned_after = if is_idle { PRUNED_AFTER.1.min(self.pruned_after * 2) } else { PRUNED_AFTER.0 };
     }
 
     fn settle(&self, request: Request, result: Result<(), StoreError>, unwritten: &mut Vec<Request>) {

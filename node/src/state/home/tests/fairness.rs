@@ -155,6 +155,21 @@ fn a_machine_gets_ahead_of_its_places_as_many_short_tasks_as_a_round_trip_is_lon
 }
 
 #[test]
+fn a_machine_that_takes_long_beside_its_tasks_gets_further_ahead() {
+    let mut bench = Bench::new(&[(peer(1), 1)]);
+    bench.submit((0..1_000).map(job).collect());
+    let [(place, run)] = bench.started()[..] else { panic!("it has one place") };
+    bench.now_ms += 20;
+    bench.hears(Event::RunAccepted { place, run });
+    // What it waits there is no reason to have more wait.
+    bench.now_ms += 500;
+    bench.hears(Event::RunStarted { place, run });
+    bench.now_ms += 10 + 20;
+    bench.ends(place, run, 0, 10);
+    assert_eq!(bench.started().len(), 1 + 40 / 10);
+}
+
+#[test]
 fn what_is_preferred_faster_or_has_the_bytes_comes_first() {
     let mut bench = Bench::new(&[(peer(1), 1), (peer(2), 1), (peer(3), 1)]);
     let input = Input { digest: Digest::of(b"a table"), size: 1 << 30 };

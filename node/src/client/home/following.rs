@@ -1,0 +1,156 @@
+//! Jobs of this home as they are followed: what is heard of them, in the order in which it was said.
+
+use crate::client::SubmitError;
+use crate::client::network::{ClientError, decoded};
+use crate::client::receiving::{ArrivingFile, OutputsDir};
+use crate::wire::{Ended, Fault, Frame, FrameError, FrameStream, JobNow, OutputFile, RunSays, Stage, Tag, Time};
+use bytes::Bytes;
+use potluck_runtime::{Digest, GuestPath, OutputStream};
+use std::path::PathBuf;
+
+/// What is heard of jobs.
+#[derive(Debug)]
+pub enum HomeEvent {
+    /// How a job stands.
+    Job(JobNow),
+    /// What follows is what this run said, from its beginning.
+    Says(RunSays),
+    /// What its machine does before the guest starts.
+    Stage(Stage),
+    /// The guest has started.
+    Started,
+    /// When what follows was said, in milliseconds since 1970.
+    Time(u64),
+    /// The guest said something.
+    Output {
+        /// Where.
+        stream: OutputStream,
+        /// What.
+        bytes: Bytes,
+    },
+    /// A file came back and lies under the directory that was named.
+    File {
+        /// Its place there.
+        path: GuestPath,
+        /// Its bytes.
+        size: u64,
+        /// The digest of its content.
+        digest: Digest,
+    },
+    /// The run has ended; the job's end comes with the next [`HomeEvent::Job`].
+    RunEnded(Ended),
+    /// The run could not be.
+    RunFailed(Fault),
+}
+
+/// Follows jobs of this home.
+pub struct Following {
+    /// Its writing end says, by being open, that somebody listens.
+    stream: FrameStream,
+    /// Where output files go; without it they are passed over.
+    outputs: Option<OutputsDir>,
+    arriving: Option<ArrivingFile>,
+    /// Whether anything was heard; a fault before that is about the request.
+    begun: bool,
+}
+
+impl Following {
+    pub(super) fn of(stream: FrameStream, outputs: Option<PathBuf>) -> Self {
+        Self { stream, outputs: outputs.map(outputs_at), arriving: None, begun: false }
+    }
+
+    /// From now on files are brought there.
+    pub fn bring_to(&mut self, dir: PathBuf) {
+        self.outputs = Some(outputs_at(dir));
+    }
+
+    /// From now on files are passed over.
+    pub fn bring_nothing(&mut self) {
+        self.outputs = None;
+    }
+
+    /// What is heard next; nothing when all was said. Safe to cancel.
+    ///
+    /// # Errors
+    /// [`ClientError`] when the daemon goes away, or a file cannot be written.
+    pub async fn next(&mut self) -> Result<Option<HomeEvent>, ClientError> {
+        loop {
+            let frame = match self.stream.reader.next().await {
+                Ok(Some(frame)) if frame.tag == Tag::DONE => return Ok(None),
+                Ok(Some(frame)) if frame.tag == Tag::FAULT && !self.begun => {
+                    return Err(ClientError::Refused(decoded(&frame)?));
+                }
+                Ok(Some(frame)) => frame,
+                Ok(None) => return Ok(None),
+                Err(error) => return Err(ClientError::DaemonSilent { source: Box::new(error) }),
+            };
+            self.begun = true;
+            if let Some(event) = self.take(&frame)? {
+                return Ok(Some(event));
+            }
+        }
+    }
+
+    fn take(&mut self, frame: &Frame) -> Result<Option<HomeEvent>, ClientError> {
+        let event = match frame.tag {
+            Tag::JOB_IS => HomeEvent::Job(decoded(frame)?),
+            Tag::RUN_SAYS => {
+                self.arriving = None;
+                HomeEvent::Says(decoded(frame)?)
+            }
+            Tag::STAGE => HomeEvent::Stage(decoded(frame)?),
+            Tag::STARTED => HomeEvent::Started,
+            Tag::TIME => HomeEvent::Time(decoded::<Time>(frame)?.unix_ms),
+            Tag::STDOUT => HomeEvent::Output { stream: OutputStream::Stdout, bytes: frame.payload.clone() },
+            Tag::STDERR => HomeEvent::Output { stream: OutputStream::Stderr, bytes: frame.payload.clone() },
+            Tag::OUTPUT_FILE => return self.begin_file(decoded(frame)?),
+            Tag::DATA => return self.file_bytes(&frame.payload),
+            Tag::ENDED => HomeEvent::RunEnded(decoded(frame)?),
+            // A fault of the run stands between its words; one of the request is the first of all.
+            Tag::FAULT => HomeEvent::RunFailed(decoded(frame)?),
+            tag => {
+                let error = FrameError::Unexpected { got: tag, wanted: Tag::JOB_IS };
+                return Err(ClientError::DaemonSilent { source: Box::new(error) });
+            }
+        };
+        Ok(Some(event))
+    }
+
+    fn begin_file(&mut self, head: OutputFile) -> Result<Option<HomeEvent>, ClientError> {
+        let Some(outputs) = &mut self.outputs else { return Ok(None) };
+        self.arriving = Some(outputs.begin(head).map_err(not_written)?);
+        self.finish_file_when_whole()
+    }
+
+    fn file_bytes(&mut self, bytes: &[u8]) -> Result<Option<HomeEvent>, ClientError> {
+        match &mut self.arriving {
+            Some(arriving) => {
+                arriving.write(bytes).map_err(not_written)?;
+                self.finish_file_when_whole()
+            }
+            None => Ok(None),
+        }
+    }
+
+    fn finish_file_when_whole(&mut self) -> Result<Option<HomeEvent>, ClientError> {
+        match self.arriving.take() {
+            Some(arriving) if arriving.left() == 0 => {
+                let OutputFile { path, size, digest, .. } = arriving.finish().map_err(not_written)?;
+                Ok(Some(HomeEvent::File { path, size, digest }))
+            }
+            unfinished => {
+                self.arriving = unfinished;
+                Ok(None)
+            }
+        }
+    }
+}
+
+fn not_written(error: SubmitError) -> ClientError {
+    ClientError::Failed(error.to_string())
+}
+
+/// The home has counted already what a machine may send back.
+fn outputs_at(dir: PathBuf) -> OutputsDir {
+    OutputsDir::new(dir, u64::MAX)
+}

@@ -1,0 +1,108 @@
+//! A job that was read, and can be given: what travels is known, and nothing has.
+
+use crate::client::packing::{LeftOut, Packed, Source};
+use crate::wire::bounds::SUBMIT_LEN_MAX;
+use crate::wire::{JobId, JobProgram, SubmitJob, encode};
+use potluck_runtime::Digest;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// What the parcels of one [`Client::give`] may weigh together; as much again is left for what was estimated too low.
+pub const PARCELS_WEIGHT_MAX: usize = SUBMIT_LEN_MAX / 2;
+/// Bytes of what its home is told of a job beside what is run: a hundred, and the words of its requirements.
+const PARCEL_WEIGHT: usize = 1024;
+/// Bytes of a digest and a path; so many that no more are told than [`BLOBS_MAX`](crate::wire::bounds::BLOBS_MAX).
+const SOURCE_WEIGHT: usize = 256;
+
+/// A job that was read, and can be given.
+#[derive(Debug)]
+pub struct Parcel {
+    packed: Packed,
+    /// Where the bytes lie of what it shares with others.
+    shared: Arc<HashMap<Digest, Source>>,
+    task: Option<u32>,
+}
+
+impl Parcel {
+    pub(super) fn of(packed: Packed, task: Option<u32>) -> Self {
+        Self::sharing(packed, Arc::default(), task)
+    }
+
+    pub(super) fn sharing(mut packed: Packed, shared: Arc<HashMap<Digest, Source>>, task: Option<u32>) -> Self {
+        // Whoever comes back wants what it made.
+        packed.job.outputs = true;
+        packed.job.stdin = false;
+        Self { packed, shared, task }
+    }
+
+    /// A job whose bytes the daemon has.
+    pub(super) fn again(job: SubmitJob) -> Self {
+        let packed = Packed { job, sources: HashMap::new(), left_out: LeftOut::default() };
+        Self { packed, shared: Arc::default(), task: None }
+    }
+
+    /// What is asked for, and its number; where its bytes lie is added to `sources`.
+    pub(super) fn unpacked(self, sources: &mut HashMap<Digest, Source>) -> (SubmitJob, Option<u32>) {
+        for (digest, source) in self.shared.iter() {
+            sources.entry(*digest).or_insert_with(|| source.clone());
+        }
+        sources.extend(self.packed.sources);
+        (self.packed.job, self.task)
+    }
+
+    /// Its id.
+    #[must_use]
+    pub fn id(&self) -> JobId {
+        self.packed.job.job
+    }
+
+    /// What it reads, in the order it is listed: names there, and digests.
+    #[must_use]
+    pub fn inputs(&self) -> Vec<(String, Digest)> {
+        self.packed.job.files.iter().map(|file| (file.path.to_string(), file.digest)).collect()
+    }
+
+    /// The name of all that its result depends on: program, arguments, variables and the bytes of every file. Where it runs and
+    /// what it may use are no part of that.
+    #[must_use]
+    pub fn fingerprint(&self) -> Digest {
+        let SubmitJob { program, args, env, files, directories, mounts, .. } = &self.packed.job;
+        let program = match program {
+            JobProgram::Wasm { digest, name, .. } => (Some(*digest), name.as_str(), ""),
+            JobProgram::Script { environment, entry, .. } => (None, entry.as_str(), environment.as_str()),
+            JobProgram::Session { environment, .. } => (None, "", environment.as_str()),
+        };
+        Digest::of(&encode(&(program, args, env, files, directories, mounts)))
+    }
+
+    /// Roughly the bytes it takes in what the daemon is told; those of one [`Client::give`] come to
+    /// [`PARCELS_WEIGHT_MAX`] at most.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        encode(&self.packed.job).len() + PARCEL_WEIGHT + self.packed.sources.len() * SOURCE_WEIGHT
+    }
+
+    /// What would be sent, with sizes: every file once, by the name it has there.
+    #[must_use]
+    pub fn files(&self) -> Vec<(String, u64)> {
+        let job = &self.packed.job;
+        let carried = job.mounts.iter().flat_map(|mount| {
+            mount.files.iter().map(move |file| (format!("{}/{}", mount.guest, file.path), file.size))
+        });
+        let program = match &job.program {
+            JobProgram::Wasm { name, size, .. } => Some((name.clone(), *size)),
+            _ => None,
+        };
+        program
+            .into_iter()
+            .chain(job.files.iter().map(|file| (file.path.to_string(), file.size)))
+            .chain(carried)
+            .collect()
+    }
+
+    /// What stays behind of the folders it was given.
+    #[must_use]
+    pub const fn left_out(&self) -> &LeftOut {
+        &self.packed.left_out
+    }
+}
