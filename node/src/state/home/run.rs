@@ -66,7 +66,8 @@ pub(super) struct Run {
 impl Run {
     /// It has come further.
     pub(super) fn comes_to(&mut self, progress: Progress, now: Mono) {
-        if self.progress == Progress::Offered {
+        // Of one that is heard of only when it runs, nobody knows how long it waited there.
+        if (self.progress, progress) == (Progress::Offered, Progress::Accepted) {
             self.accepted_in_ms = now.since(self.since);
         }
         (self.progress, self.since) = (progress, now);
