@@ -86,6 +86,13 @@ struct Word {
     reply: Option<oneshot::Sender<Result<(), String>>>,
 }
 
+impl Word {
+    /// With nothing, and nobody who waits.
+    const fn of(event: Event) -> Self {
+        Self { event, with: With::Nothing, reply: None }
+    }
+}
+
 /// What comes with an event.
 enum With {
     Nothing,

@@ -58,20 +58,22 @@ impl Keeper {
         if self.perform(effects, Vec::new()).await.is_none() {
             return;
         }
-        let mut words = Vec::new();
+        let (mut machines, mut words) = (Vec::new(), Vec::new());
         loop {
             let wake = self.wake_in();
             tokio::select! {
                 count = heard.recv_many(&mut words, BATCH_MAX) => if count == 0 { return },
-                Some(event) = seen.recv() => words.push(Word { event, with: With::Nothing, reply: None }),
+                Some(event) = seen.recv() => machines.push(Word::of(event)),
                 Some(_) = self.talks.join_next(), if !self.talks.is_empty() => continue,
                 () = tokio::time::sleep(wake) => {
                     self.wake_at = None;
-                    words.push(Word { event: Event::Tick, with: With::Nothing, reply: None });
+                    words.push(Word::of(Event::Tick));
                 }
             }
             let (mut effects, mut writes) = (Vec::new(), Vec::new());
-            for word in words.drain(..) {
+            // What became of machines comes first: the rest is decided by it.
+            machines.extend(std::iter::from_fn(|| seen.try_recv().ok()).take(BATCH_MAX).map(Word::of));
+            for word in machines.drain(..).chain(words.drain(..)) {
                 effects.extend(self.decide(word, &mut writes));
             }
             if self.perform(effects, writes).await.is_none() {
