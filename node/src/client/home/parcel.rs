@@ -7,7 +7,8 @@ use potluck_runtime::Digest;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// What the parcels of one [`Client::give`] may weigh together; as much again is left for what was estimated too low.
+/// What the parcels of one [`Client::give`](crate::client::Client::give) may weigh together; as much again is left for what was
+/// estimated too low.
 pub const PARCELS_WEIGHT_MAX: usize = SUBMIT_LEN_MAX / 2;
 /// Bytes of what its home is told of a job beside what is run: a hundred, and the words of its requirements.
 const PARCEL_WEIGHT: usize = 1024;
@@ -75,8 +76,8 @@ impl Parcel {
         Digest::of(&encode(&(program, args, env, files, directories, mounts)))
     }
 
-    /// Roughly the bytes it takes in what the daemon is told; those of one [`Client::give`] come to
-    /// [`PARCELS_WEIGHT_MAX`] at most.
+    /// Roughly the bytes it takes in what the daemon is told; those of one
+    /// [`Client::give`](crate::client::Client::give) come to [`PARCELS_WEIGHT_MAX`] at most.
     #[must_use]
     pub fn weight(&self) -> usize {
         encode(&self.packed.job).len() + PARCEL_WEIGHT + self.packed.sources.len() * SOURCE_WEIGHT
