@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Measures maps of tasks that do next to nothing, over two nodes of this machine, against GNU parallel.
 
-    python3 benches/map.py                        # 5 rounds of 1,000 tasks
+    cargo xtask bench map                         # 5 rounds of 1,000 tasks
     python3 benches/map.py --tasks 10000 --rounds 3 --json map.json
 
 Each task has an input of its own and says hello; its output becomes a file. Every round runs each contender once, in turn,

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Measures how long `potluck pause` takes under full load until the machine is its owner's again.
 
-    python3 benches/pause.py                 # 50 rounds
+    cargo xtask bench pause                  # 50 rounds
     python3 benches/pause.py --rounds 5 --json pause.json
 
 One node lends, another machine's jobs fill it: a WebAssembly guest that spins for every core and one more, and a Python

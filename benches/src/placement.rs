@@ -7,7 +7,7 @@ use potluck_node::identity::NodeId;
 use potluck_node::state::home::Home;
 use potluck_node::state::home::run::RunId;
 use potluck_node::state::home::saved::Saved;
-use potluck_node::state::home::spec::{BatchId, BatchSpec, Input, JobSpec, OnFailure, Priority, Submitter};
+use potluck_node::state::home::spec::{BatchId, BatchSpec, Input, JobSpec, Kind, OnFailure, Priority, Submitter};
 use potluck_node::state::home::words::{Effect, Event};
 use potluck_node::state::needs::Requirements;
 use potluck_node::state::now::{Mono, Now, Wall};
@@ -81,6 +81,7 @@ fn jobs(count: u64, batch: Option<BatchId>) -> Vec<JobSpec> {
             submitter: names[kind].clone(),
             batch,
             priority: Priority(0),
+            kind: Kind::default(),
             requirements: kinds[usize::try_from(number / 4 % 4).expect("it is small")].clone(),
             inputs: [Input { digest: table, size: 1 << 24 }, Input { digest: own, size: 1 << 10 }].into(),
             retries: 2,

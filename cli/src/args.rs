@@ -167,6 +167,27 @@ mod tests {
     }
 
     #[test]
+    fn a_command_is_described_in_its_help_as_in_the_list_of_commands() {
+        let mut cli = Cli::command();
+        // Before it is built a command has what stands in the list; its help has what its options have made of that.
+        let about = |command: &clap::Command| (command.get_name().to_owned(), command.get_about().unwrap().to_string());
+        let listed: Vec<_> = cli.get_subcommands().map(about).collect();
+        cli.build();
+        let begins = |command: &mut clap::Command, about: &str| {
+            let help = command.render_long_help().to_string();
+            assert!(help.starts_with(about), "{about:?} is in the list, and the help begins: {help}");
+        };
+        for (name, about) in listed {
+            begins(cli.find_subcommand_mut(&name).unwrap(), &about);
+        }
+        let session = cli.find_subcommand_mut("session").unwrap();
+        for (name, about) in [("new", "Open a session"), ("attach", "Open a prompt"), ("run", "Run code in a session")]
+        {
+            begins(session.find_subcommand_mut(name).unwrap(), about);
+        }
+    }
+
+    #[test]
     fn every_command_has_examples() {
         let mut cli = Cli::command();
         cli.build();

@@ -32,12 +32,13 @@ pub(crate) async fn start(client: &Client) -> anyhow::Result<PathBuf> {
     Ok(log_path)
 }
 
-/// Starts a node in the background, and says so, unless one runs.
-pub(crate) async fn ensure(client: &Client) -> anyhow::Result<()> {
+/// Starts a node in the background, and says so unless it is to be quiet; does nothing where one runs.
+pub(crate) async fn ensure(client: &Client, quiet: bool) -> anyhow::Result<()> {
     if client.daemon_runs() {
         return Ok(());
     }
     match start(client).await {
+        Ok(_) if quiet => Ok(()),
         Ok(log) => {
             render::say(&format!(
                 "started the node of this machine; its log is {}, `potluck down` stops it",

@@ -1,6 +1,7 @@
 //! What a job or a turn prints, kept for one JSON object. Bounded: what is too long is cut and said to be.
 
 use potluck_runtime::OutputStream;
+use serde::Serialize;
 
 /// Bytes kept of each stream: an object is held in memory here and by whoever reads it.
 const CAPTURE_LEN_MAX: usize = 8 << 20;
@@ -8,9 +9,9 @@ const CAPTURE_LEN_MAX: usize = 8 << 20;
 /// The beginning of both streams.
 #[derive(Debug, Default)]
 pub(crate) struct Capture {
-    pub(crate) stdout: Vec<u8>,
-    pub(crate) stderr: Vec<u8>,
-    pub(crate) truncated: bool,
+    stdout: Vec<u8>,
+    stderr: Vec<u8>,
+    truncated: bool,
 }
 
 impl Capture {
@@ -26,8 +27,28 @@ impl Capture {
     }
 }
 
+/// What was printed, as fields of an object for programs.
+#[derive(Debug, Default, Serialize)]
+pub(crate) struct PrintedObject {
+    stdout: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stdout_base64: Option<String>,
+    stderr: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stderr_base64: Option<String>,
+    truncated: bool,
+}
+
+impl From<&Capture> for PrintedObject {
+    fn from(capture: &Capture) -> Self {
+        let (stdout, stdout_base64) = text_of(&capture.stdout);
+        let (stderr, stderr_base64) = text_of(&capture.stderr);
+        Self { stdout, stdout_base64, stderr, stderr_base64, truncated: capture.truncated }
+    }
+}
+
 /// Bytes as text, and as base64 too when the text loses something. A character cut in two by the bound counts as lost.
-pub(crate) fn text_of(bytes: &[u8]) -> (String, Option<String>) {
+fn text_of(bytes: &[u8]) -> (String, Option<String>) {
     match std::str::from_utf8(bytes) {
         Ok(text) => (text.to_owned(), None),
         Err(_) => (String::from_utf8_lossy(bytes).into_owned(), Some(data_encoding::BASE64.encode(bytes))),

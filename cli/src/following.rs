@@ -2,16 +2,17 @@
 //! it is. What a second run repeats is not shown again.
 
 use crate::exit::{Refusal, Trouble};
+use crate::outcome::tell_left_behind;
 use crate::progress::Progress;
-use crate::render::{say, tame};
+use crate::render::say;
 use crate::repetition::{Heard, Repetition};
 use crate::signals::EndRequests;
 use crate::stamps::Stamps;
-use crate::standing::Standing;
+use crate::standing::{Ending, Standing};
 use crate::streams::Writer;
 use bytes::Bytes;
 use potluck_node::client::{Client, HomeEvent};
-use potluck_node::wire::{Ended, FollowJob, JobId, JobNow};
+use potluck_node::wire::{Ended, FollowJob, JobAt, JobId, JobNow};
 use potluck_runtime::{Outcome, OutputStream};
 use std::ops::ControlFlow;
 
@@ -86,7 +87,7 @@ impl Follower {
     /// Follows it from its beginning.
     async fn look(&mut self, requests: &mut EndRequests) -> anyhow::Result<Seen> {
         let which = FollowJob { job: self.job, output: true, now: self.until == Until::Now };
-        let mut following = self.client.follow(which, None).await?;
+        let mut following = self.client.follow(which).await?;
         let mut repetition = Repetition::default();
         let mut last = None;
         loop {
@@ -127,7 +128,7 @@ impl Follower {
                 if says_all(&ended) && !repetition.is_whole() {
                     return ControlFlow::Break(Seen::Differs);
                 }
-                ended.left_behind.iter().for_each(|left| say(&format!("not brought back: {}", tame(left))));
+                tell_left_behind(&ended);
             }
             // The job's end says it, or that it waits again.
             HomeEvent::RunFailed(_) | HomeEvent::File { .. } => {}
@@ -165,6 +166,24 @@ fn says_all(ended: &Ended) -> bool {
         Outcome::Exited(_) | Outcome::Trapped(_) | Outcome::Limit(_) => true,
         Outcome::Cancelled | Outcome::Lost(_) => false,
     }
+}
+
+/// Waits until a job has ended.
+pub(crate) async fn end_of(client: &Client, job: JobId) -> anyhow::Result<Ending> {
+    let mut following = client.follow(FollowJob { job, output: false, now: false }).await?;
+    while let Some(event) = following.next().await? {
+        if let HomeEvent::Job(now) = event
+            && let JobAt::Ended(end) = now.at
+        {
+            return Ok(Ending::from(&end));
+        }
+    }
+    Err(node_gone())
+}
+
+/// Whoever read the output has gone. The job goes on.
+pub(crate) fn reader_gone() -> anyhow::Error {
+    Refusal::error(Trouble::ReaderGone, "nobody reads the output any more")
 }
 
 /// The node has gone while a job was followed.

@@ -4,11 +4,12 @@ use crate::exit::{Refusal, Trouble};
 use crate::records;
 use crate::render::tame;
 use crate::standing::Ending;
-use potluck_node::client::Client;
+use potluck_node::client::{Client, ClientError};
 use potluck_node::state::home::spec::BatchId;
+use potluck_node::store::jobs::history::{Filter, Listed};
 use potluck_node::store::jobs::{IdError, JobRecord, JobStore, Role};
 use potluck_node::wire::JobId;
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 /// Digits of a whole id.
 const DIGITS: usize = 32;
@@ -75,30 +76,42 @@ impl JobIds {
         Ok(ids)
     }
 
-    /// The map whose id begins so.
-    pub(crate) async fn find_map(&self, text: &str) -> anyhow::Result<BatchId> {
-        if let Some(id) = parse(text) {
-            return Ok(BatchId(id));
+    /// The map whose id begins so, and how many of its jobs have not ended. One that has ended is known by its whole id.
+    pub(crate) async fn find_map(&self, text: &str) -> anyhow::Result<(BatchId, u64)> {
+        if !self.client.daemon_runs() {
+            return Err(ClientError::NoDaemon.into());
         }
         let begins = text.to_ascii_lowercase();
-        let mut maps = BTreeSet::new();
-        for job in self.client.home_jobs().await?.jobs.iter().filter(|job| job.task.is_some()) {
-            let map = self.record(job.job)?.and_then(|record| record.task).map(|(map, _)| map);
-            maps.extend(map.filter(|map| map.to_string().starts_with(&begins)));
-        }
-        match (maps.pop_first(), maps.is_empty()) {
-            (Some(map), true) => Ok(BatchId(map)),
-            (None, _) => Err(Refusal::error(
-                Trouble::Failed,
-                format!(
-                    "no map's id begins with {text} that has not ended; `potluck jobs --json` shows each job's `map`"
-                ),
-            )),
-            (Some(_), false) => {
-                let text = format!("{text} is the beginning of several maps' ids; give more of it");
-                Err(Refusal::error(Trouble::Failed, text))
+        let mut maps: BTreeMap<JobId, u64> = BTreeMap::new();
+        for map in self.client.home_jobs(usize::MAX).await?.jobs.iter().filter_map(|job| job.map) {
+            if map.0.to_string().starts_with(&begins) {
+                *maps.entry(map.0).or_default() += 1;
             }
         }
+        let refuse = |text: String| Err(Refusal::error(Trouble::Failed, text));
+        match (maps.pop_first(), maps.is_empty()) {
+            (Some((map, count)), true) => Ok((BatchId(map), count)),
+            (Some(_), false) => refuse(format!("{text} is the beginning of several maps' ids; give more of it")),
+            (None, _) => match parse(text) {
+                Some(id) if !self.store.ended_of_map(id, 0, 1)?.is_empty() => Ok((BatchId(id), 0)),
+                _ => refuse(format!(
+                    "no map's id begins with {text} that has not ended; `potluck jobs --json` shows each job's `map`"
+                )),
+            },
+        }
+    }
+
+    /// The jobs that were given to the node and have not ended, as the records have them: the newest first.
+    pub(crate) fn unended(&self) -> anyhow::Result<Vec<Listed>> {
+        let filter = Filter { role: Some(Role::Sent), unended: true, ..Filter::default() };
+        let mut given = Vec::new();
+        for listed in self.store.history(&filter)? {
+            // What is asked for is kept of what was given, and of nothing that a command runs itself.
+            if self.store.request(listed.job.id, Role::Sent)?.is_some() {
+                given.push(listed);
+            }
+        }
+        Ok(given)
     }
 
     /// What is known of a job that this machine gave away.
@@ -114,7 +127,7 @@ impl JobIds {
     /// A job that is not in the records yet.
     async fn find_at_home(&self, text: &str) -> anyhow::Result<JobId> {
         let begins = text.to_ascii_lowercase();
-        let home = self.client.home_jobs().await?;
+        let home = self.client.home_jobs(usize::MAX).await?;
         let mut found = home.jobs.iter().map(|job| job.job).filter(|id| id.to_string().starts_with(&begins));
         match (found.next(), found.next()) {
             (Some(id), None) => Ok(id),

@@ -5,7 +5,8 @@ use crate::quantity::{ByteSize, Fuel, Span};
 use clap::Args;
 use potluck_runtime::{Limits, TurnLimits};
 
-/// The limits of a job, or of a session and each of its turns.
+// The limits of a job, or of a session and each of its turns.
+// No doc comment: it would be taken for what a command with these options does.
 #[derive(Args, Clone, Copy, Debug)]
 pub(crate) struct LimitArgs {
     /// Most instructions it may execute; a busy core takes about 8G a second [default: 10T]
@@ -62,7 +63,8 @@ impl LimitArgs {
     }
 }
 
-/// The limits of one turn, where they differ from the session's.
+// The limits of one turn, where they differ from the session's.
+// No doc comment: it would be taken for what a command with these options does.
 #[derive(Args, Clone, Copy, Debug)]
 pub(crate) struct TurnLimitArgs {
     /// Most instructions a turn may execute [default: as the session was opened with]

@@ -14,6 +14,7 @@ mod outcome;
 mod program;
 mod progress;
 mod quantity;
+mod reasons;
 mod records;
 mod render;
 mod repetition;

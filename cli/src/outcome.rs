@@ -1,6 +1,8 @@
 //! How a job or a turn ended, in the words of people and of programs. The object's fields are stable.
 
 use crate::quantity::{ByteSize, Fuel, Span};
+use crate::render::{say, tame};
+use potluck_node::wire::Ended;
 use potluck_runtime::{LimitHit, LimitKind, LimitUnit, Outcome};
 use serde::Serialize;
 use std::time::Duration;
@@ -51,6 +53,11 @@ pub(crate) fn explanation(outcome: &Outcome) -> Option<String> {
         Outcome::Cancelled => Some("the job was cancelled".to_owned()),
         Outcome::Lost(why) => Some(format!("the worker was lost: {why}")),
     }
+}
+
+/// Says what of its files a run could not bring.
+pub(crate) fn tell_left_behind(ended: &Ended) {
+    ended.left_behind.iter().for_each(|left| say(&format!("not brought back: {}", tame(left))));
 }
 
 fn limit_sentence(hit: &LimitHit) -> String {

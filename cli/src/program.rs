@@ -6,7 +6,7 @@ use potluck_node::client::{Client, Submission};
 use potluck_node::images::NamedImages;
 use std::path::{Path, PathBuf};
 
-/// What a program is run with.
+// What a program is run with. No doc comment: it would be taken for what a command with these options does.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct ProgramArgs {
     /// The environment that runs a script [default: by the file's ending]

@@ -1,11 +1,13 @@
 //! The options that say what a job wants of its home and of machines, the same for every job that is given to the node.
 
+use crate::exit::{Refusal, Trouble};
 use crate::quantity::Span;
 use clap::Args;
-use potluck_node::client::Wish;
-use potluck_node::state::needs::{Needs, NeedsError, WhoText};
+use potluck_node::client::{Client, Wanted, Wish};
+use potluck_node::state::needs::{Needs, NeedsError, Requirements, WhoText};
+use std::time::Duration;
 
-/// What was typed of a wish.
+// What was typed of a wish. No doc comment: it would be taken for what a command with these options does.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct WishArgs {
     /// What the machine must have, as in `cpu=2,mem=4G,os=linux,arch=aarch64,gpu,tag=fast`; may be repeated
@@ -44,7 +46,7 @@ impl WishArgs {
     }
 
     /// The wish; `on` names the only machines, with commas between them.
-    pub(crate) fn wish(&self, on: Option<&str>) -> Result<Wish, NeedsError> {
+    pub(crate) fn wish(&self, on: Option<&str>) -> anyhow::Result<Wish> {
         let mut needs = Needs::default();
         for text in &self.need {
             needs.add(text)?;
@@ -56,7 +58,7 @@ impl WishArgs {
         let default = Wish::default();
         Ok(Wish {
             needs,
-            on: machines(on),
+            on: machines(on)?,
             prefer: all(&self.prefer)?,
             avoid: all(&self.avoid)?,
             retries: self.retries.unwrap_or(default.retries),
@@ -67,10 +69,51 @@ impl WishArgs {
     }
 }
 
-/// The machines that `--on` names; none for `any`.
-fn machines(on: Option<&str>) -> Vec<String> {
+impl WishArgs {
+    /// The wish, and whom it means.
+    pub(crate) async fn resolved(&self, client: &Client, on: Option<&str>) -> anyhow::Result<(Wish, Requirements)> {
+        let wish = self.wish(on)?;
+        let requirements = client.requirements(&wish).await?;
+        Ok((wish, requirements))
+    }
+
+    /// What a job is given again with: what was typed, `--on` among it, which came to `typed`; of the rest what it was given
+    /// with before.
+    pub(crate) fn over(
+        &self,
+        on: Option<&str>,
+        (wish, new): (Wish, Requirements),
+        (priority, before): (i8, Wanted),
+    ) -> (Wish, Requirements) {
+        let old = before.requirements;
+        let requirements = Requirements {
+            needs: if self.need.is_empty() { old.needs } else { new.needs },
+            on: if on.is_some() { new.on } else { old.on },
+            prefer: if self.prefer.is_empty() { old.prefer } else { new.prefer },
+            avoid: if self.avoid.is_empty() { old.avoid } else { new.avoid },
+        };
+        let wish = Wish {
+            retries: self.retries.unwrap_or(before.retries),
+            priority: self.priority.unwrap_or(priority),
+            queue_timeout: wish.queue_timeout.or(before.queue_timeout_ms.map(Duration::from_millis)),
+            ..wish
+        };
+        (wish, requirements)
+    }
+}
+
+/// The machines that `--on` names; none for `any`, which stands alone.
+fn machines(on: Option<&str>) -> anyhow::Result<Vec<String>> {
     let names: Vec<String> = on.iter().flat_map(|on| on.split(',')).map(|name| name.trim().to_owned()).collect();
-    if names.iter().any(|name| name == "any") { Vec::new() } else { names }
+    match names.as_slice() {
+        [name] if name == "any" => Ok(Vec::new()),
+        names if names.iter().any(|name| name == "any") => {
+            let text =
+                "`--on` takes `any`, or names with commas between them: `any` among names would make them mean nothing";
+            Err(Refusal::error(Trouble::Failed, text))
+        }
+        _ => Ok(names),
+    }
 }
 
 fn needs(text: &str) -> Result<String, NeedsError> {
@@ -85,6 +128,7 @@ fn who(text: &str) -> Result<String, NeedsError> {
 mod tests {
     use super::*;
     use clap::Parser;
+    use potluck_node::state::placement::Place;
 
     #[derive(Parser)]
     struct Typed {
@@ -105,6 +149,28 @@ mod tests {
         assert_eq!((wish.needs.to_string().as_str(), wish.priority, wish.retries), ("cpu=2,mem=4G,gpu", -7, 2));
         assert_eq!((wish.on, wish.avoid.len()), (vec!["desk".to_owned(), "barn".to_owned()], 2));
         assert_eq!(args.wish(Some("any")).unwrap().on, Vec::<String>::new());
+        assert!(args.wish(Some("any,nobody")).unwrap_err().to_string().contains("`any` among names"));
+    }
+
+    #[test]
+    fn what_is_typed_of_a_job_that_is_given_again_goes_before_what_it_had() {
+        let before = || {
+            let requirements =
+                Requirements { needs: "gpu".parse().unwrap(), on: vec![Place::Here], ..Requirements::default() };
+            (5, Wanted { requirements, retries: 7, queue_timeout_ms: Some(9_000) })
+        };
+        let again = |words: &[&str], on: Option<&str>| {
+            let args = typed(words).unwrap();
+            let wish = args.wish(on).unwrap();
+            let new = Requirements { needs: wish.needs.clone(), ..Requirements::default() };
+            args.over(on, (wish, new), before())
+        };
+        let (wish, requirements) = again(&[], None);
+        assert_eq!(requirements, before().1.requirements);
+        assert_eq!((wish.priority, wish.retries, wish.queue_timeout), (5, 7, Some(Duration::from_secs(9))));
+        let (wish, requirements) = again(&["--need", "cpu=2", "--retries", "0", "--priority", "1"], Some("any"));
+        assert_eq!((requirements.needs.to_string().as_str(), requirements.on), ("cpu=2", Vec::new()));
+        assert_eq!((wish.priority, wish.retries, wish.queue_timeout), (1, 0, Some(Duration::from_secs(9))));
     }
 
     #[test]

@@ -63,10 +63,13 @@ pub fn message(bytes: &[u8]) {
         Tag::OWNER_FOLLOW_MAP => again::<FollowMap>(payload),
         Tag::OWNER_CANCEL_JOBS => again::<CancelJobs>(payload),
         Tag::OWNER_WHY => again::<AskWhy>(payload),
+        Tag::OWNER_HOME => again::<AskHome>(payload),
+        Tag::OWNER_REHEARSE => again::<RehearseJob>(payload),
         Tag::HOME_IS => again::<HomeJobs>(payload),
         Tag::JOB_IS => again::<JobNow>(payload),
         Tag::RUN_SAYS => again::<RunSays>(payload),
         Tag::WHY_IS => again::<WhyLines>(payload),
+        Tag::REHEARSED_IS => again::<Rehearsed>(payload),
         // Raw bytes, or none.
         _ => {}
     }

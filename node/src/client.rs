@@ -46,6 +46,7 @@ mod home;
 
 mod sharing;
 
+pub use crate::home::Wanted;
 pub use failure::{FailureKind, SubmitError};
 pub use found::{SessionFound, SessionsFound};
 pub use group::{Joined, PeerFound};

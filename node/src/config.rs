@@ -54,6 +54,12 @@ pub struct Settings {
     /// Days after its end for which a job is known. Default: 90.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub history_days: Option<u64>,
+    /// Days after its end for which what a job printed and made is kept by the node it was given to. Default: 7.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub keep_days: Option<u64>,
+    /// Bytes that all such output may take; beyond these the oldest goes before its time. Default: 16 GiB.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub keep_bytes_max: Option<u64>,
     /// Engines that count as unsafe beside those that are known to be: `FROM..FIXED NAME`, with commas between them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bad_engines: Option<String>,
@@ -89,6 +95,10 @@ pub struct Config {
     pub history_max: u64,
     /// How long after its end a job is known.
     pub history_age: Duration,
+    /// How long after its end what a job printed and made is kept here, if it was given to this node.
+    pub keep_time: Duration,
+    /// Bytes that all such output may take.
+    pub keep_bytes_max: u64,
     /// Engines that count as unsafe beside those that are known to be.
     pub bad_engines: Added,
     /// Words that a job can ask for.
@@ -168,6 +178,8 @@ impl Settings {
         "vouched",
         "history_max",
         "history_days",
+        "keep_days",
+        "keep_bytes_max",
         "bad_engines",
         "tags",
     ];
@@ -253,6 +265,8 @@ impl Settings {
             vouched: parse_vouched(self.vouched.as_deref()).unwrap_or(Vouched::Trust),
             history_max: self.history_max.unwrap_or(defaults::HISTORY_JOBS_MAX),
             history_age: self.history_days.map_or(defaults::HISTORY_AGE_MAX, days),
+            keep_time: self.keep_days.map_or(defaults::OUTPUT_KEPT, days),
+            keep_bytes_max: self.keep_bytes_max.unwrap_or(defaults::OUTPUT_BYTES_MAX),
             bad_engines: self.bad_engines.as_deref().unwrap_or_default().parse().unwrap_or_default(),
             tags: parse_tags(self.tags.as_deref().unwrap_or_default()).unwrap_or_default(),
         })
@@ -413,6 +427,8 @@ mod tests {
             vouched: Some("ask".into()),
             history_max: Some(7),
             history_days: Some(8),
+            keep_days: Some(9),
+            keep_bytes_max: Some(10),
             bad_engines: Some("1..2 X".into()),
             tags: Some("fast,gpu-box".into()),
         };

@@ -19,6 +19,11 @@ pub const CACHE_BYTES_MAX: u64 = 8 << 30;
 pub const HISTORY_JOBS_MAX: u64 = 100_000;
 /// How long after its end a job is known, unless configured.
 pub const HISTORY_AGE_MAX: Duration = Duration::from_secs(90 * 24 * 60 * 60);
+/// How long after its end what a job printed and made is kept by the node it was given to, unless configured: a holiday, and
+/// longer than its runner keeps it.
+pub const OUTPUT_KEPT: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+/// Bytes of all such output, unless configured: results of work with data, on a disk that others need as well.
+pub const OUTPUT_BYTES_MAX: u64 = 16 << 30;
 /// Sessions a node keeps at once, of all who have some. One that is awake holds its memory; one that is parked a file.
 pub const SESSIONS_MAX: usize = 256;
 /// Sessions a node keeps of one peer.
@@ -159,6 +164,8 @@ pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(3);
 pub const PUT_AWAY_TIMEOUT: Duration = Duration::from_secs(60);
 /// Events waiting for the driver; senders wait when it is full.
 pub const EVENTS_MAX: usize = 1024;
+/// Cores a node has, or jobs it runs at once, as far as it is believed.
+pub const CORES_MAX: u32 = 4096;
 /// Graphics processors a node names, or may name.
 pub const GPUS_MAX: usize = 16;
 /// Parts of the second wall that a peer may say it has not; there are two.

@@ -14,6 +14,7 @@ use crate::net::link::Link;
 use crate::store::blobs::BlobStore;
 use crate::store::jobs::JobStore;
 use crate::wire::{Frame, FrameStream, Lends};
+use tokio::sync::watch;
 
 /// What a caller is to this node. Decided by the key it proved in the handshake, by nothing it says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -52,6 +53,11 @@ impl Caller {
     }
 }
 
+/// Why a service cannot go on with what an earlier process left.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot read what runs are kept")]
+pub struct BeginError(#[source] pub Box<dyn std::error::Error + Send + Sync>);
+
 /// What a node does for its callers besides being a peer: running jobs and giving away artifacts.
 ///
 /// The node calls `shutdown` once, after which it opens no more calls to `serve`.
@@ -77,15 +83,27 @@ pub trait JobService: Send + Sync + 'static {
         None
     }
 
-    /// No other process uses this service's directories, nor will one as long as this lives: what an earlier one left goes.
-    fn sweep(&self) {}
+    /// No other process uses this service's directories, nor will one as long as this lives: what an earlier one left is gone on
+    /// with, as far as it is for this machine or for one of these peers, and all else of it goes. Blocks.
+    ///
+    /// # Errors
+    /// [`BeginError`].
+    fn begin(&self, _trusted: &[NodeId]) -> Result<(), BeginError> {
+        Ok(())
+    }
 
     /// What is lent to peers now; nothing from a service that does not say.
     fn lends(&self) -> Option<Lends> {
         None
     }
 
-    /// A peer is not trusted any more: what is kept for it is removed. What runs for it ends with its link.
+    /// Whether the machine is paused, now and later; nothing from a service whose machine never is.
+    fn paused(&self) -> Option<watch::Receiver<bool>> {
+        None
+    }
+
+    /// A peer is not trusted any more: what is kept for it is removed, and what of it runs without a link ends. What else runs
+    /// for it ends with its link.
     async fn forget(&self, peer: NodeId);
 
     /// Ends every job, puts away what is kept, and returns when nothing of them is left.

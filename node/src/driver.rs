@@ -4,6 +4,8 @@
 mod accept;
 mod core;
 mod machines;
+
+pub(crate) use machines::facts;
 mod twins;
 mod ways;
 
@@ -77,7 +79,9 @@ impl Driver {
         let mut ticks = 0u32;
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut paused = self.core.service.paused();
         self.tell_home_of_us();
+        self.tell_home_whether_paused(paused.as_mut());
         if let Some(home) = self.core.home.get() {
             home.machine(HomeEvent::Reached { place: Place::Here });
         }
@@ -95,6 +99,7 @@ impl Driver {
                     self.handle(Event::Tick).await;
                 }
                 Some(message) = inbox.recv() => self.take(message).await,
+                () = changed(paused.as_mut()) => self.tell_home_whether_paused(paused.as_mut()),
                 Some(ended) = self.tasks.join_next(), if !self.tasks.is_empty() => {
                     if let Err(error) = ended && error.is_panic() {
                         tracing::error!(%error, "a task of the node panicked");
@@ -181,6 +186,13 @@ impl Driver {
         if let Some(home) = self.core.home.get() {
             let facts = machines::facts(Place::Here, &self.core.info(), &self.core.config.bad_engines, Duration::ZERO);
             home.machine(HomeEvent::Seen { facts });
+        }
+    }
+
+    /// What is paused runs nothing of its own queue.
+    fn tell_home_whether_paused(&self, paused: Option<&mut watch::Receiver<bool>>) {
+        if let (Some(home), Some(paused)) = (self.core.home.get(), paused) {
+            home.machine(HomeEvent::Paused { paused: *paused.borrow_and_update() });
         }
     }
 
@@ -363,6 +375,16 @@ impl Driver {
         self.core.endpoint.shutdown().await;
         self.tasks.shutdown().await;
     }
+}
+
+/// Returns when what is watched has changed; never where nothing is, or nothing will.
+async fn changed(watched: Option<&mut watch::Receiver<bool>>) {
+    if let Some(watched) = watched
+        && watched.changed().await.is_ok()
+    {
+        return;
+    }
+    std::future::pending().await
 }
 
 fn is_peers(link: &Link, peer: NodeId) -> bool {

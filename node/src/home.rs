@@ -9,29 +9,38 @@ mod receipts;
 
 mod records;
 
+mod request;
+
 mod shared;
+
+mod sweeper;
+
+mod tame;
 
 #[cfg(test)]
 mod tests;
 
-pub(crate) use records::{Asked, versioned};
+pub(crate) use records::Asked;
+pub use request::Wanted;
+pub(crate) use request::asked_for;
 pub(crate) use shared::JobView;
 
 use crate::clock::Clock;
 use crate::identity::NodeId;
 use crate::state::home::Home;
 use crate::state::home::reasons::Line;
+use crate::state::home::rehearsal::Rehearsal;
 use crate::state::home::run::RunId;
 use crate::state::home::spec::{BatchId, BatchSpec, JobSpec};
 use crate::state::home::words::Event;
 use crate::state::placement::Place;
 use crate::store::blobs::BlobStore;
 use crate::store::jobs::{JobStore, StoreError};
-use crate::store::recording::Follower;
-use crate::wire::{FrameStream, JobId, JobNow};
+use crate::store::recording::{Folder, Follower};
+use crate::wire::{FrameStream, HomeJobs, JobId, JobNow};
 use keeper::Keeper;
 use records::{HomeRecords, Left};
-use shared::Shared;
+use shared::{Kept, Shared};
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -53,14 +62,23 @@ pub(crate) trait Ways: Send + Sync + 'static {
     async fn open(&self, place: Place) -> Result<FrameStream, String>;
 }
 
+/// How long and how far the output of jobs is kept.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Keep {
+    /// After the job's end.
+    pub(crate) time: Duration,
+    /// Bytes of all jobs that have ended: beyond these the oldest goes before its time.
+    pub(crate) bytes_max: u64,
+}
+
 /// What a home needs.
 pub(crate) struct HomeConfig {
     /// Whose home it is.
     pub(crate) node: NodeId,
     /// What remembers its jobs.
     pub(crate) store: JobStore,
-    /// How long the output of a job is kept after its end.
-    pub(crate) keep: Duration,
+    /// How long and how far the output of jobs is kept.
+    pub(crate) keep: Keep,
     /// Where long recordings lie.
     pub(crate) dir: PathBuf,
     /// Where the inputs of its jobs lie.
@@ -102,6 +120,8 @@ enum With {
     Left(RunId, Box<Left>),
     /// Somebody wants to know why a job is not where it could be.
     Why(JobId, oneshot::Sender<Vec<Line>>),
+    /// Somebody wants to know where a job would go, were it given.
+    Rehearse(Box<JobSpec>, oneshot::Sender<Rehearsal>),
 }
 
 impl JobHome {
@@ -111,16 +131,17 @@ impl JobHome {
     /// [`StoreError`].
     pub(crate) fn open(config: HomeConfig) -> Result<Self, StoreError> {
         let HomeConfig { node, store, keep, dir, blobs, clock, ways } = config;
-        let records = HomeRecords::new(store, keep);
+        let records = HomeRecords::new(store, keep.time);
         let saved = records.load(clock.unix_now_ms())?;
         let (words, heard) = mpsc::channel(WORDS_MAX);
         let (machines, seen) = mpsc::channel(MACHINE_EVENTS_MAX);
-        let shared = Arc::new(Shared::new(node, records, dir, blobs, ways));
+        let kept = Kept { folder: Folder::at(dir), bytes_max: keep.bytes_max };
+        let shared = Arc::new(Shared::new(node, records, kept, blobs, ways));
         let started = Instant::now();
         let (home, effects) = Home::restored(&saved.records, keeper::now(clock, started));
         saved.asked.into_iter().for_each(|asked| shared.enter(asked));
-        shared.sweep()?;
-        let keeper = Keeper::new(home, clock, started, shared.clone(), words.downgrade());
+        let mut keeper = Keeper::new(home, clock, started, shared.clone(), words.downgrade());
+        keeper.sweeps(sweeper::sweep_on(Arc::downgrade(&shared), keep, clock));
         tokio::spawn(keeper.keep(effects, heard, seen));
         Ok(Self { words, machines, shared })
     }
@@ -131,16 +152,7 @@ impl JobHome {
     /// # Errors
     /// The sentence that says why they are not taken.
     pub(crate) async fn submit(&self, batch: Option<BatchSpec>, jobs: Vec<(JobSpec, Asked)>) -> Result<(), String> {
-        let mut fresh = Vec::new();
-        for (spec, asked) in jobs {
-            if !self.shared.records.knows(spec.id).map_err(|error| crate::service::chain(&error))? {
-                fresh.push((spec, asked));
-            }
-        }
-        if fresh.is_empty() {
-            return Ok(());
-        }
-        let (specs, asked) = fresh.into_iter().unzip();
+        let (specs, asked) = jobs.into_iter().unzip();
         let (reply, said) = oneshot::channel();
         let leaving = || "the node is leaving".to_owned();
         let word =
@@ -149,14 +161,23 @@ impl JobHome {
         said.await.map_err(|_| leaving())?
     }
 
-    /// Nobody wants this job any more.
-    pub(crate) async fn cancel(&self, job: JobId) {
-        self.say(Event::Cancelled { job }, With::Nothing).await;
-    }
-
-    /// Nobody wants any more of this map.
-    pub(crate) async fn cancel_map(&self, batch: BatchId) {
-        self.say(Event::BatchCancelled { batch }, With::Nothing).await;
+    /// Nobody wants these jobs any more, nor any of this map. When this returns they do not come back after a crash.
+    ///
+    /// # Errors
+    /// The sentence that says why they may.
+    pub(crate) async fn cancel(&self, jobs: &[JobId], batch: Option<BatchId>) -> Result<(), String> {
+        for job in jobs {
+            self.say(Event::Cancelled { job: *job }, With::Nothing).await;
+        }
+        if let Some(batch) = batch {
+            self.say(Event::BatchCancelled { batch }, With::Nothing).await;
+        }
+        // Behind the others, so what follows from them is written down before it is answered.
+        let (reply, said) = oneshot::channel();
+        let leaving = || "the node is leaving".to_owned();
+        let word = Word { event: Event::Tick, with: With::Nothing, reply: Some(reply) };
+        self.words.send(word).await.map_err(|_| leaving())?;
+        said.await.map_err(|_| leaving())?
     }
 
     /// Tells what became of a machine.
@@ -182,6 +203,13 @@ impl JobHome {
         lines.await.unwrap_or_default()
     }
 
+    /// Where a job would go, were it given now; none when the node is leaving.
+    pub(crate) async fn rehearse(&self, spec: JobSpec) -> Option<Rehearsal> {
+        let (reply, rehearsed) = oneshot::channel();
+        self.say(Event::Tick, With::Rehearse(Box::new(spec), reply)).await;
+        rehearsed.await.ok()
+    }
+
     async fn say(&self, event: Event, with: With) {
         // A home that ends has nothing to do any more.
         let _ = self.words.send(Word { event, with, reply: None }).await;
@@ -200,8 +228,9 @@ impl JobHome {
         self.shared.records.told(job)
     }
 
-    /// The jobs that have not ended: those that run, then those that wait, at most so many, and how many there are.
-    pub(crate) fn open_jobs(&self, max: usize) -> (Vec<JobNow>, u64) {
+    /// The jobs that have not ended: those that machines have, then those that wait, at most so many; and how many there are
+    /// and wait.
+    pub(crate) fn open_jobs(&self, max: usize) -> HomeJobs {
         self.shared.open_jobs(max)
     }
 
@@ -213,6 +242,14 @@ impl JobHome {
     /// What a run says, from its beginning on; nothing of one that has not begun. Of a job that has ended, what counts.
     pub(crate) fn follow(&self, job: JobId, run: Option<RunId>) -> Option<io::Result<(RunId, Follower)>> {
         self.shared.follow(job, run)
+    }
+
+    /// Whether a job has ended whose output was kept, and is not any more.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub(crate) fn output_is_gone(&self, job: JobId) -> Result<bool, StoreError> {
+        self.shared.records.output_is_gone(job)
     }
 
     /// How much a run has said by now, in bytes of frames.

@@ -5,9 +5,9 @@ use crate::config::Config;
 use crate::defaults::EVENTS_MAX;
 use crate::dispatch::budget::Budgets;
 use crate::dispatch::owner::serve_owner;
-use crate::dispatch::{JobService, Remembers};
+use crate::dispatch::{BeginError, JobService, Remembers};
 use crate::driver::{Core, Driver, DriverWays, accept};
-use crate::home::{HomeConfig, JobHome};
+use crate::home::{HomeConfig, JobHome, Keep};
 use crate::host::Host;
 use crate::identity::{Identity, IdentityError, NodeId};
 use crate::net::discovery::Discovery;
@@ -81,6 +81,9 @@ pub enum StartError {
     /// What is remembered of jobs cannot be read.
     #[error("cannot read the records of jobs; `potluck doctor` looks at them")]
     Jobs(#[from] StoreError),
+    /// What was kept for peers cannot be read.
+    #[error("cannot read the records of jobs; `potluck doctor` looks at them")]
+    Kept(#[from] BeginError),
     /// A file of the data directory cannot be used.
     #[error("{0}")]
     Record(#[from] RecordError),
@@ -127,7 +130,8 @@ impl Node {
         let store = Arc::new(BookStore::in_dir(&paths.data_dir));
         let book = store.read()?;
         let invitations = Arc::new(Invitations::in_dir(&paths.data_dir));
-        let pins = Arc::new(Pins::new(identity.id(), book.peers().map(|entry| entry.id)));
+        let trusted: Vec<NodeId> = book.peers().map(|entry| entry.id).collect();
+        let pins = Arc::new(Pins::new(identity.id(), trusted.iter().copied()));
         pins.replace_pending(book.pending().map(|entry| entry.id));
         let endpoint = QuicEndpoint::serve(&identity, Arc::clone(&pins), config.port)?;
         let port = endpoint.port();
@@ -156,7 +160,7 @@ impl Node {
             inbox,
             config,
         });
-        core.service.sweep();
+        core.service.begin(&trusted)?;
         open_home(&core, paths)?;
         let (known_sender, known) = watch::channel(Vec::new());
         let discovery = core.config.discovery.and_then(|port| start_discovery(&core, port, known));
@@ -239,7 +243,7 @@ fn open_home(core: &Arc<Core>, paths: &Paths) -> Result<(), StartError> {
     let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&dir);
     made.map_err(StartError::Directory)?;
     let ways = Arc::new(DriverWays::new(Arc::downgrade(core)));
-    let keep = core.config.history_age;
+    let keep = Keep { time: core.config.keep_time, bytes_max: core.config.keep_bytes_max };
     let config = HomeConfig { node: core.identity.id(), store: records, keep, dir, blobs, clock: core.clock, ways };
     let home = JobHome::open(config)?;
     core.home.get_or_init(|| home);

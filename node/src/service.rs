@@ -7,6 +7,8 @@
 
 mod admission;
 
+mod answers;
+
 mod clashes;
 
 mod gate;
@@ -54,35 +56,34 @@ mod sending_files;
 pub mod embedded;
 
 use crate::defaults::DRAIN_TIMEOUT;
-use crate::dispatch::{Caller, JobService, Remembers, Role};
+use crate::dispatch::{BeginError, Caller, JobService, Remembers, Role};
 use crate::identity::{Identity, NodeId};
 use crate::state::placement::Place;
 pub use crate::state::sharing::rules::Policy;
 use crate::store::blobs::BlobStore;
 use crate::store::jobs::JobStore;
 use crate::store::record::RecordError;
-use crate::wire::{Cancel, Fault, FaultCode, Frame, FrameError, FrameStream, FrameWriter, Lends, Tag};
+use crate::wire::{Fault, Frame, FrameError, FrameStream, FrameWriter, Lends, Tag};
 pub(crate) use admission::{MemoryLent, admit, check_mount_point};
 use cancelling::Cancellations;
 pub use clashes::{Case, Clash, check_paths};
 use environment::PeerStreams;
 use gate::Gate;
 use images::ImageMaker;
-use inbound::Inbound;
 use inputs::LocalSources;
 use kept::{Keeping, KeptRuns};
 use lending::Lending;
 pub(crate) use mounts::prepare_dir as prepare_mounts;
 use potluck_runtime::Runtime;
-use present::{Here, Present};
+use present::Present;
 use quotas::Accounts;
 pub(crate) use sending_files::{SendFileError, send_file};
 pub use sessions::Parking;
 use sessions::Sessions;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use stored::StoredBytes;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 /// Where it is noted which blobs are whose, in the data directory.
@@ -148,9 +149,6 @@ pub enum JobsError {
     /// What peers may use, or have used, or what is lent, cannot be read.
     #[error("cannot read what the owner has decided for peers")]
     Quotas(#[from] RecordError),
-    /// What runs were kept cannot be read.
-    #[error("cannot read what runs are kept")]
-    Kept(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
 /// Runs jobs. Clones share everything.
@@ -175,7 +173,9 @@ struct Inner {
     environments: environment::Getter,
     images: ImageMaker,
     sessions: Sessions,
-    /// Set once, when all else is there.
+    /// What it goes on with as soon as it has its directories to itself.
+    keeping: Mutex<Option<Keeping>>,
+    /// Set once, then.
     kept: OnceLock<KeptRuns>,
     records: Option<JobStore>,
     signer: Option<Identity>,
@@ -253,17 +253,13 @@ impl Jobs {
             mounts_dir,
             case,
             sessions,
+            keeping: Mutex::new(config.keeping),
             kept: OnceLock::new(),
             records: config.records,
             signer: config.signer,
             leaving: watch::Sender::new(false),
         };
         let inner = Arc::new(inner);
-        if let Some(keeping) = config.keeping {
-            let kept =
-                KeptRuns::open(&Arc::downgrade(&inner), keeping).map_err(|error| JobsError::Kept(error.into()))?;
-            inner.kept.get_or_init(|| kept);
-        }
         sessions::watch_all(&inner);
         Ok(Self { inner })
     }
@@ -277,110 +273,6 @@ impl Jobs {
     #[must_use]
     pub fn runtime(&self) -> &Runtime {
         &self.inner.runtime
-    }
-
-    async fn answer(&self, caller: Caller, first: Frame, stream: FrameStream, local: LocalSources) {
-        let mut writer = stream.writer;
-        let mut inbound = Inbound::new(stream.reader);
-        let mut leaving = self.inner.leaving.subscribe();
-        let runs = matches!(first.tag, Tag::SUBMIT | Tag::SESSION_TURN);
-        let (here, dismissed) = runs.then(|| self.inner.present.arrive(&caller)).unzip();
-        let result = tokio::select! {
-            result = self.answer_to(&caller, &first, &mut inbound, &mut writer, &local, here.as_ref()) => result,
-            why = sent_away(dismissed) => Err(why.into()),
-            _ = leaving.wait_for(|leaving| *leaving) => {
-                Err(Fault::new(FaultCode::LEAVING, format!("{} is leaving and ended the job", self.inner.name)).into())
-            }
-            () = link_end(&caller) => Err(Stop::Gone),
-        };
-        // What it had started has ended; that is told, whether it is heard or not.
-        drop(here);
-        match result {
-            Ok(()) | Err(Stop::Gone | Stop::Cancelled) => {}
-            Err(Stop::Refused(fault)) => {
-                tracing::debug!(caller = %caller.id.short(), code = fault.code.0, text = %fault.text, "request refused");
-                // Whoever cannot be told is gone, and the stream ends here either way.
-                let _ = writer.send_fault(&fault).await;
-            }
-        }
-        if writer.finish().await.is_ok() {
-            inbound.until_closed().await;
-        }
-    }
-
-    async fn answer_to(
-        &self,
-        caller: &Caller,
-        first: &Frame,
-        inbound: &mut Inbound,
-        writer: &mut FrameWriter,
-        local: &LocalSources,
-        here: Option<&Here>,
-    ) -> Result<(), Stop> {
-        match (first.tag, here) {
-            (Tag::SUBMIT, Some(here)) => walk::walk(&self.inner, caller, first, inbound, writer, local, here).await,
-            (Tag::SESSION_TURN, Some(here)) => sessions::turn(&self.inner, caller, first, inbound, writer, here).await,
-            (tag, _) if tag.is_about_kept_runs() => {
-                kept::answer(&self.inner, caller, first, inbound, writer, local).await
-            }
-            _ => self.answer_at_once(caller, first, inbound, writer).await,
-        }
-    }
-
-    /// Answers a request that runs nothing.
-    async fn answer_at_once(
-        &self,
-        caller: &Caller,
-        first: &Frame,
-        inbound: &mut Inbound,
-        writer: &mut FrameWriter,
-    ) -> Result<(), Stop> {
-        match first.tag {
-            Tag::CANCEL => self.cancel(caller, first, writer).await,
-            Tag::FETCH_ARTIFACT => artifact::serve(&self.inner.runtime, first, writer).await,
-            Tag::SESSION_INTERRUPT => sessions::interrupt(&self.inner, caller, first, writer).await,
-            Tag::SESSION_LIST => sessions::list(&self.inner, caller, writer).await,
-            Tag::SESSION_SAVE => sessions::save(&self.inner, caller, first, inbound, writer).await,
-            Tag::SESSION_FORK => sessions::fork(&self.inner, caller, first, writer).await,
-            Tag::SESSION_STOP => sessions::stop(&self.inner, caller, first, writer).await,
-            Tag::OWNER_QUOTAS => sharing::tell(&self.inner, caller, writer).await,
-            Tag::OWNER_SHARING => lending::tell(&self.inner, caller, writer).await,
-            Tag::OWNER_PAUSE => lending::pause(&self.inner, caller, first, writer).await,
-            Tag::OWNER_RESUME => lending::resume(&self.inner, caller, writer).await,
-            Tag::OWNER_JOBS => lending::jobs(&self.inner, caller, writer).await,
-            Tag::OWNER_END_JOB => lending::end_job(&self.inner, caller, first, writer).await,
-            tag => Err(Fault::new(FaultCode::UNSUPPORTED, format!("{tag} is no request this node knows")).into()),
-        }
-    }
-}
-
-impl Jobs {
-    async fn cancel(&self, caller: &Caller, first: &Frame, writer: &mut FrameWriter) -> Result<(), Stop> {
-        let request: Cancel = first.decode().map_err(|error| Fault::new(FaultCode::BAD_MESSAGE, chain(&error)))?;
-        if !self.inner.cancellations.cancel(caller.id, request.job) {
-            return Err(Fault::new(FaultCode::NOT_FOUND, format!("no job {} is here", request.job)).into());
-        }
-        writer.send_empty(Tag::DONE).await.map_err(gone)
-    }
-}
-
-/// Returns when the request is sent away, with the reason.
-async fn sent_away(dismissed: Option<oneshot::Receiver<Fault>>) -> Fault {
-    match dismissed {
-        // Whoever could send it away is gone when this fails, and then nobody does.
-        Some(dismissed) => match dismissed.await {
-            Ok(why) => why,
-            Err(_) => std::future::pending().await,
-        },
-        None => std::future::pending().await,
-    }
-}
-
-/// Returns when the caller's connection has ended, whatever its streams still hold.
-async fn link_end(caller: &Caller) {
-    match &caller.link {
-        Some(link) => drop(link.closed().await),
-        None => std::future::pending().await,
     }
 }
 
@@ -415,17 +307,27 @@ impl JobService for Jobs {
         Some(Remembers { records, blobs: self.inner.blobs.clone() })
     }
 
-    fn sweep(&self) {
-        if let Some(kept) = self.inner.kept.get() {
-            kept.sweep();
-        }
+    fn begin(&self, trusted: &[NodeId]) -> Result<(), BeginError> {
+        let keeping = self.inner.keeping.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(keeping) = keeping else { return Ok(()) };
+        let kept = KeptRuns::begin(&Arc::downgrade(&self.inner), keeping, trusted);
+        let kept = kept.map_err(|error| BeginError(error.into()))?;
+        self.inner.kept.get_or_init(|| kept);
+        Ok(())
     }
 
     fn lends(&self) -> Option<Lends> {
         Some(self.inner.lending.lends())
     }
 
+    fn paused(&self) -> Option<watch::Receiver<bool>> {
+        Some(self.inner.lending.paused())
+    }
+
     async fn forget(&self, peer: NodeId) {
+        if let Some(kept) = self.inner.kept.get() {
+            kept.forget(peer).await;
+        }
         self.inner.sessions.forget(peer).await;
         self.inner.accounts.forget(&peer);
     }

@@ -43,3 +43,6 @@ pub use tally::OutputTally;
 
 #[cfg(test)]
 mod golden;
+
+#[cfg(test)]
+mod samples;

@@ -5,6 +5,7 @@ use potluck_tests::{DEADLINE, Home, Node, guest, online_peers, pair, until};
 use rustix::process::Signal;
 use serde_json::Value;
 use std::ffi::OsStr;
+use std::io::Read;
 
 /// Gives a job and returns its id as it is printed.
 #[track_caller]
@@ -56,6 +57,24 @@ fn a_job_goes_on_without_whoever_gave_it_and_all_it_said_is_kept() {
 }
 
 #[test]
+fn what_a_job_printed_is_kept_for_as_long_as_the_owner_says_and_its_end_stays_known() {
+    let home = Home::new();
+    home.potluck(["config", "set", "keep_days", "0"]).finish().expect(0);
+    let node = Node::start(&home);
+    let id = given(&home, [guest("weave").as_os_str(), "2".as_ref()]);
+    home.potluck(["wait", &id]).finish().expect(0);
+    node.down();
+    let _node = Node::start(&home);
+    let said = until("its output is gone", || {
+        let logs = home.potluck(["logs", &id]).finish();
+        (logs.code() != 0).then_some(logs)
+    });
+    said.expect(125).says(&["not kept any more", "keep_days", "potluck rerun"]);
+    home.potluck(["wait", &id]).finish().expect(0).says(&["done"]);
+    assert_eq!(job(&home, &id)["keep_until_ms"], 0);
+}
+
+#[test]
 fn whoever_comes_back_to_a_job_ends_as_it_does() {
     let home = Home::new();
     let _node = Node::start(&home);
@@ -80,7 +99,7 @@ fn a_node_is_started_for_a_job_where_none_runs() {
     let finished = home.run(["-d", "--json"]).arg(guest("weave")).arg("1").finish();
     finished.expect(0).says(&["started the node", "up.log"]);
     let given = finished.json();
-    let (id, short) = (given["job"].as_str().expect("an id"), given["short"].as_str().expect("a short id"));
+    let (id, short) = (given["id"].as_str().expect("an id"), given["short"].as_str().expect("a short id"));
     assert!(id.len() == 32 && id.starts_with(short), "{given}");
     home.potluck(["attach", short]).finish().expect(0);
     home.potluck(["down"]).finish().expect(0);
@@ -110,6 +129,72 @@ fn a_job_that_nobody_wants_any_more_is_ended_wherever_it_is() {
 }
 
 #[test]
+fn what_has_not_ended_is_listed_without_a_node_and_not_said_to_be_cancelled() {
+    let home = Home::new();
+    let node = Node::start(&home);
+    let id = given(&home, ["--need", "tag=nowhere"].map(OsStr::new).into_iter().chain([guest("cat").as_os_str()]));
+    let history = home.potluck(["history"]).finish().expect(0).out();
+    assert!(history.contains("not ended") && !history.contains("here") && !history.contains("running"), "{history}");
+    node.down();
+    home.potluck(["cancel", "--all"]).finish().expect(125).says(&["1 job has", "potluck up -d"]);
+    let listed = home.potluck(["jobs", "--json", "--unended"]).finish();
+    listed.expect(0).says(&["no node runs"]);
+    assert_eq!(listed.json()[0]["state"], "waiting");
+    let listed = home.potluck(["jobs", "-q", "--unended"]).finish();
+    assert_eq!(listed.expect(0).says(&["no node runs"]).out(), format!("{id}\n"));
+    let _node = Node::start(&home);
+    home.potluck(["cancel", "--all"]).finish().expect(0).says(&["1 job cancelled"]);
+    home.potluck(["wait", &id]).finish().expect(130);
+    home.potluck(["cancel", "--all"]).finish().expect(0).says(&["0 jobs cancelled"]);
+}
+
+#[test]
+fn what_ended_within_the_time_is_told_of_those_that_were_waited_for() {
+    let home = Home::new();
+    let _node = Node::start(&home);
+    let done = given(&home, [guest("weave").as_os_str(), "1".as_ref()]);
+    home.potluck(["wait", &done]).finish().expect(0);
+    let waits = given(&home, ["--need", "tag=nowhere"].map(OsStr::new).into_iter().chain([guest("cat").as_os_str()]));
+    let waited = home.potluck(["wait", "--json", "--timeout", "100ms", &waits, &done]).finish();
+    let ended = waited.expect(124).json();
+    let ids: Vec<bool> = ended
+        .as_array()
+        .expect("ends")
+        .iter()
+        .map(|end| end["id"].as_str().expect("an id").starts_with(&done))
+        .collect();
+    assert_eq!(ids, [true], "{ended:#}");
+}
+
+#[test]
+fn what_cannot_be_given_is_an_object_too_and_quiet_is_quiet() {
+    let home = Home::new();
+    let failed = home.run(["-d", "--json", "nothing.wasm"]).finish();
+    let object = failed.expect(127).json();
+    assert_eq!((&object["outcome"]["kind"], &object["exit_code"]), (&"failed".into(), &127.into()), "{object:#}");
+    home.run(["-d", "--on", "any,nobody"]).arg(guest("cat")).finish().expect(125).says(&["`any` among names"]);
+    let quiet = home.run(["-d", "-q"]).arg(guest("weave")).arg("1").finish();
+    assert_eq!(quiet.expect(0).err(), "", "nothing is said of the node that was started");
+    home.potluck(["down"]).finish().expect(0);
+}
+
+#[test]
+fn a_job_that_is_given_again_wants_what_it_wanted_but_for_what_is_said_anew() {
+    let home = Home::new().named("desk");
+    let _node = Node::start(&home);
+    let options = ["--need", "tag=nowhere", "--queue-timeout", "1h", "--priority", "7"].map(OsStr::new);
+    let first = given(&home, options.into_iter().chain([guest("weave").as_os_str(), "1".as_ref()]));
+    let again = home.potluck(["rerun", "--json", &first]).finish().expect(0).json();
+    let again = again["id"].as_str().expect("an id").to_owned();
+    assert_eq!(job(&home, &again)["state"], "waiting");
+    let why = home.potluck(["why", &again]).finish().expect(0).out();
+    assert!(why.contains("nowhere") && why.contains("potluck config set tags nowhere"), "{why}");
+    let anew = home.potluck(["rerun", "--json", "--need", "cpu=1", &first]).finish().expect(0).json();
+    home.potluck(["wait", anew["id"].as_str().expect("an id")]).finish().expect(0);
+    home.potluck(["cancel", "--all"]).finish().expect(0).says(&["2 jobs cancelled"]);
+}
+
+#[test]
 fn ctrl_c_leaves_a_job_and_does_not_end_it() {
     let home = Home::new();
     let _node = Node::start(&home);
@@ -123,6 +208,25 @@ fn ctrl_c_leaves_a_job_and_does_not_end_it() {
     let done = given(&home, [guest("weave").as_os_str(), "1".as_ref()]);
     home.potluck(["wait", "--any", &id, &done]).finish().expect(0);
     home.potluck(["cancel", &id]).finish().expect(0);
+}
+
+#[test]
+fn a_reader_that_goes_away_ends_what_shows_a_job_in_the_same_way() {
+    let home = Home::new();
+    let _node = Node::start(&home);
+    // It prints more than any pipe holds, and ends at its limit.
+    let id = given(
+        &home,
+        ["--output", "8M"].map(OsStr::new).into_iter().chain([guest("hog").as_os_str(), "output".as_ref()]),
+    );
+    home.potluck(["wait", &id]).finish().expect(137);
+    let code = |command: &[&str]| {
+        let mut shows = home.potluck(command).arg(&id).start_raw();
+        let mut first = [0u8; 16];
+        shows.stdout.take().expect("stdout is a pipe").read_exact(&mut first).expect("there is output");
+        until("it ends when nobody reads it any more", || shows.try_wait().expect("a child can be waited for")).code()
+    };
+    assert_eq!((code(&["attach"]), code(&["logs", "-f"])), (Some(0), Some(0)));
 }
 
 #[test]
@@ -182,6 +286,9 @@ fn what_a_second_run_repeats_is_not_shown_twice() {
     follower.wait_for_stdout("taking sleep\n");
     lender.die();
     until("it runs again", || Some(job(&home, &id)).filter(|job| job["state"] == "running" && job["attempt"] == 2));
+    until("the second run has said what the first said", || {
+        (home.potluck(["logs", &id]).finish().expect(0).out() == "taking sleep\n").then_some(())
+    });
     home.potluck(["cancel", &id]).finish().expect(0);
     assert_eq!(follower.finish().expect(0).out(), "taking sleep\n");
 }
@@ -282,8 +389,40 @@ fn a_rehearsal_says_what_would_be_sent_and_sends_nothing() {
         assert!(text.contains(word), "no {word:?}: {text}");
     }
     home.run(["-d", "--dry-run", "--on", "nobody"]).arg(guest("cat")).finish().expect(125).says(&["nobody"]);
+    // Without a node, too, it is decided by the rules of one.
+    let nowhere = home.run(["--dry-run", "--need", "gpu,tag=nowhere,mem=900G"]).arg(guest("cat")).finish();
+    let text = nowhere.expect(125).out();
+    assert!(text.contains("no machine fits now") && text.contains("leave `"), "{text}");
     let jobs = home.potluck(["history", "--json"]).finish().expect(0).json();
     assert_eq!(jobs, serde_json::json!([]));
+}
+
+#[test]
+fn a_rehearsal_chooses_as_the_node_would() {
+    let (lender_home, home) = (Home::new().named("attic"), Home::new().named("desk"));
+    home.potluck(["config", "set", "tags", "slow"]).finish().expect(0);
+    let (lender, node) = (Node::start(&lender_home), Node::start(&home));
+    pair(&lender, &node);
+    until("desk has heard what attic is", || online_peers(&home).first()?["info"]["cores"].as_u64());
+    let place = |options: &[&str], code: i32| {
+        let rehearsed = home.run(["-d", "--dry-run", "--json"]).args(options).arg(guest("cat")).finish();
+        rehearsed.expect(code).json()
+    };
+    assert_eq!(place(&["--prefer", "attic"], 0)["place"], "attic");
+    assert_eq!(place(&["--avoid", "tag=slow"], 0)["place"], "attic");
+    assert_eq!(place(&["--need", "tag=slow"], 0)["place"], "desk");
+    assert_eq!(place(&["--on", "attic,desk", "--avoid", "attic"], 0)["place"], "desk");
+    let nowhere = place(&["--need", "tag=nowhere"], 125);
+    assert_eq!(
+        (&nowhere["place"], nowhere["machines"].as_array().map(Vec::len)),
+        (&Value::Null, Some(2)),
+        "{nowhere:#}"
+    );
+    assert_eq!(nowhere["files"][0]["path"], "cat.wasm");
+    let peers = home.potluck(["peers", "--json"]).finish().expect(0).json();
+    assert_eq!(peers["me"]["tags"], serde_json::json!(["slow"]));
+    let jobs = home.potluck(["jobs", "--json"]).finish().expect(0).json();
+    assert_eq!(jobs, serde_json::json!([]), "nothing was given");
 }
 
 #[test]

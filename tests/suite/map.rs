@@ -1,11 +1,12 @@
 //! One program over many inputs: a result for each, nothing run twice, and every task accounted for.
 
-use potluck_tests::{DEADLINE, Home, Node, guest, pair, until};
+use potluck_tests::{DEADLINE, Home, Node, guest, online_peers, pair, until};
 use rustix::process::Signal;
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 
 /// Writes inputs; `weave` prints as many lines as the name of its input says, and traps if that is no number.
 fn inputs(home: &Home, names: &[&str]) {
@@ -22,10 +23,12 @@ fn weave(home: &Home, options: &[&str], names: &[&str], code: i32) -> Value {
     let finished = home.potluck(["map", "--json", "-o", "out"]).args(options).arg(guest("weave")).args(names).finish();
     let object = finished.expect(code).json();
     let count = |key: &str| object[key].as_u64().unwrap_or_else(|| panic!("no count {key}: {object:#}"));
-    let all: u64 =
-        ["done", "failed", "cancelled", "lost", "skipped", "open", "running"].iter().map(|key| count(key)).sum();
+    let all: u64 = ["done", "failed", "cancelled", "lost", "skipped", "unreadable", "open", "running"]
+        .iter()
+        .map(|key| count(key))
+        .sum();
     assert_eq!(all, count("total"), "every task is counted once: {object:#}");
-    assert_eq!(count("given"), count("total") - count("skipped") - count("open"));
+    assert_eq!(count("given"), count("total") - count("skipped") - count("unreadable") - count("open"));
     object
 }
 
@@ -65,6 +68,55 @@ fn inputs_lie_where_the_program_runs_and_files_it_made_come_back() {
     }
     assert_eq!(result(&home, "a/made.txt").as_deref(), Some("changed"));
     assert!(result(&home, "b.out").is_none());
+}
+
+#[test]
+fn the_files_of_a_task_that_is_run_again_are_those_of_its_last_run_alone() {
+    let home = Home::new();
+    let _node = Node::start(&home);
+    home.write("a.txt", "soup");
+    let write = |name: &str| {
+        let map = home.potluck(["map", "-o", "out"]).arg(guest("look")).args(["a.txt", "--", "--write", name]);
+        map.finish().expect(0);
+        let entries = fs::read_dir(home.work().join("out/a")).expect("files came back");
+        entries.map(|entry| entry.expect("an entry").file_name().into_string().expect("a name")).collect::<Vec<_>>()
+    };
+    assert_eq!(write("one.txt"), ["one.txt"]);
+    home.write("out/a/own.txt", "not of the map");
+    let mut names = write("two.txt");
+    names.sort_unstable();
+    assert_eq!(names, ["own.txt", "two.txt"]);
+}
+
+#[test]
+fn what_of_a_tasks_files_does_not_come_back_is_said() {
+    let home = Home::with_python();
+    let _node = Node::start(&home);
+    home.write("a.txt", "");
+    home.write("main.py", "for n in range(20):\n    with open(f'hole-{n}', 'wb') as file: file.truncate(900_000)\n");
+    let map = home.potluck(["map", "--json", "--disk", "1M", "-o", "out", "main.py", "a.txt"]).finish();
+    map.expect(0).says(&["a: not brought back: ", "hole-", "mostly holes"]);
+    let left = map.json()["not_brought_back"].clone();
+    assert_eq!((&left["tasks"], &left["first"][0]["task"]), (&1.into(), &"a".into()), "{left:#}");
+    assert!(left["first"][0]["count"].as_u64() >= Some(18), "{left:#}");
+}
+
+#[test]
+fn an_input_that_cannot_be_read_is_a_failure_that_was_not_given_and_stops_the_rest() {
+    let home = Home::new();
+    let _node = Node::start(&home);
+    inputs(&home, &["1", "2"]);
+    let bad = home.work().join("bad");
+    fs::create_dir(&bad).expect("a folder can be made");
+    fs::write(bad.join(OsStr::from_bytes(b"\xff")), "").expect("a file can be written");
+    let stopped = weave(&home, &[], &["bad", "1", "2"], 1);
+    let counts = |object: &Value| ["unreadable", "given", "open"].map(|key| object[key].as_u64());
+    assert_eq!(counts(&stopped), [Some(1), Some(0), Some(2)], "{stopped:#}");
+    assert_eq!(stopped["failures"][0]["task"], "bad");
+    let journal = result(&home, ".potluck-map.jsonl").expect("the map has a journal");
+    assert!(journal.contains("unreadable"), "{journal}");
+    let went_on = weave(&home, &["-k"], &["bad", "1", "2"], 1);
+    assert_eq!(counts(&went_on), [Some(1), Some(2), Some(0)], "{went_on:#}");
 }
 
 #[test]
@@ -154,8 +206,39 @@ fn a_map_is_cancelled_by_its_id() {
         let jobs = home.potluck(["jobs", "--json"]).finish().expect(0).json();
         jobs[0]["map"].as_str().map(str::to_owned)
     });
-    home.potluck(["cancel", "--map", &id[..8]]).finish().expect(0);
+    home.potluck(["cancel", "--map", &id[..8]]).finish().expect(0).says(&["1 job of the map cancelled"]);
     map.finish().expect(1).says(&["1 cancelled"]);
+    home.potluck(["cancel", "--map", &id]).finish().expect(0).says(&["has ended already"]);
+    home.potluck(["cancel", "--map", &"0123456789abcdef".repeat(2)]).finish().expect(125).says(&["no map's id"]);
+}
+
+#[test]
+fn all_that_has_not_ended_is_listed_where_programs_read_it() {
+    let home = Home::new();
+    let _node = Node::start(&home);
+    let names: Vec<String> = (0..61).map(|number| number.to_string()).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    inputs(&home, &names);
+    let waits = ["map", "-o", "out", "--need", "tag=nowhere"];
+    let map = home.potluck(waits).arg(guest("weave")).args(&names).start();
+    let count = || {
+        let queue = home.potluck(["top", "--json"]).finish().expect(0).json()["home_jobs"].clone();
+        (queue["count"] == 61 && queue["waiting"] == 61).then_some(())
+    };
+    until("all are the node's", count);
+    let all = home.potluck(["jobs", "-q"]).finish().expect(0).out();
+    let ids: BTreeSet<&str> = all.lines().collect();
+    assert_eq!(ids.len(), 61);
+    let listed = home.potluck(["jobs", "--json", "--unended"]).finish().expect(0).json();
+    assert_eq!(listed.as_array().map(Vec::len), Some(61));
+    let given: Vec<Option<u64>> =
+        listed.as_array().expect("a list").iter().map(|job| job["submitted_ms"].as_u64()).collect();
+    assert!(given.is_sorted_by(|before, after| before >= after), "the newest first: {given:?}");
+    let table = home.potluck(["jobs"]).finish();
+    table.expect(0).says(&["11 more have not ended", "--unended"]);
+    assert_eq!(table.out().lines().count(), 51);
+    home.potluck(["cancel"]).args(&ids).finish().expect(0).says(&["61 jobs cancelled"]);
+    map.finish().expect(1).says(&["61 cancelled"]);
 }
 
 #[test]
@@ -163,6 +246,7 @@ fn a_map_uses_every_machine() {
     let (lender_home, home) = (Home::new().named("attic"), Home::new().named("desk"));
     let (lender, node) = (Node::start(&lender_home), Node::start(&home));
     pair(&lender, &node);
+    until("desk has heard what attic is", || online_peers(&home).first()?["info"]["cores"].as_u64());
     let names: Vec<String> = (0..200).map(|number| number.to_string()).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     inputs(&home, &names);
@@ -213,14 +297,14 @@ fn a_task_whose_record_is_removed_does_not_keep_its_map_waiting() {
         let jobs = jobs.as_array()?.clone();
         (jobs.len() == 2 && jobs.iter().all(|job| job["state"] == "running")).then_some(jobs)
     });
-    // The command hears nothing for a while, as one that writes to a slow disk does.
+    // The command hears nothing for a while, as one that writes to a slow disk does: the ends are heard after the records went.
     map.signal(Signal::STOP);
     home.potluck(["cancel", "--all"]).finish().expect(0);
     for job in jobs {
         home.potluck(["rm", job["id"].as_str().expect("an id")]).finish().expect(0);
     }
     map.signal(Signal::CONT);
-    map.finish().expect(1);
+    map.finish().expect(1).says(&["of those 0 done, 0 failed"]);
     drop(node);
 }
 

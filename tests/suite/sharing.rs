@@ -1,6 +1,7 @@
 //! The owner comes first: what a machine lends, when it stops, and how its peers are told. The machine's sensors see a root of
 //! the test's own.
 
+use crate::jobs::{given, job};
 use crate::sessions::{listed, open, said, turn};
 use potluck_tests::{Finished, Home, Node, Running, busy_processes_of, guest, join, pair, processes_of, until};
 use serde_json::Value;
@@ -37,6 +38,15 @@ fn until_closed(ann: &Home, reason: Option<&str>) -> Value {
         let now = share(ann, &[])["now"].take();
         (now["closed"].as_str() == reason).then_some(now)
     })
+}
+
+/// Waits until a home knows that a peer lends it nothing.
+#[track_caller]
+fn until_place_is_closed(home: &Home, peer: &str) {
+    until("it is known", || {
+        let peers = home.potluck(["peers"]).finish();
+        peers.out().lines().any(|line| line.contains(peer) && line.contains("paused")).then_some(())
+    });
 }
 
 /// The scheduling policies of the guests that run in a home: the 39th word after the name.
@@ -93,6 +103,53 @@ fn pausing_ends_what_runs_sends_away_what_waits_and_saves_sessions_also_over_a_r
     assert_eq!(said(&bob, "work", "x + 1"), "42\n");
     bob.potluck(["session", "stop", "work"]).finish().expect(0);
     node.down();
+}
+
+#[test]
+fn a_paused_machine_runs_nothing_of_its_own_queue_and_what_it_ran_goes_elsewhere() {
+    let (ann, bob) = homes();
+    let (node, lender) = (Node::start(&ann), Node::start(&bob));
+    pair(&node, &lender);
+    bob.potluck(["pause"]).finish().expect(0);
+    until_place_is_closed(&ann, "bob");
+    let kept = given(&ann, [guest("hog").as_os_str(), "sleep".as_ref()]);
+    until("it runs here", || (job(&ann, &kept)["state"] == "running").then_some(()));
+    let foreground = ann.run(["--timeout", "10m"]).arg(guest("hog")).arg("sleep").start();
+    foreground.wait_for_stdout("taking sleep");
+    let paused = ann.potluck(["pause", "--json"]).finish().expect(0).json();
+    let done = (&paused["done"]["own_jobs_ended"], &paused["done"]["jobs_ended"]);
+    assert_eq!(done, (&1.into(), &0.into()), "{paused}");
+    until("it waits", || (job(&ann, &kept)["state"] == "waiting").then_some(()));
+    let later = given(&ann, [guest("weave").as_os_str(), "1".as_ref()]);
+    let why = ann.potluck(["why", &later]).finish().expect(0).out();
+    assert!(why.contains("ann: its owner has paused it") && why.contains("bob: does not lend"), "{why}");
+    assert_eq!(policies(&ann).len(), 1, "only what its owner waits for goes on");
+    // Another machine takes them as soon as it lends itself.
+    bob.potluck(["resume"]).finish().expect(0);
+    ann.potluck(["wait", &later]).finish().expect(0);
+    until("it runs there", || {
+        let job = job(&ann, &kept);
+        (job["state"] == "running" && job["place"] == "bob").then_some(())
+    });
+    ann.potluck(["cancel", &kept]).finish().expect(0);
+    foreground.signal(rustix::process::Signal::INT);
+    foreground.finish_with_stdin_open().expect(130);
+}
+
+#[test]
+fn a_pause_holds_for_the_own_queue_over_a_restart_and_whatever_is_lent() {
+    let home = Home::new().named("ann");
+    let node = Node::start(&home);
+    share(&home, &["--when", "never"]);
+    home.potluck(["pause"]).finish().expect(0);
+    let id = given(&home, [guest("weave").as_os_str(), "1".as_ref()]);
+    node.down();
+    let _node = Node::start(&home);
+    let why = home.potluck(["why", &id]).finish().expect(0).out();
+    assert!(why.contains("ann: its owner has paused it (`potluck resume`"), "{why}");
+    assert_eq!(job(&home, &id)["state"], "waiting");
+    home.potluck(["resume"]).finish().expect(0);
+    home.potluck(["wait", &id]).finish().expect(0);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use potluck_tests::{Home, Node, guest, join, pair, until};
 use rustix::process::Signal;
+use std::ffi::OsStr;
 
 fn closed(home: &Home) -> Option<String> {
     let json = home.potluck(["share", "--json"]).finish().expect(0).json();
@@ -80,6 +81,17 @@ fn without_a_terminal_it_is_one_look_and_without_a_node_it_says_what_to_do() {
     let job = &json["jobs"][0];
     assert_eq!((&job["what"], &job["state"], job["peer"].is_null()), (&"hog.wasm".into(), &"running".into(), true));
     assert!(job["cpu_ms"].is_u64() && job["memory_bytes"].is_u64() && json["peers"][0]["name"] == "bob", "{json}");
+    let given =
+        crate::jobs::given(&ann, [OsStr::new("--on"), "bob".as_ref(), guest("hog").as_os_str(), "sleep".as_ref()]);
+    let queued = until("a job of ann's queue is with bob", || {
+        let json = ann.potluck(["top", "--json"]).finish().expect(0).json();
+        let job = json["home_jobs"]["with_machines"][0].clone();
+        (job["state"] == "running").then_some(job)
+    });
+    assert_eq!((&queued["place"], &queued["program"]), (&"bob".into(), &"hog.wasm".into()), "{queued:#}");
+    let text = ann.potluck(["top", "--once"]).finish().expect(0).out();
+    assert!(text.contains("1 job, 1 with machines") && text.contains("running on bob"), "{text}");
+    ann.potluck(["cancel", &given]).finish().expect(0);
     drop(owned);
     until("the job is gone", || {
         let json = ann.potluck(["top", "--json"]).finish().expect(0).json();

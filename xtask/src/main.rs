@@ -31,7 +31,8 @@ usage: cargo xtask COMMAND
   deny      check licences, sources and versions of the dependencies (deny.toml)
   check     fmt, tidy, deny, clippy and doc, with warnings as errors
   ci        check, then test
-  bench     measure warm runs against native Python (arguments go to benches/compare.py)
+  bench     measure warm runs against native Python; `bench map` maps of tiny tasks, `bench pause` how soon a machine is
+            its owner's again (other arguments go to benches/compare.py, map.py or pause.py)
 ";
 
 fn main() -> ExitCode {

@@ -1,7 +1,7 @@
 //! `potluck attach`: a job as if it had never been left, with its exit code.
 
 use crate::exit;
-use crate::following::{Follower, Left, Streams, Until};
+use crate::following::{Follower, Left, Streams, Until, reader_gone};
 use crate::job_ids::JobIds;
 use crate::progress::{Manner, Progress};
 use crate::render::{say, tame};
@@ -45,7 +45,7 @@ pub(crate) fn execute(args: &AttachArgs) -> anyhow::Result<u8> {
                 say(&format!("the job goes on: `potluck attach {id}` comes back, `potluck cancel {id}` ends it"));
                 Ok(exit::CANCELLED)
             }
-            Left::ReaderGone => Ok(exit::CANCELLED),
+            Left::ReaderGone => Err(reader_gone()),
         }
     })
 }

@@ -1,6 +1,6 @@
 //! `potluck cancel`: nobody wants these jobs any more.
 
-use crate::exit;
+use crate::exit::{self, Refusal, Trouble};
 use crate::job_ids::JobIds;
 use crate::render::say;
 use crate::settings;
@@ -8,7 +8,6 @@ use crate::standing::Ending;
 use clap::Args;
 use potluck_node::client::Client;
 use potluck_node::wire::{CANCELLED_MAX, CancelJobs, JobId};
-use std::collections::HashSet;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -36,12 +35,15 @@ pub(crate) fn execute(args: &CancelArgs) -> anyhow::Result<u8> {
     let ids = JobIds::open(&client)?;
     settings::block_on(async {
         if let Some(map) = &args.map {
-            let batch = ids.find_map(map).await?;
-            client.cancel_jobs(&CancelJobs { jobs: Vec::new(), batch: Some(batch) }).await?;
-            say("what was left of the map is cancelled");
+            match ids.find_map(map).await? {
+                (_, 0) => say("the map has ended already"),
+                (batch, left) => {
+                    client.cancel_jobs(&CancelJobs { jobs: Vec::new(), batch: Some(batch) }).await?;
+                    say(&format!("{} of the map cancelled", counted(left)));
+                }
+            }
         } else if args.all {
-            let count = all(&client).await?;
-            say(&format!("{} cancelled", counted(count)));
+            all(&client, &ids).await?;
         } else {
             some(&client, &ids, &args.ids).await?;
         }
@@ -57,29 +59,33 @@ async fn some(client: &Client, ids: &JobIds, texts: &[String]) -> anyhow::Result
             None => jobs.push(job),
         }
     }
+    if jobs.is_empty() { Ok(()) } else { cancel(client, &jobs).await }
+}
+
+/// Whatever has not ended.
+async fn all(client: &Client, ids: &JobIds) -> anyhow::Result<()> {
+    if !client.daemon_runs() {
+        let left = ids.unended()?.len() as u64;
+        if left > 0 {
+            let text = format!(
+                "{} of this machine not ended, and no node runs here that could end them: `potluck up -d` first",
+                if left == 1 { "1 job has".to_owned() } else { format!("{left} jobs have") }
+            );
+            return Err(Refusal::error(Trouble::Failed, text));
+        }
+    }
+    let home = client.home_jobs(usize::MAX).await?;
+    cancel(client, &home.jobs.iter().map(|job| job.job).collect::<Vec<_>>()).await
+}
+
+async fn cancel(client: &Client, jobs: &[JobId]) -> anyhow::Result<()> {
     for some in jobs.chunks(CANCELLED_MAX) {
         client.cancel_jobs(&CancelJobs { jobs: some.to_vec(), batch: None }).await?;
     }
-    if !jobs.is_empty() {
-        say(&format!("{} cancelled", counted(jobs.len())));
-    }
+    say(&format!("{} cancelled", counted(jobs.len() as u64)));
     Ok(())
 }
 
-/// Cancels until none is listed that was not cancelled before: the node lists but so many at once.
-async fn all(client: &Client) -> anyhow::Result<usize> {
-    let mut cancelled: HashSet<JobId> = HashSet::new();
-    loop {
-        let home = client.home_jobs().await?;
-        let jobs: Vec<JobId> = home.jobs.iter().map(|job| job.job).filter(|job| !cancelled.contains(job)).collect();
-        if jobs.is_empty() {
-            return Ok(cancelled.len());
-        }
-        cancelled.extend(&jobs);
-        client.cancel_jobs(&CancelJobs { jobs, batch: None }).await?;
-    }
-}
-
-fn counted(jobs: usize) -> String {
+fn counted(jobs: u64) -> String {
     if jobs == 1 { "1 job".to_owned() } else { format!("{jobs} jobs") }
 }

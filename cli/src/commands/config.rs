@@ -11,6 +11,7 @@ Examples:
   potluck config ls
   potluck config set name attic
   potluck config set jobs_max 2
+  potluck config set tags fast,gpu-box     words that jobs can ask for with `--need tag=fast`
   potluck config unset port
 
 A running node takes a change at its next start: `potluck down && potluck up -d`.";

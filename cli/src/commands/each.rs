@@ -4,7 +4,7 @@
 mod lines;
 mod report;
 
-use super::run::line::program_and_args;
+use super::run::line::{WordsArgs, program_and_args};
 use crate::exit;
 use crate::program::ProgramArgs;
 use crate::render::say;
@@ -12,13 +12,12 @@ use crate::settings;
 use crate::signals::EndRequests;
 use crate::streams::Writer;
 use bytes::Bytes;
-use clap::{Args, ValueHint};
+use clap::Args;
 use lines::Lines;
 use potluck_node::client::{Client, JobEvent, Submission, SubmitError, Target};
 use potluck_node::wire::Ended;
 use potluck_runtime::OutputStream;
 use report::Report;
-use std::ffi::OsString;
 use std::sync::Arc;
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::{JoinSet, LocalSet};
@@ -47,10 +46,8 @@ pub(crate) struct EachArgs {
     /// Say nothing but what the programs say
     #[arg(short, long)]
     quiet: bool,
-    /// file.py, file.wasm, or a directory with __main__.py; then the program's own arguments
-    #[arg(value_names = ["PROGRAM", "ARGS"], required = true, num_args = 1.., trailing_var_arg = true,
-          allow_hyphen_values = true, value_hint = ValueHint::FilePath)]
-    words: Vec<OsString>,
+    #[command(flatten)]
+    words: WordsArgs,
 }
 
 /// A machine that is to run the program.
@@ -80,7 +77,7 @@ pub(crate) fn execute(args: &EachArgs) -> anyhow::Result<u8> {
     settings::block_on(async {
         let mut requests = EndRequests::listen()?;
         let client = settings::client()?;
-        let (program, words) = program_and_args(args.words.clone()).map_err(anyhow::Error::msg)?;
+        let (program, words) = program_and_args(args.words.words.clone()).map_err(anyhow::Error::msg)?;
         let submission = args.program.submission(&client, &program, words)?;
         let machines = machines(&client).await?;
         if machines.len() == 1 && !args.quiet {

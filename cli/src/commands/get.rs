@@ -1,14 +1,15 @@
 //! `potluck get`: the files of a job, as soon as it has ended.
 
-use crate::exit::{self, Refusal, Trouble};
-use crate::following::node_gone;
+use crate::exit;
+use crate::following::end_of;
 use crate::job_ids::JobIds;
+use crate::outcome::tell_left_behind;
 use crate::progress::{Manner, Progress};
 use crate::quantity::ByteSize;
 use crate::render::{self, say, tame};
 use crate::settings;
 use crate::signals::EndRequests;
-use crate::standing::{EndKind, Ending, Standing};
+use crate::standing::Ending;
 use clap::{Args, ValueHint};
 use potluck_node::client::{Client, HomeEvent};
 use potluck_node::wire::{FollowJob, JobId};
@@ -76,36 +77,28 @@ pub(crate) fn execute(args: &GetArgs) -> anyhow::Result<u8> {
             render::print_json(&object(job, &ending, &dir, files))?;
         } else {
             tell(&ending, &dir, &files);
-            if files.is_empty() && ending.kind != EndKind::Done {
-                return Err(Refusal::error(Trouble::Failed, "no files of the job are there"));
-            }
         }
         Ok(exit::SUCCESS)
     })
 }
 
-/// Waits for the job's end and brings its files.
+/// Waits for the job's end and brings the files of the run that counts; those of others are not asked for.
 async fn bring(client: &Client, job: JobId, dir: &Path, quiet: bool) -> anyhow::Result<(Ending, Vec<FileObject>)> {
     let progress = Progress::new(Manner::suitable(quiet));
-    let which = FollowJob { job, output: true, now: false };
-    let mut following = client.follow(which, Some(dir.to_owned())).await?;
-    let mut files = Vec::new();
-    let mut bytes = 0;
-    let mut last = None;
+    let ending = end_of(client, job).await?;
+    let mut following = client.follow(FollowJob { job, output: true, now: false }).await?;
+    let (mut files, mut bytes) = (Vec::new(), 0);
     while let Some(event) = following.next().await? {
         match event {
-            HomeEvent::Job(job) => last = Some(Standing::from(&job)),
-            // What an earlier run brought does not count.
-            HomeEvent::Says(_) => files.clear(),
+            HomeEvent::Says(_) => following.bring_to(dir.to_owned()),
             HomeEvent::File { path, size, digest } => {
                 bytes += size;
                 progress.bytes("bringing files", bytes, None);
                 files.push(FileObject { path: path.to_string(), size, digest: digest.to_string() });
             }
-            HomeEvent::RunEnded(ended) => {
-                ended.left_behind.iter().for_each(|left| say(&format!("not brought back: {}", tame(left))));
-            }
-            HomeEvent::Stage(_)
+            HomeEvent::RunEnded(ended) => tell_left_behind(&ended),
+            HomeEvent::Job(_)
+            | HomeEvent::Stage(_)
             | HomeEvent::Started
             | HomeEvent::Time(_)
             | HomeEvent::Output { .. }
@@ -113,10 +106,7 @@ async fn bring(client: &Client, job: JobId, dir: &Path, quiet: bool) -> anyhow::
         }
     }
     progress.finish();
-    match last {
-        Some(Standing::Ended(ending)) => Ok((ending, files)),
-        _ => Err(node_gone()),
-    }
+    Ok((ending, files))
 }
 
 fn tell(ending: &Ending, dir: &Path, files: &[FileObject]) {

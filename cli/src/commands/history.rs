@@ -117,7 +117,7 @@ fn list(jobs: &[Listed], limit: Option<u64>) -> anyhow::Result<()> {
             submitted_local.clone(),
             job.program.clone(),
             place(job),
-            job.end.as_ref().map_or_else(|| "running".to_owned(), outcome),
+            job.end.as_ref().map_or_else(|| unended(job).to_owned(), outcome),
             quantity(Fuel(job.fuel).to_string()),
             quantity(Span(Duration::from_millis(job.wall_ms)).to_string()),
         ]);
@@ -140,9 +140,15 @@ fn outcome(end: &End) -> String {
     }
 }
 
-/// Where it ran, or for whom.
+/// How far it is. Where a job is that waits for a machine, or is with one, `potluck jobs` says.
+const fn unended(job: &JobRecord) -> &'static str {
+    if job.started_ms.is_some() { "running" } else { "not ended" }
+}
+
+/// Where it ran, or for whom; empty of one that has run nowhere as far as is known.
 fn place(job: &JobRecord) -> String {
     match (&job.peer, job.role) {
+        (None, Role::Sent) if job.end.is_none() && job.started_ms.is_none() => String::new(),
         (None, _) => "here".to_owned(),
         (Some(peer), Role::Sent) => format!("on {}", peer.name),
         (Some(peer), Role::Ran) => format!("for {}", peer.name),
@@ -298,4 +304,20 @@ fn show_statistics(statistics: &Statistics, json: bool) -> anyhow::Result<()> {
 fn outcomes(totals: &Totals) -> String {
     let outcomes: Vec<String> = totals.ends.iter().map(|(word, count)| format!("{count} {word}")).collect();
     outcomes.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use potluck_node::wire::JobId;
+
+    #[test]
+    fn a_job_of_which_no_run_has_begun_is_nowhere_and_does_not_run() {
+        let waiting = JobRecord::begun(JobId([1; 16]), Role::Sent, "a.py", &[], 5);
+        assert_eq!((unended(&waiting), place(&waiting).as_str()), ("not ended", ""));
+        let running = JobRecord { started_ms: Some(6), ..waiting.clone() };
+        assert_eq!((unended(&running), place(&running).as_str()), ("running", "here"));
+        let ended = waiting.ended(End::Exited(0), 7);
+        assert_eq!(place(&ended), "here");
+    }
 }

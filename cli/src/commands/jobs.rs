@@ -8,15 +8,15 @@ use crate::standing::Standing;
 use clap::{Args, Subcommand};
 use potluck_node::client::Client;
 use potluck_node::clock::Clock;
-use potluck_node::store::jobs::history::Filter;
-use potluck_node::store::jobs::{JobRecord, Role};
-use potluck_node::wire::{HomeJobs, JobId};
+use potluck_node::store::jobs::Role;
+use potluck_node::store::jobs::history::{Filter, Listed};
+use potluck_node::wire::{HomeJobs, JobId, JobNow};
 use serde::Serialize;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 const EXAMPLES: &str = "\
 Examples:
-  potluck jobs                       what waits and runs, and what ended lately
+  potluck jobs                       what waits and runs, and the 20 that ended last
   potluck jobs --all                 everything that is known
   potluck cancel $(potluck jobs -q --unended)
   potluck jobs --json | jq -r '.[] | select(.state == \"failed\") | .id'
@@ -24,10 +24,12 @@ Examples:
 `potluck logs ID` shows what a job says, `get ID` brings its files, `why ID` explains why it waits. An id may be shortened to
 any beginning that is one job's alone.";
 
-/// Jobs that have not ended and are listed unless all are asked for: a screen.
+/// Jobs that have not ended and stand in the table unless all are asked for: a screen.
 const UNENDED_MAX: usize = 50;
 /// Jobs that have ended and are listed unless all are asked for.
-const ENDED_MAX: u64 = 20;
+const ENDED_MAX: usize = 20;
+/// Why a job waits while its home does not run.
+const NO_NODE: &str = "for the node of this machine, which does not run";
 
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
@@ -46,10 +48,10 @@ enum Action {
 
 #[derive(Args, Debug)]
 struct ListArgs {
-    /// All that are known, and not the newest alone
+    /// All that are known: of those that ended the others as well, and in the table more than 50 that have not
     #[arg(short, long)]
     all: bool,
-    /// Those alone that have not ended
+    /// Those alone that have not ended, and all of them
     #[arg(long)]
     unended: bool,
     /// Print ids alone, one on each line
@@ -62,11 +64,19 @@ struct ListArgs {
 
 /// A job in the list.
 struct Row {
-    id: JobId,
     standing: Standing,
     /// Which of its runs that is; none before the first.
     attempt: u32,
-    record: Option<JobRecord>,
+    listed: Listed,
+}
+
+/// What is listed.
+struct List {
+    rows: Vec<Row>,
+    /// Jobs that have not ended and are not listed.
+    unended_left: u64,
+    /// Whether there are others that have ended.
+    ended_left: bool,
 }
 
 /// A job, for programs.
@@ -82,9 +92,9 @@ struct JobObject<'a> {
     attempt: u32,
     map: Option<String>,
     task: Option<u32>,
-    program: Option<&'a str>,
-    args: Option<&'a str>,
-    submitted_ms: Option<u64>,
+    program: &'a str,
+    args: &'a str,
+    submitted_ms: u64,
     ended_ms: Option<u64>,
     keep_until_ms: Option<u64>,
 }
@@ -96,96 +106,125 @@ pub(crate) fn execute(args: &JobsArgs) -> anyhow::Result<u8> {
     };
     let client = settings::client()?;
     let ids = JobIds::open(&client)?;
-    let home = settings::block_on(async { Ok(client.home_jobs().await?) })?;
-    let rows = rows(args, &ids, &home)?;
+    let home = settings::block_on(async { Ok(client.home_jobs(usize::MAX).await?) })?;
+    let list = List::new(args, &client, &ids, &home)?;
+    let rows = &list.rows;
     match (args.quiet, args.json) {
-        (true, _) => render::print(&rows.iter().map(|row| format!("{}\n", ids.short(row.id))).collect::<String>())?,
+        (true, _) => render::print(&rows.iter().map(|row| format!("{}\n", row.listed.short)).collect::<String>())?,
         (false, true) => render::print_json(&rows.iter().map(Row::object).collect::<Vec<_>>())?,
-        (false, false) => list(&client, &ids, &rows, &home)?,
+        (false, false) if rows.is_empty() => {
+            render::say("no jobs yet; `potluck run -d PROGRAM` gives one to the node of this machine");
+        }
+        (false, false) => render::print(&table(rows))?,
     }
+    list.tell_what_is_missing(&client);
     Ok(exit::SUCCESS)
 }
 
-/// The newest first: those that have not ended, then the others.
-fn rows(args: &ListArgs, ids: &JobIds, home: &HomeJobs) -> anyhow::Result<Vec<Row>> {
-    let unended_max = if args.all { usize::MAX } else { UNENDED_MAX };
-    let mut rows = Vec::new();
-    for job in home.jobs.iter().take(unended_max) {
-        let record = ids.record(job.job)?;
-        rows.push(Row { id: job.job, standing: Standing::from(job), attempt: job.attempt, record });
+impl List {
+    /// The newest first: those that have not ended, then the others.
+    fn new(args: &ListArgs, client: &Client, ids: &JobIds, home: &HomeJobs) -> anyhow::Result<Self> {
+        let mut rows = unended(client, ids, home)?;
+        let unended_max = if args.all || args.unended || args.quiet || args.json { rows.len() } else { UNENDED_MAX };
+        let unended_left = rows.len().saturating_sub(unended_max) as u64;
+        rows.truncate(unended_max);
+        if args.unended {
+            return Ok(Self { rows, unended_left, ended_left: false });
+        }
+        let listed: HashSet<JobId> = rows.iter().map(Row::id).collect();
+        let ended_max = if args.all { usize::MAX } else { ENDED_MAX };
+        let limit = (!args.all).then_some(ENDED_MAX as u64 + 1);
+        let filter = Filter { role: Some(Role::Sent), ended: true, limit, ..Filter::default() };
+        let ended = ids.store().history(&filter)?;
+        let ended_left = ended.len() > ended_max;
+        for ended in ended.into_iter().take(ended_max).filter(|ended| !listed.contains(&ended.job.id)) {
+            let Some(end) = &ended.job.end else { continue };
+            rows.push(Row { standing: Standing::Ended(end.into()), attempt: ended.job.attempts, listed: ended });
+        }
+        Ok(Self { rows, unended_left, ended_left })
     }
-    rows.sort_by_key(|row| std::cmp::Reverse(row.record.as_ref().map_or(u64::MAX, |record| record.submitted_ms)));
-    if args.unended {
-        return Ok(rows);
+
+    /// Says on stderr what the list does not have, whatever its form.
+    fn tell_what_is_missing(&self, client: &Client) {
+        if self.unended_left > 0 {
+            render::say(&format!("{} more have not ended; `--unended` lists them all", self.unended_left));
+        }
+        if self.ended_left {
+            render::say(&format!("of those that have ended the last {ENDED_MAX} are listed; `--all` lists all"));
+        }
+        let waits = self.rows.iter().any(|row| !matches!(row.standing, Standing::Ended(_)));
+        if waits && !client.daemon_runs() {
+            render::say(
+                "no node runs on this machine, so jobs that have not ended do not go on, and how far they are is not known; \
+                 `potluck up -d` starts it",
+            );
+        }
     }
-    let limit = (!args.all).then_some(ENDED_MAX);
-    let filter = Filter { role: Some(Role::Sent), ended: true, limit, ..Filter::default() };
-    let listed: HashSet<JobId> = rows.iter().map(|row| row.id).collect();
-    for ended in ids.store().history(&filter)?.into_iter().filter(|ended| !listed.contains(&ended.job.id)) {
-        let Some(end) = &ended.job.end else { continue };
-        let standing = Standing::Ended(end.into());
-        rows.push(Row { id: ended.job.id, standing, attempt: ended.job.attempts, record: Some(ended.job) });
-    }
-    Ok(rows)
 }
 
-fn list(client: &Client, ids: &JobIds, rows: &[Row], home: &HomeJobs) -> anyhow::Result<()> {
-    if rows.is_empty() {
-        render::say("no jobs yet; `potluck run -d PROGRAM` gives one to the node of this machine");
-        return Ok(());
+/// Those that have not ended: which they are is in the records, how far they are the node says.
+fn unended(client: &Client, ids: &JobIds, home: &HomeJobs) -> anyhow::Result<Vec<Row>> {
+    if !client.daemon_runs() {
+        let waits = |listed| Row { standing: Standing::Waits(Some(NO_NODE.to_owned())), attempt: 0, listed };
+        return Ok(ids.unended()?.into_iter().map(waits).collect());
     }
+    if home.jobs.is_empty() {
+        return Ok(Vec::new());
+    }
+    let at_home: HashMap<JobId, &JobNow> = home.jobs.iter().map(|job| (job.job, job)).collect();
+    let filter = Filter { role: Some(Role::Sent), unended: true, ..Filter::default() };
+    let row = |listed: Listed| {
+        let now = at_home.get(&listed.job.id)?;
+        Some(Row { standing: Standing::from(*now), attempt: now.attempt, listed })
+    };
+    Ok(ids.store().history(&filter)?.into_iter().filter_map(row).collect())
+}
+
+fn table(rows: &[Row]) -> String {
     let now = Clock::system().unix_now_ms();
     let mut table = Table::new(&["id", "state", "given", "program", "why"]);
-    for row in rows {
-        let age = |record: &JobRecord| render::age(now.saturating_sub(record.submitted_ms));
+    for Row { standing, listed: Listed { short, job, .. }, .. } in rows {
         table.push(vec![
-            ids.short(row.id),
-            row.standing.to_string(),
-            row.record.as_ref().map_or_else(|| "now".to_owned(), age),
-            row.record.as_ref().map_or_else(String::new, |record| record.program.clone()),
-            row.standing.why().unwrap_or_default().lines().next().unwrap_or_default().to_owned(),
+            short.clone(),
+            standing.to_string(),
+            render::age(now.saturating_sub(job.submitted_ms)),
+            job.program.clone(),
+            standing.why().unwrap_or_default().lines().next().unwrap_or_default().to_owned(),
         ]);
     }
-    render::print(&table.render())?;
-    let shown = rows.iter().filter(|row| !matches!(row.standing, Standing::Ended(_))).count() as u64;
-    if home.count > shown {
-        render::say(&format!("{} more have not ended (`--all` lists up to {})", home.count - shown, home.jobs.len()));
-    }
-    if !client.daemon_runs() {
-        render::say(
-            "no node runs on this machine, so jobs that have not ended are not listed and do not go on; `potluck up -d` starts it",
-        );
-    }
-    Ok(())
+    table.render()
 }
 
 impl Row {
+    const fn id(&self) -> JobId {
+        self.listed.job.id
+    }
+
     fn object(&self) -> JobObject<'_> {
-        let record = self.record.as_ref();
+        let record = &self.listed.job;
         let place = match &self.standing {
             Standing::Sent(place) | Standing::Runs(place) => Some(place.as_str()),
             Standing::Waits(_) => None,
-            Standing::Ended(_) => record.and_then(|record| record.peer.as_ref()).map(|peer| peer.name.as_str()),
+            Standing::Ended(_) => record.peer.as_ref().map(|peer| peer.name.as_str()),
         };
         let exit_code = match &self.standing {
             Standing::Ended(ending) => Some(ending.exit_code),
             Standing::Waits(_) | Standing::Sent(_) | Standing::Runs(_) => None,
         };
-        let task = record.and_then(|record| record.task);
         JobObject {
-            id: self.id.to_string(),
+            id: self.id().to_string(),
             state: self.standing.word(),
             exit_code,
             why: self.standing.why(),
             place,
             attempt: self.attempt,
-            map: task.map(|(map, _)| map.to_string()),
-            task: task.map(|(_, task)| task),
-            program: record.map(|record| record.program.as_str()),
-            args: record.map(|record| record.args.as_str()),
-            submitted_ms: record.map(|record| record.submitted_ms),
-            ended_ms: record.and_then(|record| record.ended_ms),
-            keep_until_ms: record.and_then(|record| record.keep_until_ms),
+            map: record.task.map(|(map, _)| map.to_string()),
+            task: record.task.map(|(_, task)| task),
+            program: &record.program,
+            args: &record.args,
+            submitted_ms: record.submitted_ms,
+            ended_ms: record.ended_ms,
+            keep_until_ms: record.keep_until_ms,
         }
     }
 }

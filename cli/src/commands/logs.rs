@@ -1,7 +1,7 @@
 //! `potluck logs`: what a job says, stdout on stdout and stderr on stderr, in the order in which it was said.
 
-use crate::exit::{self, Refusal, Trouble};
-use crate::following::{Follower, Left, Streams, Until};
+use crate::exit;
+use crate::following::{Follower, Left, Streams, Until, reader_gone};
 use crate::job_ids::JobIds;
 use crate::progress::{Manner, Progress};
 use crate::settings;
@@ -60,7 +60,7 @@ pub(crate) fn execute(args: &LogsArgs) -> anyhow::Result<u8> {
         match follower.follow(&mut requests).await? {
             Left::Through(_) => Ok(exit::SUCCESS),
             Left::Interrupted => Ok(exit::CANCELLED),
-            Left::ReaderGone => Err(Refusal::error(Trouble::ReaderGone, "nobody reads the output any more")),
+            Left::ReaderGone => Err(reader_gone()),
         }
     })
 }

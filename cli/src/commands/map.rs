@@ -121,7 +121,7 @@ fn inputs(args: &MapArgs) -> anyhow::Result<Vec<PathBuf>> {
 async fn run(args: &MapArgs, mut account: Account) -> anyhow::Result<u8> {
     let mut requests = EndRequests::listen()?;
     let client = settings::client()?;
-    background::ensure(&client).await?;
+    background::ensure(&client, args.quiet).await?;
     let before = {
         let ids = JobIds::open(&client)?;
         account.resume(|job| Ok(ids.record(job)?.is_some()))?
@@ -156,7 +156,7 @@ async fn giving<'a>(
     id: BatchId,
     (account, ended): (&'a RefCell<Account>, &'a Notify),
 ) -> anyhow::Result<Giving<'a>> {
-    let wish = args.wish.wish(args.on.as_deref())?;
+    let (wish, requirements) = args.wish.resolved(client, args.on.as_deref()).await?;
     let on_failure = if args.keep_going { OnFailure::KeepGoing } else { OnFailure::StopTheRest };
     let submission = args.program.submission(client, &args.path, Vec::new())?;
     Ok(Giving {
@@ -165,7 +165,7 @@ async fn giving<'a>(
         pattern: client.pattern(submission).await,
         args: args.words.clone(),
         batch: BatchSpec { id, jobs_max: args.jobs, on_failure },
-        requirements: client.requirements(&wish).await?,
+        requirements,
         wish,
         account,
         ended,

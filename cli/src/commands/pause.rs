@@ -12,7 +12,7 @@ Examples:
   potluck pause --for 1h     lends again by itself after an hour
 
 When it returns, no job of a peer runs here: those that ran are ended, those that waited are sent away with the time at which \
-to ask again, and sessions are put to disk. The owner's own jobs go on: `potluck top` ends them.";
+to ask again, and sessions are put to disk. What this machine's own queue was given (`run -d`, `map`) does not run here either: it goes to other machines, or waits. Jobs and sessions in the foreground go on: `potluck top` ends them.";
 
 const RESUME_EXAMPLES: &str = "\
 Examples:
@@ -79,6 +79,11 @@ fn done(sharing: &Sharing) -> String {
     let parts: Vec<String> = [
         (now.ended, "job ended", "jobs ended"),
         (now.sent_away, "job sent away", "jobs sent away"),
+        (
+            now.own,
+            "job of this machine's queue goes elsewhere or waits",
+            "jobs of this machine's queue go elsewhere or wait",
+        ),
         (now.saved, "session saved", "sessions saved"),
     ]
     .into_iter()

@@ -3,10 +3,12 @@
 use crate::exit::{self, Refusal, Trouble};
 use crate::quantity::Span;
 use crate::{records, render, settings};
+use anyhow::Context as _;
 use clap::Args;
 use potluck_node::clock::Clock;
 use potluck_node::store::jobs::history::Filter;
 use potluck_node::store::jobs::{Change, JobStore, Role};
+use potluck_node::store::recording::Folder;
 use potluck_node::wire::JobId;
 
 const EXAMPLES: &str = "\
@@ -52,6 +54,10 @@ pub(crate) fn execute(args: &RmArgs) -> anyhow::Result<u8> {
         }
         Ok(())
     })?;
+    let gone = jobs.iter().filter(|(_, role)| *role == Role::Sent).map(|(id, _)| *id).collect();
+    Folder::at(client.paths().recordings_dir())
+        .remove_of(&gone)
+        .context("cannot remove what the jobs printed and made")?;
     render::say(&format!(
         "{} forgotten",
         if jobs.len() == 1 { "1 job".to_owned() } else { format!("{} jobs", jobs.len()) }

@@ -16,12 +16,11 @@ use crate::signals::EndRequests;
 use crate::streams::{self, Writer};
 use crate::wishes::WishArgs;
 use bytes::Bytes;
-use clap::{Args, ValueEnum, ValueHint};
-use line::Line;
+use clap::{Args, ValueEnum};
+use line::{Line, WordsArgs};
 use potluck_node::client::{Client, FailureKind, Job, JobEvent, JobStdin, StdinMode, Submission, SubmitError, Target};
 use potluck_runtime::OutputStream;
 use report::Summary;
-use std::ffi::OsString;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 
@@ -60,28 +59,26 @@ pub(crate) struct RunArgs {
     detach: bool,
     #[command(flatten)]
     wish: WishArgs,
-    /// Say what would be sent and where it would run, and send nothing
-    #[arg(long, conflicts_with = "json")]
+    /// Say what would be sent and where it would run, and send nothing; ends with 125 when no machine fits
+    #[arg(long)]
     dry_run: bool,
     /// What the program reads: `none` is empty, `inherit` is ours, `auto` is ours unless we are in the background
     #[arg(long, value_name = "WHICH", default_value = "auto", hide_possible_values = true)]
     stdin: StdinChoice,
-    /// Print one JSON object with everything about the job instead of its output
+    /// Print one JSON object with everything about the job instead of its output; with -d its id, with --dry-run what would be
     #[arg(long)]
     json: bool,
     /// Say nothing but what the program says, unless it cannot be run
     #[arg(short, long)]
     quiet: bool,
-    /// file.py, file.wasm, or a directory with __main__.py; then the program's own arguments
-    #[arg(value_names = ["PROGRAM", "ARGS"], required = true, num_args = 1.., trailing_var_arg = true,
-          allow_hyphen_values = true, value_hint = ValueHint::FilePath)]
-    words: Vec<OsString>,
+    #[command(flatten)]
+    words: WordsArgs,
 }
 
 impl RunArgs {
     /// What the words from PROGRAM on mean; they are taken out.
     pub(crate) fn line(&mut self) -> Result<Line, String> {
-        Line::read(self.on.take(), std::mem::take(&mut self.words))
+        Line::read(self.on.take(), std::mem::take(&mut self.words.words))
     }
 }
 
@@ -96,26 +93,29 @@ enum StdinChoice {
 pub(crate) fn execute(mut args: RunArgs) -> anyhow::Result<u8> {
     let json = args.json;
     let line = args.line().map_err(anyhow::Error::msg)?;
+    match settings::block_on(act(args, line)) {
+        Err(error) if json && exit::trouble_of(&error) != Trouble::ReaderGone => {
+            let code = exit::trouble_of(&error).code();
+            render::print_json(&report::of_failure(&render::sentence(&error), code))?;
+            Err(error)
+        }
+        result => result,
+    }
+}
+
+async fn act(args: RunArgs, line: Line) -> anyhow::Result<u8> {
     if args.dry_run {
-        return settings::block_on(rehearsal::rehearse(&args, &line));
+        return rehearsal::rehearse(&args, &line).await;
     }
     if args.detach {
-        return settings::block_on(detached::give(&args, &line));
+        return detached::give(&args, &line).await;
     }
     if let Some(option) = args.wish.typed() {
         let text =
             format!("`{option}` is for jobs that the node sees to: say `-d` as well (`potluck attach ID` follows it)");
         return Err(Refusal::error(Trouble::Failed, text));
     }
-    match settings::block_on(run(args, line)) {
-        Ok(code) => Ok(code),
-        Err(error) if json && exit::trouble_of(&error) != Trouble::ReaderGone => {
-            let code = exit::trouble_of(&error).code();
-            render::print_json(&report::of_failure(&render::sentence(&error), code))?;
-            Err(error)
-        }
-        Err(error) => Err(error),
-    }
+    run(args, line).await
 }
 
 async fn run(args: RunArgs, line: Line) -> anyhow::Result<u8> {

@@ -103,7 +103,7 @@ struct StopArgs {
     all: bool,
 }
 
-/// One session.
+// One session. No doc comment: it would be taken for what a command with these options does.
 #[derive(Args, Debug)]
 struct WhichArgs {
     /// Its name, its id, or the beginning of its id

@@ -63,6 +63,7 @@ pub(super) struct NodeObject {
     environments: Vec<String>,
     addresses: Vec<String>,
     walls_missing: Option<Vec<String>>,
+    tags: Vec<String>,
     lends: Option<LendsObject>,
 }
 
@@ -85,6 +86,7 @@ impl NodeObject {
             environments: info.environments.clone(),
             addresses: info.addresses.iter().map(ToString::to_string).collect(),
             walls_missing: info.walls_missing.clone(),
+            tags: info.tags.clone(),
             lends: info.lends.as_ref().map(LendsObject::new),
         }
     }

@@ -1,4 +1,4 @@
-//! `potluck top`: who is there, what runs here and what is lent, as it changes. What is shown is decided in [`screen`] and
+//! `potluck top`: who is there, what runs here, what this machine's own queue has with machines, and what is lent, as it changes. What is shown is decided in [`screen`] and
 //! drawn in [`view`]; this file asks the node and listens to the keyboard.
 
 mod keys;
@@ -6,14 +6,17 @@ mod object;
 mod screen;
 mod view;
 
+use crate::job_ids::JobIds;
 use crate::signals::EndRequests;
+use crate::standing::Standing;
 use crate::{exit, render, settings};
 use anyhow::Context;
 use clap::Args;
 use keys::Keyboard;
 use potluck_node::client::{Client, ClientError};
+use potluck_node::wire::{HomeJobs, JobAt};
 use ratatui::DefaultTerminal;
-use screen::{Asked, Screen, Sight};
+use screen::{Asked, HomeJob, HomeNow, Screen, Sight};
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
@@ -22,9 +25,12 @@ Examples:
   potluck top
   potluck top --once                  one look, as plain text
   potluck top --json | jq '.jobs[] | {who, what, cpu_ms}'
+  potluck top --json | jq '.home_jobs | {count, waiting}'
 
 Keys: arrows choose a job, k ends it after a question, p pauses and resumes lending, q quits.";
 
+/// Jobs of this machine's queue that are shown, those first that machines have; the others are counted.
+const HOME_JOBS_MAX: usize = 64;
 /// How often the node is asked.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
@@ -59,11 +65,30 @@ async fn look(client: &Client) -> anyhow::Result<Sight> {
     if !client.daemon_runs() {
         return Err(ClientError::NoDaemon.into());
     }
-    let (list, jobs, sharing) = tokio::try_join!(client.peers(), client.jobs_here(), client.sharing())?;
+    let asked = (client.peers(), client.jobs_here(), client.sharing(), client.home_jobs(HOME_JOBS_MAX));
+    let (list, jobs, sharing, home) = tokio::try_join!(asked.0, asked.1, asked.2, asked.3)?;
     if !sharing.running {
         return Err(ClientError::NoDaemon.into());
     }
-    Ok(Sight { at: Instant::now(), list, jobs: jobs.jobs, sharing: sharing.now })
+    let home = home_now(&JobIds::open(client)?, &home)?;
+    Ok(Sight { at: Instant::now(), list, jobs: jobs.jobs, home, sharing: sharing.now })
+}
+
+/// The jobs of this machine's queue by their names.
+fn home_now(ids: &JobIds, home: &HomeJobs) -> anyhow::Result<HomeNow> {
+    let mut with_machines = Vec::new();
+    for job in home.jobs.iter().filter(|job| !matches!(job.at, JobAt::Waits(_))) {
+        let program = ids.record(job.job)?.map(|record| record.program);
+        with_machines.push(HomeJob {
+            id: job.job.to_string(),
+            short: ids.short(job.job),
+            program: program.unwrap_or_default(),
+            standing: Standing::from(job),
+            place: job.place.clone(),
+            attempt: job.attempt,
+        });
+    }
+    Ok(HomeNow { count: home.count, waiting: home.waiting, with_machines })
 }
 
 /// Shows it until somebody quits. The terminal is given back whatever happens, also when this panics.

@@ -1,7 +1,7 @@
 //! `potluck wait`: until jobs have ended.
 
 use crate::exit::{self, Refusal, Trouble};
-use crate::following::node_gone;
+use crate::following::end_of;
 use crate::job_ids::JobIds;
 use crate::quantity::Span;
 use crate::render::{self, say};
@@ -9,8 +9,8 @@ use crate::settings;
 use crate::signals::EndRequests;
 use crate::standing::Ending;
 use clap::Args;
-use potluck_node::client::{Client, HomeEvent};
-use potluck_node::wire::{FollowJob, JobAt, JobId};
+use potluck_node::client::Client;
+use potluck_node::wire::JobId;
 use serde::Serialize;
 use std::future::pending;
 use tokio::task::JoinSet;
@@ -22,7 +22,7 @@ Examples:
   potluck wait --any $(potluck jobs -q --unended)
 
 Of several jobs, it ends with 0 if all are done, and with the code of the first in the line that is not otherwise; with --any,
-with the code of the one that ended. After --timeout it ends with 124.";
+with the code of the one that ended. After --timeout it ends with 124, and says of those that have ended how.";
 
 /// Jobs of which the first to end may be waited for: each takes a connection to the node.
 const ANY_MAX: usize = 256;
@@ -61,13 +61,20 @@ pub(crate) fn execute(args: &WaitArgs) -> anyhow::Result<u8> {
         let jobs = ids.find_all(&args.ids).await?;
         let ended =
             async { if args.any { first(&client, &ids, &jobs).await } else { all(&client, &ids, &jobs).await } };
-        let ended = tokio::select! {
-            ended = ended => ended?,
+        let left_with = tokio::select! {
+            ended = ended => Ok(ended?),
             () = over(args.timeout) => {
-                say("not all of them have ended in that time; they go on");
-                return Ok(exit::WALL_TIME);
+                say(if args.any { "none of them has ended in that time" } else { "not all of them have ended in that time" });
+                Err(exit::WALL_TIME)
             }
-            () = requests.next() => return Ok(exit::CANCELLED),
+            () = requests.next() => Err(exit::CANCELLED),
+        };
+        let ended = match left_with {
+            Ok(ended) => ended,
+            Err(code) => {
+                tell(&ids, &those_that_ended(&ids, &jobs)?, args.json)?;
+                return Ok(code);
+            }
         };
         tell(&ids, &ended, args.json)?;
         let failed = ended.iter().map(|(_, ending)| ending.exit_code).find(|code| *code != exit::SUCCESS);
@@ -105,6 +112,15 @@ async fn all(client: &Client, ids: &JobIds, jobs: &[JobId]) -> anyhow::Result<Ve
     Ok(ended)
 }
 
+/// Those of them that have ended, as the records know it.
+fn those_that_ended(ids: &JobIds, jobs: &[JobId]) -> anyhow::Result<Vec<(JobId, Ending)>> {
+    let mut ended = Vec::new();
+    for job in jobs.iter().copied() {
+        ended.extend(recorded(ids, job)?.map(|ending| (job, ending)));
+    }
+    Ok(ended)
+}
+
 /// The end of a job that the records know already; no node is needed for that.
 fn recorded(ids: &JobIds, job: JobId) -> anyhow::Result<Option<Ending>> {
     Ok(ids.record(job)?.and_then(|record| record.end).map(|end| Ending::from(&end)))
@@ -130,19 +146,6 @@ async fn first(client: &Client, ids: &JobIds, jobs: &[JobId]) -> anyhow::Result<
         Some(ended) => Ok(vec![ended??]),
         None => Ok(Vec::new()),
     }
-}
-
-/// Waits until a job has ended.
-async fn end_of(client: &Client, job: JobId) -> anyhow::Result<Ending> {
-    let mut following = client.follow(FollowJob { job, output: false, now: false }, None).await?;
-    while let Some(event) = following.next().await? {
-        if let HomeEvent::Job(now) = event
-            && let JobAt::Ended(end) = now.at
-        {
-            return Ok(Ending::from(&end));
-        }
-    }
-    Err(node_gone())
 }
 
 async fn over(timeout: Option<Span>) {

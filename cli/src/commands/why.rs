@@ -2,6 +2,7 @@
 
 use crate::exit;
 use crate::job_ids::JobIds;
+use crate::reasons::MachineObject;
 use crate::render::{self, tame};
 use crate::settings;
 use crate::standing::{Ending, Standing};
@@ -30,18 +31,11 @@ pub(crate) struct WhyArgs {
 
 /// The object of `--json`.
 #[derive(Serialize)]
-struct WhyObject {
+struct WhyObject<'a> {
     id: String,
     state: &'static str,
-    why: Option<String>,
-    machines: Vec<MachineObject>,
-}
-
-#[derive(Serialize)]
-struct MachineObject {
-    name: String,
-    reason: String,
-    change: Option<String>,
+    why: Option<&'a str>,
+    machines: Vec<MachineObject<'a>>,
 }
 
 pub(crate) fn execute(args: &WhyArgs) -> anyhow::Result<u8> {
@@ -54,14 +48,10 @@ pub(crate) fn execute(args: &WhyArgs) -> anyhow::Result<u8> {
             None => (standing(&client, job).await?, client.why(job).await?),
         };
         if args.json {
-            return render::print_json(&object(job, &standing, lines));
+            return render::print_json(&object(job, &standing, &lines));
         }
         let mut text = String::new();
-        for WhyLine { name, reason, change } in &lines {
-            let change = change.as_ref().map(|change| format!(" ({change})")).unwrap_or_default();
-            text.push_str(&tame(&format!("{name}: {reason}{change}")));
-            text.push('\n');
-        }
+        lines.iter().for_each(|line| text.push_str(&format!("{}\n", MachineObject::from(line))));
         if lines.is_empty() || standing.why().is_some() {
             let why = standing.why().map(|why| format!(": {why}")).unwrap_or_default();
             text.push_str(&tame(&format!("{} is {standing}{why}", ids.short(job))));
@@ -74,7 +64,7 @@ pub(crate) fn execute(args: &WhyArgs) -> anyhow::Result<u8> {
 
 /// How the job stands now.
 async fn standing(client: &Client, job: JobId) -> anyhow::Result<Standing> {
-    let mut following = client.follow(FollowJob { job, output: false, now: true }, None).await?;
+    let mut following = client.follow(FollowJob { job, output: false, now: true }).await?;
     let mut standing = Standing::Waits(None);
     while let Some(event) = following.next().await? {
         if let HomeEvent::Job(now) = event {
@@ -84,12 +74,11 @@ async fn standing(client: &Client, job: JobId) -> anyhow::Result<Standing> {
     Ok(standing)
 }
 
-fn object(job: JobId, standing: &Standing, lines: Vec<WhyLine>) -> WhyObject {
-    let machine = |WhyLine { name, reason, change }| MachineObject { name, reason, change };
+fn object<'a>(job: JobId, standing: &'a Standing, lines: &'a [WhyLine]) -> WhyObject<'a> {
     WhyObject {
         id: job.to_string(),
         state: standing.word(),
-        why: standing.why().map(str::to_owned),
-        machines: lines.into_iter().map(machine).collect(),
+        why: standing.why(),
+        machines: lines.iter().map(MachineObject::from).collect(),
     }
 }

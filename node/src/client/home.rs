@@ -9,6 +9,8 @@ pub(super) mod pattern;
 
 pub(super) mod following;
 
+mod rehearsal;
+
 use self::following::Following;
 use self::parcel::Parcel;
 use self::pattern::Pattern;
@@ -16,19 +18,18 @@ use self::wish::Wish;
 use super::daemon::{ask_daemon, open_request};
 use super::network::{ClientError, KnownPeers, decoded};
 use super::{Client, MountsBy, Submission, SubmitError};
-use crate::home::versioned;
+use crate::home::{Wanted, asked_for};
 use crate::state::home::spec::{BatchId, BatchSpec, Priority};
 use crate::state::needs::{Requirements, Who, WhoText};
 use crate::state::placement::Place;
 use crate::store::jobs::{JobStore, Role};
 use crate::wire::{
-    AskWhy, CancelJobs, FollowJob, FollowMap, Frame, FrameError, GiveJobs, GivenJob, HomeJobs, JobId, OwnerSource,
-    SubmitJob, Tag, WhyLine, WhyLines,
+    AskHome, AskWhy, CancelJobs, FollowJob, FollowMap, Frame, FrameError, GiveJobs, GivenJob, HomeJobs, JobId,
+    OwnerSource, Tag, WhyLine, WhyLines,
 };
 use potluck_runtime::Digest;
 use std::collections::HashMap;
 use std::os::unix::ffi::OsStrExt;
-use std::path::PathBuf;
 
 impl Client {
     /// Reads a job that is to be given to the home.
@@ -46,20 +47,21 @@ impl Client {
         Pattern::new(submission, packed.ok())
     }
 
-    /// A job as it was given before, under a new id. Its inputs are those that the daemon still has. Blocks.
+    /// A job as it was given before, under a new id, and what was wanted of its home and of machines then. Its inputs are those
+    /// that the daemon still has. Blocks.
     ///
     /// # Errors
     /// [`ClientError::Failed`] when nobody knows what it asked for.
-    pub fn parcel_again(&self, records: &JobStore, job: JobId) -> Result<Parcel, ClientError> {
+    pub fn parcel_again(&self, records: &JobStore, job: JobId) -> Result<(Parcel, Option<Wanted>), ClientError> {
         let unreadable = |source| ClientError::local("cannot read what the job asked for", source);
         let bytes = records.request(job, Role::Sent).map_err(unreadable)?;
         let Some(bytes) = bytes else {
             let why = "what the job asked for is not known; that is kept of jobs that were given with `potluck run -d` or `map`";
             return Err(ClientError::Failed(why.to_owned()));
         };
-        let mut submit: SubmitJob = versioned(&bytes).map_err(ClientError::Failed)?;
+        let (mut submit, wanted) = asked_for(&bytes).map_err(ClientError::Failed)?;
         submit.job = super::new_job_id().map_err(|error| ClientError::Failed(error.to_string()))?;
-        Ok(Parcel::again(submit))
+        Ok((Parcel::again(submit), wanted))
     }
 
     /// The id of a new map.
@@ -128,29 +130,41 @@ impl Client {
         let request = GiveJobs { batch, jobs, sources: sources.into_iter().map(source).collect() };
         // Large inputs take their time.
         let mut stream = open_request(self, Frame::message(Tag::OWNER_GIVE, &request)).await?;
-        stream.reader.expect(Tag::DONE).await.map(drop).map_err(|error| match error {
-            FrameError::Fault(fault) => ClientError::Refused(fault),
-            error => ClientError::DaemonSilent { source: Box::new(error) },
-        })
+        stream.reader.expect(Tag::DONE).await.map(drop).map_err(daemon_failed)
     }
 
-    /// The jobs of this home that have not ended.
+    /// The jobs of this home that have not ended: at most so many, those first that machines have. None where no daemon runs:
+    /// nobody knows then how far they are.
     ///
     /// # Errors
     /// [`ClientError`].
-    pub async fn home_jobs(&self) -> Result<HomeJobs, ClientError> {
+    pub async fn home_jobs(&self, most: usize) -> Result<HomeJobs, ClientError> {
+        let mut all = HomeJobs::default();
         if !self.daemon_runs() {
-            return Ok(HomeJobs::default());
+            return Ok(all);
         }
-        decoded(&ask_daemon(self, Frame::empty(Tag::OWNER_HOME), Tag::HOME_IS).await?)
+        let jobs_max = u64::try_from(most).unwrap_or(u64::MAX);
+        let mut stream = open_request(self, Frame::message(Tag::OWNER_HOME, &AskHome { jobs_max })).await?;
+        loop {
+            let frame = stream.reader.expect_any().await.map_err(daemon_failed)?;
+            match frame.tag {
+                Tag::DONE => return Ok(all),
+                Tag::HOME_IS => {
+                    let part: HomeJobs = decoded(&frame)?;
+                    (all.count, all.waiting) = (part.count, part.waiting);
+                    all.jobs.extend(part.jobs);
+                }
+                got => return Err(daemon_failed(FrameError::Unexpected { got, wanted: Tag::HOME_IS })),
+            }
+        }
     }
 
-    /// Follows a job; its files are brought to `outputs`.
+    /// Follows a job.
     ///
     /// # Errors
     /// [`ClientError`].
-    pub async fn follow(&self, which: FollowJob, outputs: Option<PathBuf>) -> Result<Following, ClientError> {
-        self.following(Frame::message(Tag::OWNER_FOLLOW, &which), outputs).await
+    pub async fn follow(&self, which: FollowJob) -> Result<Following, ClientError> {
+        self.following(Frame::message(Tag::OWNER_FOLLOW, &which)).await
     }
 
     /// Follows a map.
@@ -158,12 +172,11 @@ impl Client {
     /// # Errors
     /// [`ClientError`].
     pub async fn follow_map(&self, which: FollowMap) -> Result<Following, ClientError> {
-        self.following(Frame::message(Tag::OWNER_FOLLOW_MAP, &which), None).await
+        self.following(Frame::message(Tag::OWNER_FOLLOW_MAP, &which)).await
     }
 
-    async fn following(&self, request: Frame, outputs: Option<PathBuf>) -> Result<Following, ClientError> {
-        let stream = open_request(self, request).await?;
-        Ok(Following::of(stream, outputs))
+    async fn following(&self, request: Frame) -> Result<Following, ClientError> {
+        Ok(Following::of(open_request(self, request).await?))
     }
 
     /// Nobody wants these jobs any more.
@@ -181,5 +194,13 @@ impl Client {
     pub async fn why(&self, job: JobId) -> Result<Vec<WhyLine>, ClientError> {
         let answer = ask_daemon(self, Frame::message(Tag::OWNER_WHY, &AskWhy { job }), Tag::WHY_IS).await?;
         Ok(decoded::<WhyLines>(&answer)?.lines)
+    }
+}
+
+/// Why the daemon's answer is none.
+fn daemon_failed(error: FrameError) -> ClientError {
+    match error {
+        FrameError::Fault(fault) => ClientError::Refused(fault),
+        error => ClientError::DaemonSilent { source: Box::new(error) },
     }
 }

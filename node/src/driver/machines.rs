@@ -7,7 +7,7 @@ use crate::wire::NodeInfo;
 use std::time::Duration;
 
 /// What a machine says of itself, as a home needs it.
-pub(super) fn facts(place: Place, info: &NodeInfo, bad_engines: &Added, round_trip: Duration) -> MachineFacts {
+pub(crate) fn facts(place: Place, info: &NodeInfo, bad_engines: &Added, round_trip: Duration) -> MachineFacts {
     let is_bad = known_bad::check(&info.engine, bad_engines).is_err();
     let word = |text: &str| text.parse().ok();
     let (places, lends) = match (place, &info.lends) {

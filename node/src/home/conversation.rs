@@ -3,27 +3,29 @@
 use super::receipts::{self, Sides};
 use super::records::Left;
 use super::shared::Shared;
-use super::{With, Word};
-use crate::service::{blocking, send_file};
+use super::{With, Word, tame};
+use crate::service::{SendFileError, blocking, send_file};
+use crate::state::home::refusal::{BrokenOff, EVICTED_RETRY_MS};
 use crate::state::home::run::RunId;
 use crate::state::home::words::{Event, Kept, Refusal};
 use crate::state::placement::Place;
 use crate::wire::{
-    BlobHead, CollectRun, Ended, Fault, FaultCode, Frame, FrameError, FrameStream, FrameWriter, JobId, KeepRun, Need,
+    BlobHead, CollectRun, Ended, Fault, Frame, FrameError, FrameStream, FrameWriter, JobId, KeepRun, Need,
     OwnerSources, RefusedHow, RunList, RunRefused, RunState, SubmitJob, Tag, WhichRun,
 };
-use potluck_runtime::{Digest, Outcome};
+use potluck_runtime::{Digest, Outcome, Report};
 use std::fs::File;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::sync::mpsc;
 
 /// How long a machine may take to answer a small question.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a machine may say nothing of a run it is given, or take nothing of what is sent for it: then it is given it again.
+const START_SILENCE_MAX: Duration = Duration::from_secs(60);
 /// Bytes of what is told of a run's progress, and of its end.
 const PROGRESS_LEN_MAX: u64 = 16 << 20;
-/// When a machine that ended a run for its owner is asked again, unless it says.
-const EVICTED_RETRY_MS: u64 = 5_000;
 
 /// Brings back what was heard.
 #[derive(Clone)]
@@ -139,8 +141,11 @@ pub(super) async fn attach(teller: Teller, place: Place, ask: u64) {
 }
 
 async fn in_time(asked: impl Future<Output = Result<(), Broken>>) -> Result<(), Broken> {
-    let silent = || Broken::NoWay("no answer came in time".to_owned());
     tokio::time::timeout(ANSWER_TIMEOUT, asked).await.unwrap_or_else(|_| Err(silent()))
+}
+
+fn silent() -> Broken {
+    Broken::NoWay("no answer came in time".to_owned())
 }
 
 fn note(place: Place, run: RunId, said: Result<(), Broken>) {
@@ -159,7 +164,8 @@ async fn converse(teller: &Teller, place: Place, run: RunId, request: &SubmitJob
     }
     stream.writer.flush().await?;
     loop {
-        let frame = match stream.reader.expect_any().await {
+        let heard = tokio::time::timeout(START_SILENCE_MAX, stream.reader.expect_any());
+        let frame = match heard.await.map_err(|_| silent())? {
             Ok(frame) => frame,
             Err(FrameError::Fault(fault)) => return refused(teller, place, run, fault).await,
             Err(error) => return Err(error.into()),
@@ -204,11 +210,16 @@ async fn send_blob(
     let lease = teller.shared.blobs.lease(digest, size).ok_or_else(gone)?;
     writer.send_message(Tag::BLOB, &BlobHead { digest, size }).await?;
     let file = File::open(lease.path())?;
-    match send_file(writer, file, size, |_| {}).await {
-        Ok(()) => Ok(()),
-        Err(crate::service::SendFileError::Read(error)) => Err(error.into()),
-        Err(crate::service::SendFileError::Write(error)) => Err(error.into()),
+    let moved = AtomicBool::new(true);
+    let mut sending = std::pin::pin!(send_file(writer, file, size, |_| moved.store(true, Ordering::Relaxed)));
+    while moved.swap(false, Ordering::Relaxed) {
+        let Ok(sent) = tokio::time::timeout(START_SILENCE_MAX, &mut sending).await else { continue };
+        return sent.map_err(|error| match error {
+            SendFileError::Read(error) => error.into(),
+            SendFileError::Write(error) => error.into(),
+        });
     }
+    Err(Broken::NoWay("it takes no more of the job's inputs".to_owned()))
 }
 
 /// Keeps what a run says until its end.
@@ -244,7 +255,14 @@ async fn hear(teller: &Teller, place: Place, run: RunId, mut stream: FrameStream
             Tag::FAULT => {
                 let fault: Fault = decoded(&frame)?;
                 writer.send(frame).await?;
-                return refused(teller, place, run, fault).await;
+                return broken_off(teller, place, run, fault).await;
+            }
+            Tag::RUN_IS => {
+                // It was given back, or lost, and says no more.
+                if let Some(event) = state(place, run, &frame)? {
+                    teller.tell(event).await;
+                }
+                return Ok(());
             }
             tag => return Err(Broken::OutOfPlace(tag)),
         }
@@ -274,24 +292,31 @@ async fn over(teller: &Teller, place: Place, run: RunId, ended: Ended, writer: F
         }
         _ => None,
     };
-    let report = ended.report.clone();
-    let event = match ended.report.outcome {
+    let report = Report { outcome: tame::outcome(ended.report.outcome), ..ended.report };
+    let (wall_ms, fuel) = (report.wall_ms, report.fuel_used);
+    let event = match report.outcome.clone() {
         Outcome::Lost(why) => Event::RunLost { place, run, why },
         Outcome::Cancelled => Event::RunEvicted { place, run, retry_after_ms: EVICTED_RETRY_MS },
-        outcome => Event::RunEnded { place, run, outcome, wall_ms: ended.report.wall_ms, fuel: ended.report.fuel_used },
+        outcome => Event::RunEnded { place, run, outcome, wall_ms, fuel },
     };
     teller.tell_with(event, With::Left(run, Box::new(Left { recorded, report, receipt }))).await;
     Ok(())
 }
 
-/// What a fault means for the run.
+/// A machine does not take the run.
 async fn refused(teller: &Teller, place: Place, run: RunId, fault: Fault) -> Result<(), Broken> {
-    let why = match fault.code {
-        FaultCode::BAD_INPUT | FaultCode::BAD_PROGRAM | FaultCode::BAD_MESSAGE => Refusal::Nowhere(fault.text),
-        FaultCode::UNSUPPORTED | FaultCode::NO_ENVIRONMENT => Refusal::NotHere(fault.text),
-        _ => Refusal::NotNow { why: fault.text, retry_after_ms: EVICTED_RETRY_MS },
+    teller.tell(Event::RunRefused { place, run, why: tame::fault(fault).into() }).await;
+    Ok(())
+}
+
+/// A machine had taken the run, and does not go on with it.
+async fn broken_off(teller: &Teller, place: Place, run: RunId, fault: Fault) -> Result<(), Broken> {
+    let event = match BrokenOff::from(tame::fault(fault)) {
+        BrokenOff::Refused(why) => Event::RunRefused { place, run, why },
+        BrokenOff::Failed(why) => Event::RunLost { place, run, why },
+        BrokenOff::Evicted { retry_after_ms } => Event::RunEvicted { place, run, retry_after_ms },
     };
-    teller.tell(Event::RunRefused { place, run, why }).await;
+    teller.tell(event).await;
     Ok(())
 }
 
@@ -306,7 +331,7 @@ fn state(place: Place, run: RunId, frame: &Frame) -> Result<Option<Event>, Broke
                 RefusedHow::Nowhere => Refusal::Nowhere(why),
                 RefusedHow::Withdrawn => Refusal::Withdrawn,
             };
-            Ok(Some(Event::RunRefused { place, run, why }))
+            Ok(Some(Event::RunRefused { place, run, why: tame::refusal(why) }))
         }
         Tag::RUN_IS => {
             let RunState { kept, .. } = decoded(frame)?;

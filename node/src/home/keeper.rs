@@ -5,6 +5,7 @@ use super::records::Write;
 use super::shared::Shared;
 use super::{With, Word};
 use crate::clock::Clock;
+use crate::service::{blocking, chain};
 use crate::state::home::Home;
 use crate::state::home::end::End;
 use crate::state::home::run::RunId;
@@ -17,12 +18,24 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
 
 /// Words that are written down together.
 const BATCH_MAX: usize = 512;
 /// How long the store is left alone after it failed.
 const STORE_PAUSE: Duration = Duration::from_secs(1);
+
+/// What is to be done after some words were decided about: first written down, then said and done.
+#[derive(Default)]
+struct Doing {
+    writes: Vec<Write>,
+    effects: Vec<Effect>,
+    /// Runs that are over, and those that decide their jobs.
+    over: Vec<RunId>,
+    winners: Vec<RunId>,
+    /// Who waits for nothing but that it is written down.
+    replies: Vec<oneshot::Sender<Result<(), String>>>,
+}
 
 pub(super) struct Keeper {
     home: Home,
@@ -31,8 +44,10 @@ pub(super) struct Keeper {
     shared: Arc<Shared>,
     words: mpsc::WeakSender<Word>,
     wake_at: Option<Mono>,
-    /// Conversations with machines.
+    /// Conversations with machines, and whoever frees what is not to be kept.
     talks: JoinSet<()>,
+    /// Those of them that give a run to a machine. One may send gigabytes first, and need not be begun again meanwhile.
+    starts: HashMap<(Place, RunId), AbortHandle>,
     /// Who submitted, by the first of their jobs.
     replies: HashMap<JobId, oneshot::Sender<Result<(), String>>>,
 }
@@ -45,8 +60,13 @@ impl Keeper {
         shared: Arc<Shared>,
         words: mpsc::WeakSender<Word>,
     ) -> Self {
-        let (talks, replies) = (JoinSet::new(), HashMap::new());
-        Self { home, clock, started, shared, words, wake_at: None, talks, replies }
+        let (talks, starts, replies) = (JoinSet::new(), HashMap::new(), HashMap::new());
+        Self { home, clock, started, shared, words, wake_at: None, talks, starts, replies }
+    }
+
+    /// Has this go on as long as it does.
+    pub(super) fn sweeps(&mut self, sweeper: impl Future<Output = ()> + Send + 'static) {
+        self.talks.spawn(sweeper);
     }
 
     pub(super) async fn keep(
@@ -55,7 +75,9 @@ impl Keeper {
         mut heard: mpsc::Receiver<Word>,
         mut seen: mpsc::Receiver<Event>,
     ) {
-        if self.perform(effects, Vec::new()).await.is_none() {
+        let mut doing = Doing::default();
+        self.plan(effects, &mut doing);
+        if self.perform(doing).await.is_none() {
             return;
         }
         let (mut machines, mut words) = (Vec::new(), Vec::new());
@@ -64,19 +86,22 @@ impl Keeper {
             tokio::select! {
                 count = heard.recv_many(&mut words, BATCH_MAX) => if count == 0 { return },
                 Some(event) = seen.recv() => machines.push(Word::of(event)),
-                Some(_) = self.talks.join_next(), if !self.talks.is_empty() => continue,
+                Some(_) = self.talks.join_next(), if !self.talks.is_empty() => {
+                    self.forget_starts();
+                    continue;
+                }
                 () = tokio::time::sleep(wake) => {
                     self.wake_at = None;
                     words.push(Word::of(Event::Tick));
                 }
             }
-            let (mut effects, mut writes) = (Vec::new(), Vec::new());
+            let mut doing = Doing::default();
             // What became of machines comes first: the rest is decided by it.
             machines.extend(std::iter::from_fn(|| seen.try_recv().ok()).take(BATCH_MAX).map(Word::of));
             for word in machines.drain(..).chain(words.drain(..)) {
-                effects.extend(self.decide(word, &mut writes));
+                self.decide(word, &mut doing).await;
             }
-            if self.perform(effects, writes).await.is_none() {
+            if self.perform(doing).await.is_none() {
                 return;
             }
         }
@@ -92,22 +117,38 @@ impl Keeper {
         self.wake_at.map_or(Duration::MAX, |at| Duration::from_millis(at.since(now)))
     }
 
-    fn decide(&mut self, word: Word, writes: &mut Vec<Write>) -> Vec<Effect> {
-        let Word { event, with, reply } = word;
-        self.take(with, writes);
-        let first = match &event {
-            Event::Submitted { jobs, .. } => jobs.first().map(|job| job.id),
-            _ => None,
-        };
-        let effects = self.home.handle(self.now(), event);
-        if let Some((job, reply)) = first.zip(reply) {
-            self.replies.insert(job, reply);
+    async fn decide(&mut self, word: Word, doing: &mut Doing) {
+        let Word { mut event, mut with, mut reply } = word;
+        if let (Event::Submitted { jobs, .. }, With::Asked(asked)) = (&mut event, &mut with) {
+            let known = match self.known(jobs.iter().map(|job| job.id).collect()).await {
+                Ok(known) => known,
+                Err(error) => return reply.into_iter().for_each(|reply| drop(reply.send(Err(chain(&error))))),
+            };
+            jobs.retain(|job| !known.contains(&job.id));
+            asked.retain(|asked| !known.contains(&asked.submit.job));
+            match jobs.first() {
+                Some(first) => self.replies.extend(reply.take().map(|reply| (first.id, reply))),
+                // What this home has had already is accepted, once all that was said before is written down.
+                None => return doing.replies.extend(reply),
+            }
         }
-        effects
+        self.take(with, &mut doing.writes);
+        let effects = self.home.handle(self.now(), event);
+        self.plan(effects, doing);
+        doing.replies.extend(reply);
+    }
+
+    /// Those of these jobs that this home has had.
+    async fn known(&self, mut jobs: Vec<JobId>) -> Result<HashSet<JobId>, StoreError> {
+        let mut known: HashSet<JobId> = jobs.iter().copied().filter(|job| self.home.has(*job)).collect();
+        jobs.retain(|job| !known.contains(job));
+        let shared = self.shared.clone();
+        known.extend(blocking(move || shared.records.known(&jobs)).await?);
+        Ok(known)
     }
 
     /// What comes with an event.
-    fn take(&self, with: With, writes: &mut Vec<Write>) {
+    fn take(&mut self, with: With, writes: &mut Vec<Write>) {
         match with {
             With::Asked(all) => {
                 let now_ms = self.clock.unix_now_ms();
@@ -124,63 +165,101 @@ impl Keeper {
             }
             // Whoever does not wait any more is told nothing.
             With::Why(job, reply) => drop(reply.send(self.home.why(self.now(), job))),
+            With::Rehearse(spec, reply) => drop(reply.send(self.home.rehearse(self.now(), *spec))),
             With::Nothing => {}
+        }
+    }
+
+    /// Adds what follows from one event to what is to be done.
+    fn plan(&self, effects: Vec<Effect>, doing: &mut Doing) {
+        for effect in effects {
+            let record = match effect {
+                Effect::Persist(record) => record,
+                effect => {
+                    if let Effect::NotAccepted { jobs, .. } = &effect {
+                        let jobs: HashSet<JobId> = jobs.iter().copied().collect();
+                        doing.writes.retain(|write| !jobs.contains(&write.job()));
+                    }
+                    doing.effects.push(effect);
+                    continue;
+                }
+            };
+            match &record {
+                Record::End { job, end, winner, .. } => {
+                    doing.writes.push(Write::Told(self.told(*job, end, *winner)));
+                    doing.winners.extend(winner.map(|(run, _)| run));
+                }
+                Record::RunOver { run, .. } => doing.over.push(*run),
+                Record::Batch(_) | Record::Job(_) | Record::Run { .. } => {}
+            }
+            doing.writes.push(Write::Decided(record));
         }
     }
 
     /// Writes down what is to be written down, and then does the rest in order. None when nothing can be written any more,
     /// because the node is leaving: then nothing is done either.
-    async fn perform(&mut self, effects: Vec<Effect>, mut writes: Vec<Write>) -> Option<()> {
-        let mut rest = Vec::new();
-        let mut refused = HashSet::new();
-        for effect in effects {
-            match effect {
-                Effect::Persist(record) => {
-                    if let Record::End { job, end, winner, .. } = &record {
-                        writes.push(Write::Told(self.told(*job, end, *winner)));
-                    }
-                    writes.push(Write::Decided(record));
-                }
-                effect => {
-                    if let Effect::NotAccepted { jobs, .. } = &effect {
-                        refused.extend(jobs.iter().copied());
-                    }
-                    rest.push(effect);
-                }
+    async fn perform(&mut self, mut doing: Doing) -> Option<()> {
+        while let Err(error) = self.write(&doing.writes).await {
+            if matches!(error, StoreError::Closed { .. }) {
+                return None;
+            }
+            // Whoever asks for more is told; the rest was promised before, and is tried until it can be written.
+            if !self.take_back(&mut doing, &chain(&error)) {
+                tracing::error!(error = %chain(&error), "jobs wait because they cannot be written down");
+                tokio::time::sleep(STORE_PAUSE).await;
             }
         }
-        writes.retain(|write| !matches!(write, Write::Asked(asked, _) if refused.contains(&asked.submit.job)));
-        self.write(&writes).await?;
-        for effect in rest {
+        doing.replies.into_iter().for_each(|reply| drop(reply.send(Ok(()))));
+        doing.over.into_iter().for_each(|run| self.shared.run_is_over(run));
+        doing.winners.into_iter().for_each(|run| self.shared.decides(run));
+        for effect in doing.effects {
             self.perform_one(effect);
         }
         Some(())
     }
 
+    /// Takes back the jobs that were about to be accepted, as if they had never been given. False when there are none.
+    fn take_back(&mut self, doing: &mut Doing, why: &str) -> bool {
+        let asked = |write: &Write| matches!(write, Write::Asked(..)).then(|| write.job());
+        let jobs: HashSet<JobId> = doing.writes.iter().filter_map(asked).collect();
+        for job in &jobs {
+            let effects = self.home.handle(self.now(), Event::Cancelled { job: *job });
+            self.plan(effects, doing);
+        }
+        // A map is written down with its first jobs.
+        doing.writes.retain(|write| !jobs.contains(&write.job()) && !write.is_map());
+        doing.over.retain(|run| !jobs.contains(&run.job));
+        doing.winners.retain(|run| !jobs.contains(&run.job));
+        for effect in std::mem::take(&mut doing.effects) {
+            match effect {
+                Effect::Accepted { jobs: accepted } if accepted.iter().any(|job| jobs.contains(job)) => {
+                    self.answer(&accepted, &Err(why.to_owned()));
+                }
+                effect if effect.job().is_some_and(|job| jobs.contains(&job)) => {}
+                effect => doing.effects.push(effect),
+            }
+        }
+        jobs.iter().for_each(|job| self.shared.forget(*job));
+        !jobs.is_empty()
+    }
+
     /// What is told of a job that ends.
     fn told(&self, job: JobId, end: &End, winner: Option<(RunId, Place)>) -> JobNow {
         let view = self.shared.view(job);
-        let task = view.as_ref().and_then(|view| view.now.task);
+        let (map, task) = view.as_ref().map_or((None, None), |view| (view.now.map, view.now.task));
         // Where no run counts, it is the last that was heard of.
         let counts = winner.or_else(|| view.as_ref().and_then(|view| view.run));
         let named = counts.map(|(_, place)| self.shared.name_of(place));
         let place = named.or_else(|| view.and_then(|view| view.now.place));
-        JobNow { job, task, at: JobAt::Ended(end.clone()), place, attempt: counts.map_or(0, |(run, _)| run.attempt) }
+        let attempt = counts.map_or(0, |(run, _)| run.attempt);
+        JobNow { job, map, task, at: JobAt::Ended(end.clone()), place, attempt }
     }
 
-    async fn write(&self, writes: &[Write]) -> Option<()> {
+    async fn write(&self, writes: &[Write]) -> Result<(), StoreError> {
         if writes.is_empty() {
-            return Some(());
+            return Ok(());
         }
-        let name_of = |id| self.shared.name_of(Place::Peer(id));
-        while let Err(error) = self.shared.records.write(writes, name_of).await {
-            if matches!(error, StoreError::Closed { .. }) {
-                return None;
-            }
-            tracing::error!(error = %crate::service::chain(&error), "jobs wait because they cannot be written down");
-            tokio::time::sleep(STORE_PAUSE).await;
-        }
-        Some(())
+        self.shared.records.write(writes, |id| self.shared.name_of(Place::Peer(id))).await
     }
 
     fn perform_one(&mut self, effect: Effect) {
@@ -191,10 +270,16 @@ impl Keeper {
                 jobs.iter().for_each(|job| self.shared.forget(*job));
                 self.answer(&jobs, &Err(why));
             }
-            Effect::Start { place, run } => self.talk(conversation::start, place, run),
-            Effect::Collect { place, run } => self.talk(conversation::collect, place, run),
-            Effect::Withdraw { place, run } => self.talk(conversation::withdraw, place, run),
-            Effect::Release { place, run } => self.talk(conversation::release, place, run),
+            Effect::Start { place, run } => self.start(place, run),
+            Effect::Collect { place, run } => drop(self.talk(conversation::collect, place, run)),
+            Effect::Withdraw { place, run } => drop(self.talk(conversation::withdraw, place, run)),
+            Effect::Release { place, run } => {
+                // Whatever is on its way is of no use any more.
+                if let Some(start) = self.starts.remove(&(place, run)) {
+                    start.abort();
+                }
+                drop(self.talk(conversation::release, place, run));
+            }
             Effect::Attach { place, ask } => {
                 if let Some(teller) = self.teller() {
                     self.talks.spawn(conversation::attach(teller, place, ask));
@@ -205,13 +290,29 @@ impl Keeper {
         }
     }
 
-    fn talk<F>(&mut self, talk: impl FnOnce(Teller, Place, RunId) -> F, place: Place, run: RunId)
+    /// Gives a run to a machine, unless that is under way.
+    fn start(&mut self, place: Place, run: RunId) {
+        if self.starts.get(&(place, run)).is_some_and(|start| !start.is_finished()) {
+            return;
+        }
+        if let Some(start) = self.talk(conversation::start, place, run) {
+            self.starts.insert((place, run), start);
+        }
+    }
+
+    /// Forgets the starts that are over, when there are twice as many as conversations.
+    fn forget_starts(&mut self) {
+        if self.starts.len() > 2 * self.talks.len() {
+            self.starts.retain(|_, start| !start.is_finished());
+        }
+    }
+
+    fn talk<F>(&mut self, talk: impl FnOnce(Teller, Place, RunId) -> F, place: Place, run: RunId) -> Option<AbortHandle>
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        if let Some(teller) = self.teller() {
-            self.talks.spawn(talk(teller, place, run));
-        }
+        let teller = self.teller()?;
+        Some(self.talks.spawn(talk(teller, place, run)))
     }
 
     /// None when nobody is here any more to whom it could be told.

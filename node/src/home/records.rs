@@ -1,6 +1,7 @@
 //! What a home writes down of its jobs, in the store of jobs: what was decided, as events that are read again after a crash
 //! and forgotten with the job's end; what is asked for; what runs left; and what the history shows of a job.
 
+use super::request::{self, Wanted};
 use crate::identity::NodeId;
 use crate::service::chain;
 use crate::state::home::end::{End, Failure};
@@ -14,12 +15,12 @@ use crate::store::jobs::{
 use crate::store::recording::Recorded;
 use crate::wire::{JobId, JobNow, SubmitJob, decode, encode};
 use potluck_runtime::Report;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// What stands before the bytes of an event or of a job's end: their version.
-const VERSION: u8 = 1;
+pub(super) const VERSION: u8 = 1;
 /// The home of jobs of this machine, where recordings are named by homes.
 const HERE: [u8; 32] = [0; 32];
 
@@ -37,6 +38,8 @@ struct Open {
     record: JobRecord,
     /// What its runs left, by their numbers: one of them will count.
     left: Vec<(u32, Box<Left>)>,
+    /// The last of these that is over without having decided: what it left is kept until another leaves something.
+    over: Option<u32>,
 }
 
 /// What a run left that came to its end.
@@ -55,6 +58,8 @@ pub(crate) struct Asked {
     pub(crate) submitter: String,
     pub(crate) priority: i8,
     pub(crate) task: Option<(JobId, u32)>,
+    /// What else was wanted; nothing is known of that of a job from before it was kept.
+    pub(crate) wanted: Wanted,
 }
 
 /// Something that is written down.
@@ -120,11 +125,11 @@ impl HomeRecords {
 
     /// What was asked for, and what the history knows of it.
     fn asked(&self, id: JobId) -> Result<Option<(Asked, JobRecord)>, StoreError> {
-        let request = self.store.request(id, Role::Sent)?.and_then(|bytes| versioned::<SubmitJob>(&bytes).ok());
+        let request = self.store.request(id, Role::Sent)?.and_then(|bytes| request::asked_for(&bytes).ok());
         let record = self.store.job(id, Role::Sent)?;
-        Ok(request.zip(record).map(|(submit, record)| {
+        Ok(request.zip(record).map(|((submit, wanted), record)| {
             let (submitter, priority, task) = (record.submitter.clone(), record.priority, record.task);
-            (Asked { submit, submitter, priority, task }, record)
+            (Asked { submit, submitter, priority, task, wanted: wanted.unwrap_or_default() }, record)
         }))
     }
 
@@ -154,12 +159,12 @@ impl HomeRecords {
         if changes.is_empty() { Ok(()) } else { self.store.recorded(changes) }
     }
 
-    /// Whether the home has had this job.
+    /// Those of these jobs that the home has had.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub(crate) fn knows(&self, job: JobId) -> Result<bool, StoreError> {
-        Ok(self.open().contains_key(&job) || self.store.job(job, Role::Sent)?.is_some())
+    pub(crate) fn known(&self, jobs: &[JobId]) -> Result<HashSet<JobId>, StoreError> {
+        self.store.known(jobs, Role::Sent)
     }
 
     /// What is told of a job that has ended.
@@ -188,6 +193,38 @@ impl HomeRecords {
         Ok(recorded.map(|recorded| (RunId { job, attempt }, recorded)))
     }
 
+    /// What this run left.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub(crate) fn recorded_of(&self, run: RunId) -> Result<Option<Recorded>, StoreError> {
+        self.store.recording(recording_key(run))
+    }
+
+    /// Whether a job has ended whose output was kept, and is not any more.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub(crate) fn output_is_gone(&self, job: JobId) -> Result<bool, StoreError> {
+        Ok(self.store.job(job, Role::Sent)?.is_some_and(|record| record.output_is_gone()))
+    }
+
+    /// The ended jobs whose output is not to be kept any more.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub(crate) fn to_free(&self, bytes_max: u64, now_ms: u64) -> Result<Vec<JobId>, StoreError> {
+        self.store.recordings_to_free(bytes_max, now_ms)
+    }
+
+    /// Keeps the output of these no more.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub(crate) async fn free(&self, jobs: &[JobId]) -> Result<(), StoreError> {
+        self.store.synced(jobs.iter().copied().map(Change::FreeRecordings).collect()).await
+    }
+
     /// The runs whose recording is a file.
     ///
     /// # Errors
@@ -211,7 +248,13 @@ impl HomeRecords {
         let changes = writes.iter().flat_map(|write| self.changes(write, &name_of)).collect();
         let written = self.store.synced(changes).await;
         if written.is_err() {
-            self.open().extend(before);
+            let mut open = self.open();
+            for (job, before) in before {
+                match before {
+                    Some(before) => drop(open.insert(job, before)),
+                    None => drop(open.remove(&job)),
+                }
+            }
         }
         written
     }
@@ -239,7 +282,7 @@ impl HomeRecords {
             ..JobRecord::asked(&asked.submit, Role::Sent, now_ms)
         };
         self.open().insert(id, Open::new(record.clone()));
-        let request = Change::Request { id, role: Role::Sent, bytes: with_version(&asked.submit) };
+        let request = Change::Request { id, role: Role::Sent, bytes: request::kept(&asked.submit, &asked.wanted) };
         vec![Change::Job(Box::new(record)), request]
     }
 
@@ -255,9 +298,15 @@ impl HomeRecords {
                 }
                 run.job
             }
-            Record::RunOver { run, .. } => run.job,
+            Record::RunOver { run, .. } => {
+                let changed = Change::Event { job: run.job, bytes: with_version(record) };
+                let kept = open.get_mut(&run.job).and_then(|open| open.is_over(run.attempt));
+                let only = kept.map(|attempts| Change::OnlyRecordings { job: run.job, attempts });
+                return [changed].into_iter().chain(only).collect();
+            }
             Record::End { job, end, winner, at } => {
                 let Some(open) = open.remove(job) else { return vec![Change::ForgetEvents(*job)] };
+                let last = open.left.iter().map(|(attempt, _)| *attempt).max();
                 let (mut record, receipt) = open.with_what_counts(winner.map(|(run, _)| run));
                 if let Some((_, place)) = winner {
                     record.peer = other_end(*place, name_of);
@@ -266,7 +315,9 @@ impl HomeRecords {
                 let keep_until_ms = Some(at.0.saturating_add(u64::try_from(self.keep.as_millis()).unwrap_or(u64::MAX)));
                 let record = JobRecord { started_ms, keep_until_ms, ..record.ended(recorded_end(end), at.0) };
                 let mut changes = vec![Change::Job(Box::new(record)), Change::ForgetEvents(*job)];
-                changes.extend(winner.map(|(run, _)| Change::OnlyRecording { job: *job, attempt: run.attempt }));
+                // Of one that nothing has decided, the last that was heard to its end is shown.
+                let shown = winner.map(|(run, _)| run.attempt).or(last);
+                changes.extend(shown.map(|attempt| Change::OnlyRecordings { job: *job, attempts: vec![attempt] }));
                 changes.extend(receipt.map(|kept| Change::Receipt {
                     job: *job,
                     role: Role::Sent,
@@ -281,12 +332,20 @@ impl HomeRecords {
 
 impl Open {
     const fn new(record: JobRecord) -> Self {
-        Self { record, left: Vec::new() }
+        Self { record, left: Vec::new(), over: None }
+    }
+
+    /// A run is over that has decided nothing. Says of which runs what they left is still kept, if that is less than before.
+    fn is_over(&mut self, attempt: u32) -> Option<Vec<u32>> {
+        self.left.iter().find(|(left, _)| *left == attempt)?;
+        let before = self.over.replace(attempt).filter(|before| *before != attempt);
+        self.left.retain(|(left, _)| Some(*left) != before);
+        Some(self.left.iter().map(|(left, _)| *left).collect())
     }
 
     /// What the history says of the job when this run counts, but for its end, which is decided elsewhere; and its receipt.
     fn with_what_counts(self, winner: Option<RunId>) -> (JobRecord, Option<KeptReceipt>) {
-        let Self { mut record, left } = self;
+        let Self { mut record, left, .. } = self;
         // A run that was heard to its end twice left the same.
         let left = left.into_iter().rfind(|(attempt, _)| winner.is_some_and(|run| run.attempt == *attempt));
         let Some((_, left)) = left else { return (record, None) };
@@ -304,14 +363,28 @@ fn other_end(place: Place, name_of: impl Fn(NodeId) -> String) -> Option<OtherEn
     }
 }
 
-/// What writes that may fail would change in memory.
-fn before(open: &HashMap<JobId, Open>, writes: &[Write]) -> Vec<(JobId, Open)> {
-    let of = |write: &Write| match write {
-        Write::Decided(Record::Run { run, .. } | Record::RunOver { run, .. }) | Write::Left(run, ..) => Some(run.job),
-        Write::Decided(Record::End { job, .. }) => Some(*job),
-        Write::Decided(Record::Batch(_) | Record::Job(_)) | Write::Asked(..) | Write::Told(_) => None,
-    };
-    writes.iter().filter_map(of).filter_map(|job| Some((job, open.get(&job)?.clone()))).collect()
+/// What writes that may fail would change in memory, as it is before: nothing of a job that comes with them.
+fn before(open: &HashMap<JobId, Open>, writes: &[Write]) -> HashMap<JobId, Option<Open>> {
+    writes.iter().filter(|write| !write.is_map()).map(|write| (write.job(), open.get(&write.job()).cloned())).collect()
+}
+
+impl Write {
+    /// Of which job it is; or of which map.
+    pub(crate) fn job(&self) -> JobId {
+        match self {
+            Self::Asked(asked, _) => asked.submit.job,
+            Self::Decided(Record::Batch(spec)) => spec.id.0,
+            Self::Decided(Record::Job(spec)) => spec.id,
+            Self::Decided(Record::Run { run, .. } | Record::RunOver { run, .. }) | Self::Left(run, _) => run.job,
+            Self::Decided(Record::End { job, .. }) => *job,
+            Self::Told(now) => now.job,
+        }
+    }
+
+    /// Whether it is of a map, and no job.
+    pub(crate) const fn is_map(&self) -> bool {
+        matches!(self, Self::Decided(Record::Batch(_)))
+    }
 }
 
 /// How the history names an end.

@@ -5,17 +5,21 @@ use super::Ways;
 use super::records::{Asked, HomeRecords};
 use crate::identity::NodeId;
 use crate::state::home::run::RunId;
+use crate::state::home::spec::BatchId;
 use crate::state::home::words::News;
 use crate::state::placement::Place;
 use crate::store::blobs::{BlobLease, BlobStore};
-use crate::store::jobs::StoreError;
-use crate::store::recording::{self, Follower, Recorded, Recorder};
-use crate::wire::{JobAt, JobId, JobNow};
+use crate::store::recording::{self, Folder, Follower, Recorded, Recorder};
+use crate::wire::{HomeJobs, JobAt, JobId, JobNow};
 use std::collections::{HashMap, HashSet};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
+
+/// When so many parts of what may be kept have been recorded, it is looked whether some of it has to go.
+const SWEPT_PARTS: u64 = 16;
 
 /// A job that has not ended, as those who follow it see it.
 #[derive(Clone, Debug, PartialEq)]
@@ -35,9 +39,24 @@ pub(super) struct Shared {
     /// The labels of machines.
     names: Mutex<HashMap<Place, String>>,
     pub(super) records: HomeRecords,
-    dir: PathBuf,
+    pub(super) folder: Folder,
+    /// Told when so much has been recorded since it was told last that some of it may have to go.
+    pub(super) much_is_recorded: Arc<Notify>,
+    unswept: Unswept,
     pub(super) blobs: BlobStore,
     pub(super) ways: Arc<dyn Ways>,
+}
+
+/// Where long recordings lie, and how much of them is kept.
+pub(super) struct Kept {
+    pub(super) folder: Folder,
+    pub(super) bytes_max: u64,
+}
+
+/// What was recorded since it was looked whether that is too much.
+struct Unswept {
+    bytes: AtomicU64,
+    bytes_max: u64,
 }
 
 /// A job that has not ended.
@@ -48,6 +67,12 @@ struct Entry {
     view: watch::Sender<JobView>,
     /// What its runs say, as far as it is here.
     runs: HashMap<u32, Arc<RunOutput>>,
+    /// The runs that are over: nothing is added to what they said.
+    over: HashSet<u32>,
+    /// The one of them whose recording is still kept.
+    last: Option<u32>,
+    /// The run that decided the job.
+    winner: Option<u32>,
 }
 
 /// What a run says, as it comes to be here.
@@ -59,9 +84,11 @@ pub(super) struct RunOutput {
 }
 
 impl Shared {
-    pub(super) fn new(node: NodeId, records: HomeRecords, dir: PathBuf, blobs: BlobStore, ways: Arc<dyn Ways>) -> Self {
+    pub(super) fn new(node: NodeId, records: HomeRecords, kept: Kept, blobs: BlobStore, ways: Arc<dyn Ways>) -> Self {
         let (jobs, maps, names) = (Mutex::default(), Mutex::default(), Mutex::default());
-        Self { node, jobs, maps, names, records, dir, blobs, ways }
+        let Kept { folder, bytes_max } = kept;
+        let unswept = Unswept { bytes: AtomicU64::new(0), bytes_max: bytes_max / SWEPT_PARTS };
+        Self { node, jobs, maps, names, records, folder, much_is_recorded: Arc::default(), unswept, blobs, ways }
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<JobId, Entry>> {
@@ -72,10 +99,11 @@ impl Shared {
     pub(super) fn enter(&self, asked: Asked) {
         let job = asked.submit.job;
         let inputs = asked.submit.blobs().filter_map(|(digest, size)| self.blobs.lease(digest, size)).collect();
-        let task = asked.task.map(|(_, task)| task);
-        let now = JobNow { job, task, at: JobAt::Waits(None), place: None, attempt: 0 };
+        let (map, task) = asked.task.unzip();
+        let now = JobNow { job, map: map.map(BatchId), task, at: JobAt::Waits(None), place: None, attempt: 0 };
         let view = watch::Sender::new(JobView { now, run: None });
-        let entry = Entry { asked: Arc::new(asked), _inputs: inputs, view, runs: HashMap::new() };
+        let (runs, over, last, winner) = Default::default();
+        let entry = Entry { asked: Arc::new(asked), _inputs: inputs, view, runs, over, last, winner };
         self.lock().entry(job).or_insert(entry);
     }
 
@@ -84,25 +112,48 @@ impl Shared {
         self.lock().remove(&job);
     }
 
-    /// Removes recordings of jobs that nobody knows any more.
-    pub(super) fn sweep(&self) -> Result<(), StoreError> {
-        let ended = self.records.recording_files()?.into_iter().map(|run| self.path_of(run));
-        let known: HashSet<PathBuf> = ended.collect();
-        let open: HashSet<String> = self.lock().keys().map(ToString::to_string).collect();
-        for entry in std::fs::read_dir(&self.dir).into_iter().flatten().flatten() {
-            let name = entry.file_name();
-            let job = name.to_str().and_then(|name| name.split_once('-')).map(|(job, _)| job);
-            if !job.is_some_and(|job| open.contains(job)) && !known.contains(&entry.path()) {
-                // What cannot be removed is tried again at the next start.
-                let _ = std::fs::remove_file(entry.path());
-            }
-        }
-        Ok(())
+    /// The jobs that have not ended, as their ids are written.
+    pub(super) fn open(&self) -> HashSet<String> {
+        self.lock().keys().map(ToString::to_string).collect()
     }
 
     /// Where a run's recording lies, should it be long.
     fn path_of(&self, run: RunId) -> PathBuf {
-        self.dir.join(format!("{}-{}", run.job, run.attempt))
+        self.folder.path_of(run.job, run.attempt)
+    }
+
+    /// This run decides its job, which is written down.
+    pub(super) fn decides(&self, run: RunId) {
+        if let Some(entry) = self.lock().get_mut(&run.job) {
+            entry.winner = Some(run.attempt);
+        }
+    }
+
+    /// A run is over without having decided its job, which is written down. What it said is kept only if it was heard to its
+    /// end, and until another is that.
+    pub(super) fn run_is_over(&self, run: RunId) {
+        let mut jobs = self.lock();
+        let Some(entry) = jobs.get_mut(&run.job) else { return };
+        entry.over.insert(run.attempt);
+        let output = entry.runs.remove(&run.attempt);
+        let was_recorded = output.as_ref().is_some_and(|output| output.is_recorded());
+        let gone = if was_recorded { entry.last.replace(run.attempt) } else { Some(run.attempt) };
+        drop(jobs);
+        output.into_iter().for_each(|output| output.recorder.give_up());
+        if let Some(attempt) = gone {
+            self.remove_files(run.job, vec![attempt]);
+        }
+    }
+
+    /// Removes the files of runs, if they have some.
+    fn remove_files(&self, job: JobId, attempts: Vec<u32>) {
+        let folder = self.folder.clone();
+        tokio::task::spawn_blocking(move || {
+            for attempt in attempts {
+                // What cannot be removed is tried again by the sweeper.
+                let _ = recording::remove(&folder.path_of(job, attempt));
+            }
+        });
     }
 
     /// What a run says, to be added to: from the beginning, or after what is here already.
@@ -112,7 +163,8 @@ impl Shared {
         }
         let opened = RunOutput::unfinished(&self.path_of(run))?;
         let mut jobs = self.lock();
-        let entry = jobs.get_mut(&run.job).ok_or(io::ErrorKind::NotFound)?;
+        let entry = jobs.get_mut(&run.job).filter(|entry| !entry.over.contains(&run.attempt));
+        let entry = entry.ok_or(io::ErrorKind::NotFound)?;
         Ok(entry.runs.entry(run.attempt).or_insert(opened).clone())
     }
 
@@ -153,31 +205,35 @@ impl Shared {
         !self.lock().is_empty()
     }
 
-    pub(super) fn open_jobs(&self, max: usize) -> (Vec<JobNow>, u64) {
-        let jobs = self.lock();
-        let count = jobs.len() as u64;
-        let waits = |now: &JobNow| matches!(now.at, JobAt::Waits(_));
-        let (mut shown, mut waiting) = (Vec::new(), Vec::new());
-        for entry in jobs.values() {
-            let now = entry.view.borrow().now.clone();
-            let list = if waits(&now) { &mut waiting } else { &mut shown };
+    pub(super) fn open_jobs(&self, max: usize) -> HomeJobs {
+        let all = self.lock();
+        let (mut jobs, mut waiting, mut waiting_count) = (Vec::new(), Vec::new(), 0);
+        for entry in all.values() {
+            let view = entry.view.borrow();
+            let waits = matches!(view.now.at, JobAt::Waits(_));
+            waiting_count += u64::from(waits);
+            let list = if waits { &mut waiting } else { &mut jobs };
             if list.len() < max {
-                list.push(now);
+                list.push(view.now.clone());
             }
         }
-        waiting.truncate(max - shown.len());
-        shown.append(&mut waiting);
-        (shown, count)
+        waiting.truncate(max - jobs.len());
+        jobs.append(&mut waiting);
+        HomeJobs { jobs, count: all.len() as u64, waiting: waiting_count }
     }
 
     pub(super) fn follow(&self, job: JobId, run: Option<RunId>) -> Option<io::Result<(RunId, Follower)>> {
-        if let Some(run) = run {
-            let output = self.lock().get(&job).and_then(|entry| entry.runs.get(&run.attempt).cloned());
-            if let Some(output) = output {
-                return Some(Ok((run, output.recorder.follow(0))));
+        let found = match run {
+            Some(run) => {
+                let live = self.lock().get(&job).and_then(|entry| entry.runs.get(&run.attempt).cloned());
+                if let Some(output) = live {
+                    return Some(Ok((run, output.recorder.follow(0))));
+                }
+                self.records.recorded_of(run).map(|recorded| Some((run, recorded?)))
             }
-        }
-        let (run, recorded) = match self.records.recorded(job) {
+            None => self.records.recorded(job),
+        };
+        let (run, recorded) = match found {
             Ok(found) => found?,
             Err(error) => return Some(Err(io::Error::other(error))),
         };
@@ -236,13 +292,29 @@ impl Shared {
     fn end(&self, job: JobId, at: JobAt) {
         let Some(entry) = self.lock().remove(&job) else { return };
         entry.view.send_modify(|view| view.now.at = at);
-        for (attempt, _) in entry.runs.iter().filter(|(_, output)| !output.is_recorded()) {
-            // What cannot be removed is tried again at the next start.
-            let _ = recording::remove(&self.path_of(RunId { job, attempt: *attempt }));
-        }
+        self.free_losers(job, &entry);
         if let Some((map, _)) = entry.asked.task {
             let maps = self.maps.lock().unwrap_or_else(PoisonError::into_inner);
             maps.get(&map).into_iter().for_each(|map| map.send_modify(|ends| *ends += 1));
+        }
+    }
+
+    /// Of what the runs of an ended job said only what counts is kept; where nothing does, the last that was heard to its end.
+    fn free_losers(&self, job: JobId, entry: &Entry) {
+        let recorded = entry.runs.iter().filter(|(_, output)| output.is_recorded()).map(|(attempt, _)| *attempt);
+        let shown = entry.winner.or_else(|| recorded.chain(entry.last).max());
+        let losers: Vec<u32> =
+            entry.runs.keys().copied().chain(entry.last).filter(|attempt| Some(*attempt) != shown).collect();
+        for output in losers.iter().filter_map(|attempt| entry.runs.get(attempt)) {
+            output.recorder.give_up();
+        }
+        if !losers.is_empty() {
+            self.remove_files(job, losers);
+        }
+        let bytes = shown.and_then(|attempt| entry.runs.get(&attempt)).map_or(0, |output| output.recorder.len());
+        if self.unswept.bytes.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes) > self.unswept.bytes_max {
+            self.unswept.bytes.store(0, Ordering::Relaxed);
+            self.much_is_recorded.notify_one();
         }
     }
 }

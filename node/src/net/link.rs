@@ -1,7 +1,7 @@
 //! A link: one authenticated connection to a node whose key was proved in the handshake. Requests are streams on it.
 
 use crate::config::tame_name;
-use crate::defaults::{ADDRESSES_MAX, GPUS_MAX, REQUEST_TIMEOUT, WALLS_MAX};
+use crate::defaults::{ADDRESSES_MAX, CORES_MAX, GPUS_MAX, REQUEST_TIMEOUT, WALLS_MAX};
 pub use crate::dispatch::Role;
 use crate::identity::NodeId;
 use crate::net::quic::is_crypto;
@@ -239,6 +239,8 @@ impl From<quinn::ConnectionError> for Closed {
 fn tame_info(peer: NodeId, mut info: NodeInfo) -> NodeInfo {
     info.id = peer;
     info.name = tame_name(&info.name);
+    info.cores = info.cores.min(CORES_MAX);
+    info.lends.iter_mut().for_each(|lends| lends.places = lends.places.min(CORES_MAX));
     info.gpus.truncate(GPUS_MAX);
     info.environments.truncate(ENVIRONMENTS_MAX);
     info.addresses.truncate(ADDRESSES_MAX);
@@ -280,7 +282,7 @@ mod tests {
             engine: "\u{1b}[2Jgone".into(),
             os: "x".repeat(5000),
             arch: "a\nb".into(),
-            cores: 1,
+            cores: u32::MAX,
             memory_bytes: 0,
             memory_free_bytes: 0,
             load_milli: 0,
@@ -290,7 +292,12 @@ mod tests {
             addresses: vec![SocketAddr::from(([192, 0, 2, 1], 1)); 5000],
             instance: 0,
             walls_missing: Some(vec!["w".repeat(5000); 5000]),
-            lends: Some(Lends { closed: Some("c".repeat(5000)), text: "\u{1b}t".repeat(5000), ..Lends::default() }),
+            lends: Some(Lends {
+                places: u32::MAX,
+                closed: Some("c".repeat(5000)),
+                text: "\u{1b}t".repeat(5000),
+                ..Lends::default()
+            }),
             tags: vec![],
         };
         let tame = tame_info(peer, info);
@@ -300,6 +307,7 @@ mod tests {
         let walls = tame.walls_missing.unwrap();
         assert_eq!((walls.len(), walls[0].len()), (WALLS_MAX, TEXT_LEN_MAX));
         let lends = tame.lends.unwrap();
+        assert_eq!((tame.cores, lends.places), (CORES_MAX, CORES_MAX));
         assert_eq!((lends.closed.unwrap().len(), lends.text), (TEXT_LEN_MAX, "t".repeat(TEXT_LEN_MAX)));
         assert_eq!((tame.environments.len(), tame.addresses.len()), (ENVIRONMENTS_MAX, ADDRESSES_MAX));
     }

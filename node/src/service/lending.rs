@@ -1,6 +1,7 @@
 //! What is lent to peers now: the owner's rules and what is seen of the machine, put to [`crate::state::sharing`] every
-//! second, and what follows from its decision done at once. The owner's own jobs are none of its business: they are bound by
-//! their limits alone, also while the machine is paused.
+//! second, and what follows from its decision done at once. The owner's own jobs are none of its business, with one exception:
+//! what this machine's queue was given does not run here while the machine is paused. A job whose owner waits for it in the
+//! foreground is bound by its limits alone.
 //!
 //! What runs is ended and not frozen. A frozen guest keeps its memory, its wall time goes on and would be blamed on the job, and
 //! its submitter waits for a machine that may not come back; a job without side effects can simply run again elsewhere.
@@ -17,14 +18,17 @@ use crate::config::Config;
 use crate::host::sensors::{Sensors, Sight};
 use crate::identity::NodeId;
 use crate::state::sharing::rules::{Pause, Policy, Rules};
-use crate::state::sharing::{Decision, Facts, Owner, Sharing};
+use crate::state::sharing::{Closed, Decision, Facts, Owner, Sharing};
 use crate::store::record::{Record, RecordError};
 use crate::wire::{Fault, FaultCode, Lends, PeerLent, SharingNow};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
-use tokio::sync::{Mutex as AsyncMutex, Notify};
+use tokio::sync::{Mutex as AsyncMutex, Notify, watch};
+
+/// Why this machine does not run what its own queue was given.
+const PAUSED: &str = "this machine is paused; `potluck resume` has it run its own queue again";
 
 /// What the owner has decided beside the settings, in the data directory.
 const SHARE_FILE: &str = "share.toml";
@@ -43,6 +47,8 @@ pub(super) struct Lending {
     cores: u32,
     sensors: AsyncMutex<Sensors>,
     state: Mutex<State>,
+    /// Whether the machine is paused.
+    paused: watch::Sender<bool>,
     /// Told when something is to be looked at now.
     wake: Notify,
     /// Whether sessions are being put to disk.
@@ -77,6 +83,7 @@ impl Lending {
         // Until the machine was looked at nobody is known to be active, and a pause holds already.
         let sight = Sight { facts: nothing_seen(), means: Vec::new() };
         let decision = Arc::new(sharing.decide(&rules, settled, sight.facts));
+        let paused = watch::Sender::new(decision.is_paused());
         let state = State {
             rules,
             rules_modified,
@@ -92,6 +99,7 @@ impl Lending {
             cores: cores(),
             sensors: AsyncMutex::new(Sensors::below(system_root)),
             state: Mutex::new(state),
+            paused,
             wake: Notify::new(),
             parks: AtomicBool::new(false),
         })
@@ -109,7 +117,19 @@ impl Lending {
         let sight = self.sensors.lock().await.look(&rules, workers).await;
         let mut state = self.state();
         state.sight = sight;
+        self.decide(&mut state);
+    }
+
+    /// Decides anew; whether the machine is paused is told with it.
+    fn decide(&self, state: &mut State) {
         state.decide();
+        let paused = state.decision.is_paused();
+        self.paused.send_if_modified(|before| std::mem::replace(before, paused) != paused);
+    }
+
+    /// Whether the machine is paused, now and later.
+    pub(super) fn paused(&self) -> watch::Receiver<bool> {
+        self.paused.subscribe()
     }
 
     /// Takes what the owner has decided by now. What cannot be read changes nothing, and is named in the log once.
@@ -140,7 +160,7 @@ impl Lending {
     fn set_pause(&self, pause: Option<Pause>) {
         let mut state = self.state();
         state.rules.pause = pause;
-        state.decide();
+        self.decide(&mut state);
     }
 
     /// Writes down what [`Lending::set_pause`] has set.
@@ -156,12 +176,21 @@ impl Lending {
             Some(closed) => {
                 // That nothing is lent at all is a rule and not a moment.
                 let code = match decision.ask_again_s(closed) {
-                    None if closed == crate::state::sharing::Closed::Never => FaultCode::NOT_ALLOWED,
+                    None if closed == Closed::Never => FaultCode::NOT_ALLOWED,
                     _ => FaultCode::NOT_LENDING,
                 };
                 Err(Fault::new(code, decision.refusal(name, closed)).again_in(decision.ask_again_s(closed)))
             }
         }
+    }
+
+    /// Refuses a run of this machine's own queue while the machine is paused.
+    pub(super) fn admit_own(&self) -> Result<(), Fault> {
+        let decision = self.now();
+        if !decision.is_paused() {
+            return Ok(());
+        }
+        Err(Fault::new(FaultCode::NOT_LENDING, PAUSED).again_in(decision.ask_again_s(Closed::Paused)))
     }
 
     /// Memory that is lent to a peer.
@@ -191,7 +220,7 @@ impl State {
         self.sight.facts.unix_s = Clock::system().unix_now();
         let decision = self.sharing.decide(&self.rules, self.settled, self.sight.facts);
         if decision.closed != self.decision.closed {
-            let closed = decision.closed.map_or("nothing", crate::state::sharing::Closed::word);
+            let closed = decision.closed.map_or("nothing", Closed::word);
             tracing::info!(places = decision.places, closed, "what is lent changes");
         }
         self.decision = Arc::new(decision);

@@ -30,6 +30,8 @@ pub(super) struct Entry {
     pub(super) who: String,
     /// Unknown until it was understood.
     pub(super) about: Option<About>,
+    /// Whether its home sees to it: nobody waits for it here.
+    pub(super) is_kept: bool,
     pub(super) state: JobState,
     pub(super) since_unix: u64,
     /// The process in which its guest runs.
@@ -66,6 +68,7 @@ impl Present {
             role: caller.role,
             who: caller.name.clone(),
             about: None,
+            is_kept: false,
             state: JobState::Waiting,
             since_unix: Clock::system().unix_now(),
             process: None,
@@ -125,6 +128,11 @@ impl Here {
     /// It was understood.
     pub(super) fn asks_for(&self, about: About) {
         self.change(|entry| entry.about = Some(about));
+    }
+
+    /// It was understood, and its home sees to it.
+    pub(super) fn is_kept(&self, about: About) {
+        self.change(|entry| (entry.about, entry.is_kept) = (Some(about), true));
     }
 
     /// It has a place.

@@ -5,6 +5,7 @@ use super::environment::NoPeers;
 use super::*;
 use crate::store::blobs::PRESENCE_FILE;
 use crate::wire::{Accepted, BlobHead, FetchArtifact, JobFile, JobId, JobProgram, Need, SubmitJob};
+use crate::wire::{Cancel, FaultCode};
 use bytes::Bytes;
 use potluck_runtime::{CompileLimits, Digest, GuestPath, Limits, Ready, RuntimeConfig, WorkerCommand};
 use std::time::Duration;

@@ -14,7 +14,6 @@ use crate::service::environment::GetError;
 use crate::service::gate::Place;
 use crate::service::quotas::Promise;
 use crate::state::quotas::QuotaHit;
-use crate::state::sharing::Closed;
 use crate::wire::{
     Accepted, Ended, Fault, FaultCode, Frame, FrameWriter, JobProgram, SavedMemory, Stage, SubmitJob, Tag,
 };
@@ -186,7 +185,7 @@ pub(super) fn check_lent(inner: &Inner, caller: &Caller) -> Result<(), Fault> {
 /// Refuses what wakes something of a peer while the machine is its owner's alone. Otherwise a session may be taken elsewhere
 /// from a machine that lends nothing now.
 pub(super) fn check_not_paused(inner: &Inner, caller: &Caller) -> Result<(), Fault> {
-    if inner.lending.now().closed == Some(Closed::Paused) { check_lent(inner, caller) } else { Ok(()) }
+    if inner.lending.now().is_paused() { check_lent(inner, caller) } else { Ok(()) }
 }
 
 /// Memory that is lent to the caller.

@@ -16,6 +16,8 @@
 
 pub mod words;
 
+pub mod refusal;
+
 pub mod spec;
 
 pub mod run;
@@ -50,6 +52,8 @@ mod sweep;
 
 pub mod reasons;
 
+pub mod rehearsal;
+
 use self::batches::Batches;
 use self::classes::Classes;
 use self::jobs::Jobs;
@@ -74,6 +78,10 @@ pub const ABSENCE_MS: u64 = 10 * 60_000;
 
 /// A job whose runs took down their worker or node so often is sent to nobody else: once is the machine's, twice is chance.
 pub const POISON_MAX: u32 = 3;
+
+/// A job whose runs were begun and broken off so often is sent to nobody else: a machine that was full for ten minutes, or one
+/// that takes what it never means to end.
+pub const BROKEN_OFF_MAX: u32 = 20;
 
 /// Waits, leases and stragglers are looked at so often.
 pub const SWEEP_MS: u64 = 1_000;

@@ -9,7 +9,7 @@
 
 use super::home::run::RunId;
 use super::home::words::{Kept, Refusal};
-use super::now::{Mono, Now, Wall};
+use super::now::{Now, Wall};
 use super::placement::Place;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
@@ -25,9 +25,6 @@ pub const RUNS_MAX: usize = 16 * RUNS_PER_HOME_MAX;
 
 /// Runs that are remembered to be over, so that a late request does not begin them again.
 const OVER_MAX: usize = 16 * 1024;
-
-/// A home is told again so often of what has ended and was not released: whatever was lost on the way, it hears some day.
-const REMIND_MS: u64 = 60_000;
 
 /// When to ask again where too many are kept.
 const FULL_RETRY_MS: u64 = 1_000;
@@ -124,7 +121,6 @@ pub struct Runs {
     of_home: HashMap<Place, usize>,
     /// Those that have ended, the first to go first.
     ended: BTreeSet<(Wall, Key)>,
-    reminded_at: Mono,
     over: HashSet<Key>,
     over_order: VecDeque<Key>,
 }
@@ -172,10 +168,7 @@ impl Runs {
                 let runs = self.of(home).map(|(key, kept)| (key.run, kept)).collect();
                 effects.push(Effect::Inventory { home, ask, runs });
             }
-            Event::Tick => {
-                self.expire(now, &mut effects);
-                self.remind(now, &mut effects);
-            }
+            Event::Tick => self.expire(now, &mut effects),
         }
         effects
     }
@@ -248,6 +241,7 @@ impl Runs {
             Some(Kept::Waiting) => {
                 effects.push(Effect::Unqueue(key));
                 self.forget(key, effects);
+                effects.push(Effect::Discard(key));
             }
             None => self.is_over(key),
             // Its home will hear, or has heard, that it has started.
@@ -273,13 +267,6 @@ impl Runs {
             self.ended.remove(&(at, key));
             self.forget(key, effects);
             effects.push(Effect::Discard(key));
-        }
-    }
-
-    fn remind(&mut self, now: Now, effects: &mut Vec<Effect>) {
-        if now.mono.since(self.reminded_at) >= REMIND_MS {
-            self.reminded_at = now.mono;
-            effects.extend(self.ended.iter().map(|(_, key)| Effect::Tell(*key, self.runs[key].0)));
         }
     }
 

@@ -189,11 +189,10 @@ impl Sharing {
         let load = self.load.look(now, seen_load(rules, &facts), LOAD_CALM_S);
         let unseen = if facts.owner == Owner::Unknown { Closed::OwnerUnseen } else { Closed::Owner };
         let away = if active { Err(unseen) } else { Ok(()) };
-        let paused = rules.pause.is_some_and(|pause| pause.until_unix.is_none_or(|until| facts.unix_s < until));
         let none_on_battery = rules.battery.is_empty() || rules.battery.jobs == Some(0);
         let firm = [
             (!settled.lend || rules.when == When::Never, Closed::Never),
-            (paused, Closed::Paused),
+            (is_paused(rules, &facts), Closed::Paused),
             (on_battery && none_on_battery, Closed::Battery),
             (heat, Closed::Heat),
             (load, Closed::Load),
@@ -284,6 +283,12 @@ impl Decision {
         self.settled
     }
 
+    /// Whether the owner has paused the machine, whatever else keeps it from lending.
+    #[must_use]
+    pub fn is_paused(&self) -> bool {
+        is_paused(&self.rules, &self.facts)
+    }
+
     /// In how many seconds it is worth asking again; nothing where only the owner knows.
     #[must_use]
     pub fn ask_again_s(&self, closed: Closed) -> Option<u64> {
@@ -324,6 +329,10 @@ fn least<T: Ord>(one: Option<T>, other: Option<T>) -> Option<T> {
         (Some(one), Some(other)) => Some(one.min(other)),
         (one, other) => one.or(other),
     }
+}
+
+fn is_paused(rules: &Rules, facts: &Facts) -> bool {
+    rules.pause.is_some_and(|pause| pause.until_unix.is_none_or(|until| facts.unix_s < until))
 }
 
 /// Why nothing is lent by when and in which hours it is. A machine that does not know the time keeps no hours.

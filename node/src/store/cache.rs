@@ -1,5 +1,5 @@
 //! What takes room on the disk, by kind, and what of it may go: compiled code, images and blobs that nobody uses, the
-//! least recently used first. Environments, sessions and records are listed beside them and never removed here.
+//! least recently used first. Environments, sessions, recordings and records are listed beside them and never removed here.
 
 use super::blobs::BlobStore;
 use super::jobs::JobStore;
@@ -24,13 +24,16 @@ pub enum Kind {
     Environment,
     /// Saved sessions.
     Session,
-    /// What is known of jobs.
+    /// What jobs that were given to this node, and runs that are kept for others, said and made, where it is long.
+    Recording,
+    /// What is known of jobs, and what they said where it is short.
     Records,
 }
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 6] = [Self::Code, Self::Image, Self::Blob, Self::Environment, Self::Session, Self::Records];
+    pub const ALL: [Self; 7] =
+        [Self::Code, Self::Image, Self::Blob, Self::Environment, Self::Session, Self::Recording, Self::Records];
 
     /// What it is called.
     #[must_use]
@@ -41,6 +44,7 @@ impl Kind {
             Self::Blob => "blobs",
             Self::Environment => "environments",
             Self::Session => "sessions",
+            Self::Recording => "recordings",
             Self::Records => "records",
         }
     }
@@ -50,7 +54,7 @@ impl Kind {
     pub const fn may_go(self) -> bool {
         match self {
             Self::Code | Self::Image | Self::Blob => true,
-            Self::Environment | Self::Session | Self::Records => false,
+            Self::Environment | Self::Session | Self::Recording | Self::Records => false,
         }
     }
 }
@@ -118,19 +122,29 @@ pub fn contents(paths: &Paths) -> io::Result<Vec<Item>> {
             items.push(beside(Kind::Environment, environment.name, &environment.path, true)?);
         }
     }
-    for dir in entries(&paths.sessions_dir())? {
-        let name = dir.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        items.push(beside(Kind::Session, &name, &dir, true)?);
+    let folders = [
+        (Kind::Session, paths.sessions_dir()),
+        (Kind::Recording, paths.recordings_dir()),
+        (Kind::Recording, paths.kept_dir()),
+    ];
+    for (kind, folder) in folders {
+        for path in entries(&folder)? {
+            items.push(beside(kind, &name_of(&path), &path, true)?);
+        }
     }
     if JobStore::is_in(&paths.data_dir) {
         for file in entries(&paths.data_dir)? {
-            let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let name = name_of(&file);
             if name.starts_with("jobs.") {
                 items.push(beside(Kind::Records, &name, &file, true)?);
             }
         }
     }
     Ok(items)
+}
+
+fn name_of(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
 /// Something that is listed and stays.

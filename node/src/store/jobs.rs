@@ -44,6 +44,7 @@ pub use writer::Kept;
 use crate::wire::JobId;
 use opening::{Depth, Opened, Place};
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use writer::Writer;
@@ -166,6 +167,23 @@ impl JobStore {
         })
     }
 
+    /// Those of these jobs that are known.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn known(&self, ids: &[JobId], role: Role) -> Result<HashSet<JobId>, StoreError> {
+        self.read(|records| {
+            let mut statement = records.prepare_cached("SELECT 1 FROM jobs WHERE id = ?1 AND role = ?2")?;
+            let mut known = HashSet::new();
+            for id in ids {
+                if statement.exists(params![id.0, role.number()])? {
+                    known.insert(*id);
+                }
+            }
+            Ok(known)
+        })
+    }
+
     /// What a job asks for, whole.
     ///
     /// # Errors
@@ -284,4 +302,4 @@ fn take_in(records: &mut Connection, path: &Path, entries: &[Spooled]) -> Result
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

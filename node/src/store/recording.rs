@@ -7,12 +7,17 @@
 //!    beginning may be left, and [`Recorder::reopen`] goes on after them, or before the one that ends it: whoever goes on
 //!    hears the end, however much it had heard.
 
+mod folder;
+
+pub use folder::Folder;
+
 use crate::wire::{HEADER_LEN, Tag, payload_len_max};
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -62,6 +67,35 @@ pub struct Recorder {
 #[derive(Debug)]
 pub struct RecordingWriter {
     shared: Arc<Shared>,
+    within: Option<(Arc<Room>, u64)>,
+}
+
+/// Bytes that some recordings take together.
+#[derive(Debug, Default)]
+pub struct Room(AtomicU64);
+
+impl Room {
+    /// How many.
+    #[must_use]
+    pub fn taken(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// Takes so many more, unless they are more than `most` then.
+    fn take(&self, bytes: u64, most: u64) -> bool {
+        let more = |taken: u64| taken.checked_add(bytes).filter(|taken| *taken <= most);
+        self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_ok()
+    }
+
+    /// So many were taken before this was asked.
+    pub fn has_taken(&self, bytes: u64) {
+        self.0.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// So many are not taken any more.
+    pub fn give_back(&self, bytes: u64) {
+        self.0.fetch_sub(bytes, Ordering::Relaxed);
+    }
 }
 
 /// Reads a recording from some place on, and waits for more until it is over: an `AsyncRead` for a frame reader.
@@ -86,6 +120,7 @@ struct State {
     over: bool,
     /// Nobody wants it: nothing is added, and no file is made of it any more.
     given_up: bool,
+    lacked_room: bool,
     waiting: Vec<Waker>,
 }
 
@@ -113,7 +148,7 @@ impl Recorder {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::new(path)),
             Err(error) => return Err(error),
         };
-        let len = whole_frames(&file)?.before_end;
+        let len = whole_frames_before_end(&file)?;
         file.set_len(HEAD.len() as u64 + len)?;
         // A crash may have come before the head.
         file.write_all_at(HEAD, 0)?;
@@ -135,7 +170,19 @@ impl Recorder {
     /// What adds to it.
     #[must_use]
     pub fn writer(&self) -> RecordingWriter {
-        RecordingWriter { shared: self.shared.clone() }
+        RecordingWriter { shared: self.shared.clone(), within: None }
+    }
+
+    /// What adds to it and takes room for that, as long as no more than `most` is taken; then it fails.
+    #[must_use]
+    pub fn writer_within(&self, room: Arc<Room>, most: u64) -> RecordingWriter {
+        RecordingWriter { shared: self.shared.clone(), within: Some((room, most)) }
+    }
+
+    /// Whether it was not added to because there was no room.
+    #[must_use]
+    pub fn lacked_room(&self) -> bool {
+        self.shared.lock().lacked_room
     }
 
     /// Hears all of it from this byte on.
@@ -194,7 +241,8 @@ impl Follower {
             }
             Recorded::File { len } => {
                 let file = File::open(path)?;
-                if whole_frames(&file)?.all < len {
+                // Once it was finished it was on disk, to the last frame.
+                if file.metadata()?.len() < HEAD.len() as u64 + len {
                     return Err(damaged(path, "it is shorter than what was recorded"));
                 }
                 (Body::File(Arc::new(file)), len)
@@ -223,28 +271,26 @@ impl Follower {
 
 impl Shared {
     fn with(path: &Path, body: Body, len: u64, over: bool) -> Arc<Self> {
-        let state = State { body, len, over, given_up: false, waiting: Vec::new() };
+        let state = State { body, len, over, given_up: false, lacked_room: false, waiting: Vec::new() };
         Arc::new(Self { path: path.to_owned(), state: Mutex::new(state) })
     }
 
-    fn append(&self, bytes: &[u8]) -> io::Result<()> {
+    fn append(&self, bytes: &[u8], within: Option<&(Arc<Room>, u64)>) -> io::Result<()> {
         let mut state = self.lock();
         if state.given_up {
             return Err(io::ErrorKind::BrokenPipe.into());
         }
-        let total = state.len + bytes.len() as u64;
-        if let Body::Memory(memory) = &mut state.body {
-            if memory.len() + bytes.len() <= INLINE_LEN_MAX {
-                memory.extend_from_slice(bytes);
-            } else {
-                let file = create(&self.path)?;
-                file.write_all_at(memory, HEAD.len() as u64)?;
-                state.body = Body::File(Arc::new(file));
-            }
+        let added = bytes.len() as u64;
+        if within.is_some_and(|(room, most)| !room.take(added, *most)) {
+            state.lacked_room = true;
+            return Err(io::ErrorKind::QuotaExceeded.into());
         }
-        if let Body::File(file) = &state.body {
-            file.write_all_at(bytes, HEAD.len() as u64 + state.len)?;
+        let total = state.len + added;
+        let written = state.write(&self.path, bytes);
+        if let (Err(_), Some((room, _))) = (&written, within) {
+            room.give_back(added);
         }
+        written?;
         state.len = total;
         state.wake();
         Ok(())
@@ -256,6 +302,23 @@ impl Shared {
 }
 
 impl State {
+    /// Adds bytes where what it has said ends.
+    fn write(&mut self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        if let Body::Memory(memory) = &mut self.body {
+            if memory.len() + bytes.len() <= INLINE_LEN_MAX {
+                memory.extend_from_slice(bytes);
+                return Ok(());
+            }
+            let file = create(path)?;
+            file.write_all_at(memory, HEAD.len() as u64)?;
+            self.body = Body::File(Arc::new(file));
+        }
+        if let Body::File(file) = &self.body {
+            file.write_all_at(bytes, HEAD.len() as u64 + self.len)?;
+        }
+        Ok(())
+    }
+
     fn wake(&mut self) {
         self.waiting.drain(..).for_each(Waker::wake);
     }
@@ -264,7 +327,7 @@ impl State {
 impl AsyncWrite for RecordingWriter {
     fn poll_write(self: Pin<&mut Self>, _cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         // The page cache takes it; what the guest may say in all is bounded by its limits.
-        Poll::Ready(self.shared.append(bytes).map(|()| bytes.len()))
+        Poll::Ready(self.shared.append(bytes, self.within.as_ref()).map(|()| bytes.len()))
     }
 
     fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -304,26 +367,18 @@ fn sync_parent(path: &Path) -> io::Result<()> {
     path.parent().map_or(Ok(()), |parent| File::open(parent)?.sync_all())
 }
 
-/// Bytes of the frames at the beginning of a file that are whole.
-#[derive(Default)]
-struct WholeFrames {
-    all: u64,
-    /// Without the frame that ends a recording.
-    before_end: u64,
-}
-
-fn whole_frames(file: &File) -> io::Result<WholeFrames> {
+/// Bytes of the frames at the beginning of a file that are whole, without the one that ends a recording.
+fn whole_frames_before_end(file: &File) -> io::Result<u64> {
     let mut head = [0; HEAD.len()];
     let (start, end) = (HEAD.len() as u64, file.metadata()?.len());
-    let mut whole = WholeFrames::default();
     if end < start {
-        return Ok(whole);
+        return Ok(0);
     }
     file.read_exact_at(&mut head, 0)?;
     if &head != HEAD {
         return Err(io::Error::new(io::ErrorKind::InvalidData, "it is no recording of this version"));
     }
-    let mut at = start;
+    let (mut at, mut before_end) = (start, start);
     while at + HEADER_LEN as u64 <= end {
         let mut frame = [0; HEADER_LEN];
         file.read_exact_at(&mut frame, at)?;
@@ -336,12 +391,11 @@ fn whole_frames(file: &File) -> io::Result<WholeFrames> {
             break;
         }
         at = next;
-        whole.all = at - start;
         if !matches!(tag, Tag::ENDED | Tag::FAULT) {
-            whole.before_end = whole.all;
+            before_end = at;
         }
     }
-    Ok(whole)
+    Ok(before_end - start)
 }
 
 fn damaged(path: &Path, why: &str) -> io::Error {

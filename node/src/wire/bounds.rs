@@ -34,7 +34,7 @@ pub const REQUIRES_MAX: usize = 64;
 #[must_use]
 pub const fn payload_len_max(tag: Tag) -> usize {
     match tag {
-        Tag::SUBMIT | Tag::RUN_KEEP | Tag::OWNER_SOURCES | Tag::OWNER_GIVE => SUBMIT_LEN_MAX,
+        Tag::SUBMIT | Tag::RUN_KEEP | Tag::OWNER_SOURCES | Tag::OWNER_GIVE | Tag::OWNER_REHEARSE => SUBMIT_LEN_MAX,
         Tag::SESSION_TURN => TURN_LEN_MAX,
         Tag::NEED => NEED_LEN_MAX,
         Tag::MEMBERS
@@ -49,6 +49,7 @@ pub const fn payload_len_max(tag: Tag) -> usize {
         | Tag::OWNER_CANCEL_JOBS
         | Tag::HOME_IS
         | Tag::WHY_IS
+        | Tag::REHEARSED_IS
         | Tag::RUNS_ARE => LIST_LEN_MAX,
         Tag::ENDED => ENDED_LEN_MAX,
         Tag::DATA | Tag::STDIN | Tag::STDOUT | Tag::STDERR => CHUNK_LEN_MAX,
@@ -70,6 +71,7 @@ pub const fn payload_len_max(tag: Tag) -> usize {
         | Tag::JOIN_WAITS
         | Tag::OWNER_HELLO
         | Tag::OWNER_PAUSE
+        | Tag::OWNER_HOME
         | Tag::OWNER_END_JOB
         | Tag::ACCEPTED
         | Tag::SESSION_INTERRUPT
@@ -87,6 +89,11 @@ pub const fn payload_len_max(tag: Tag) -> usize {
         | Tag::RUN_REFUSED
         | Tag::RUN_IS
         | Tag::TIME
+        | Tag::OWNER_FOLLOW
+        | Tag::OWNER_FOLLOW_MAP
+        | Tag::OWNER_WHY
+        | Tag::JOB_IS
+        | Tag::RUN_SAYS
         | Tag::INFO_IS
         | Tag::ARTIFACT_IS
         | Tag::INVITATION_IS
@@ -106,7 +113,6 @@ const fn is_bare(tag: Tag) -> bool {
             | Tag::OWNER_SHARING
             | Tag::OWNER_RESUME
             | Tag::OWNER_JOBS
-            | Tag::OWNER_HOME
             | Tag::OWNER_SHUTDOWN
             | Tag::STARTED
             | Tag::SESSION_LIST

@@ -3,8 +3,11 @@
 
 use super::message::{JobId, OwnerSource, SubmitJob};
 use crate::state::home::end::End;
-use crate::state::home::spec::{BatchId, BatchSpec, Priority};
+use crate::state::home::reasons::Line;
+use crate::state::home::rehearsal::Rehearsal;
+use crate::state::home::spec::{BatchId, BatchSpec, Input, JobSpec, Kind, Priority, Submitter};
 use crate::state::needs::Requirements;
+use crate::state::now::Wall;
 use potluck_runtime::at_most;
 use serde::{Deserialize, Serialize};
 
@@ -12,7 +15,7 @@ use serde::{Deserialize, Serialize};
 pub const GIVEN_MAX: usize = 1024;
 /// Jobs in one `OWNER_CANCEL_JOBS`.
 pub const CANCELLED_MAX: usize = 65_536;
-/// Lines of `HOME_IS`: the jobs that run, and the first that wait.
+/// Jobs in one `HOME_IS`.
 pub const HOME_JOBS_MAX: usize = 4096;
 /// Lines of `WHY_IS`: machines of a group, and this one.
 pub const WHY_LINES_MAX: usize = 4096;
@@ -89,14 +92,55 @@ pub struct AskWhy {
     pub job: JobId,
 }
 
-/// `HOME_IS`: the jobs of this home that have not ended.
+/// `OWNER_REHEARSE`: where a job would go now, were it given. Answered by `REHEARSED_IS`; nothing else comes of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RehearseJob {
+    /// What the machine must have and should have.
+    pub requirements: Requirements,
+    /// What else decides whether a machine takes it.
+    #[serde(default)]
+    pub kind: Kind,
+    /// What it reads, program included.
+    #[serde(deserialize_with = "at_most::<{ super::bounds::BLOBS_MAX }, _, _>")]
+    pub inputs: Vec<Input>,
+}
+
+impl RehearseJob {
+    /// The job as it would be given; no job has its id.
+    #[must_use]
+    pub(crate) fn spec(self, now_ms: u64) -> JobSpec {
+        JobSpec {
+            id: JobId([0; 16]),
+            submitter: Submitter::named(""),
+            batch: None,
+            priority: Priority::default(),
+            requirements: self.requirements.into(),
+            kind: self.kind,
+            inputs: self.inputs.into(),
+            retries: 0,
+            queue_timeout_ms: None,
+            submitted: Wall(now_ms),
+        }
+    }
+}
+
+/// `OWNER_HOME`: the jobs of this home that have not ended. Answered by one `HOME_IS` or more, and `DONE`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AskHome {
+    /// How many of them are listed at most: those first that machines have.
+    pub jobs_max: u64,
+}
+
+/// `HOME_IS`: jobs of this home that have not ended.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HomeJobs {
-    /// Those that run, and the first of those that wait.
+    /// Those that machines have, and then those that wait; the next of them in the next answer.
     #[serde(deserialize_with = "at_most::<HOME_JOBS_MAX, _, _>")]
     pub jobs: Vec<JobNow>,
     /// How many there are in all.
     pub count: u64,
+    /// How many of them wait.
+    pub waiting: u64,
 }
 
 /// `JOB_IS`: how a job stands.
@@ -104,6 +148,9 @@ pub struct HomeJobs {
 pub struct JobNow {
     /// Which.
     pub job: JobId,
+    /// The map it is of.
+    #[serde(default)]
+    pub map: Option<BatchId>,
     /// Its number in its map.
     pub task: Option<u32>,
     /// How far it is.
@@ -162,4 +209,26 @@ pub struct WhyLine {
     pub reason: String,
     /// What would change it.
     pub change: Option<String>,
+}
+
+impl From<Line> for WhyLine {
+    fn from(line: Line) -> Self {
+        Self { reason: line.reason.to_string(), change: line.reason.change(), name: line.name }
+    }
+}
+
+/// `REHEARSED_IS`: where a job would go now.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rehearsed {
+    /// The label of the machine; none when no machine would take it now, and it would wait.
+    pub place: Option<String>,
+    /// The machines that would not take it now.
+    #[serde(deserialize_with = "at_most::<WHY_LINES_MAX, _, _>")]
+    pub lines: Vec<WhyLine>,
+}
+
+impl From<Rehearsal> for Rehearsed {
+    fn from(rehearsal: Rehearsal) -> Self {
+        Self { place: rehearsal.goes_to, lines: rehearsal.lines.into_iter().map(WhyLine::from).collect() }
+    }
 }

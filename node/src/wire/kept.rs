@@ -20,7 +20,6 @@ pub struct KeepRun {
 
 /// `RUN_RELEASE`: nothing more is wanted of this run; what it does stops, what is kept of it goes.
 /// `RUN_WITHDRAW`: give it back, if it has not started.
-/// `RUN_ASK`: how far is it?
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WhichRun {
     /// Of which job.

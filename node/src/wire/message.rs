@@ -5,6 +5,7 @@
 use super::Receipt;
 use super::bounds::{BLOBS_MAX, FILES_MAX, MOUNTS_MAX, REQUIRES_MAX, WORDS_MAX};
 use crate::identity::NodeId;
+use crate::state::home::spec::Kind;
 use potluck_runtime::{Digest, GuestPath, ImageChoice, Limits, Report, at_most};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -149,6 +150,11 @@ pub struct SubmitJob {
 }
 
 impl SubmitJob {
+    /// What else than a job's requirements decides whether a machine takes it.
+    pub(crate) fn kind(&self) -> Kind {
+        Kind::of(self.program.environment(), &self.requires, self.limits.memory_bytes)
+    }
+
     /// Every blob it names, with its size; one that is named twice comes twice.
     pub fn blobs(&self) -> impl Iterator<Item = (Digest, u64)> {
         let program = match &self.program {

@@ -56,6 +56,9 @@ pub struct SharingNow {
     pub ended: u32,
     /// Jobs of peers that waited and were sent away by it.
     pub sent_away: u32,
+    /// Runs of this machine's own queue that it ended: their jobs go elsewhere, or wait.
+    #[serde(default)]
+    pub own: u32,
     /// Sessions of peers that it put to disk.
     pub saved: u32,
     /// What of the decision is not kept over a restart, as a sentence.

@@ -73,7 +73,7 @@ tags! {
     OWNER_SOURCES = 39;
     /// Take jobs, and see to them whoever goes away: [`GiveJobs`](super::GiveJobs).
     OWNER_GIVE = 40;
-    /// List the jobs of this home that have not ended; no payload.
+    /// List the jobs of this home that have not ended: [`AskHome`](super::AskHome).
     OWNER_HOME = 41;
     /// Tell how a job stands and what it says: [`FollowJob`](super::FollowJob).
     OWNER_FOLLOW = 42;
@@ -83,6 +83,8 @@ tags! {
     OWNER_CANCEL_JOBS = 44;
     /// Say why a job is not where it could be: [`AskWhy`](super::AskWhy).
     OWNER_WHY = 45;
+    /// Say where a job would go: [`RehearseJob`](super::RehearseJob).
+    OWNER_REHEARSE = 46;
     /// Let a waiting key in: [`WhichKey`](super::WhichKey).
     OWNER_APPROVE = 48;
     /// Do not let a waiting key in: [`WhichKey`](super::WhichKey).
@@ -207,6 +209,8 @@ tags! {
     RUN_SAYS = 178;
     /// [`WhyLines`](super::WhyLines).
     WHY_IS = 179;
+    /// [`Rehearsed`](super::Rehearsed).
+    REHEARSED_IS = 180;
 }
 
 impl Tag {
@@ -225,7 +229,7 @@ impl Tag {
     /// Whether it is a request about the jobs of this home.
     #[must_use]
     pub const fn is_about_home(self) -> bool {
-        self.0 >= Self::OWNER_GIVE.0 && self.0 <= Self::OWNER_WHY.0
+        self.0 >= Self::OWNER_GIVE.0 && self.0 <= Self::OWNER_REHEARSE.0
     }
 
     /// Whether it is a request about what is lent and to whom.

@@ -1,7 +1,7 @@
 //! What became of the program on each machine: a line for people, an object for programs.
 
 use super::{EachArgs, Machine, Over};
-use crate::capture::{Capture, text_of};
+use crate::capture::{Capture, PrintedObject};
 use crate::commands::run;
 use crate::exit;
 use crate::outcome::{self, OutcomeObject};
@@ -30,13 +30,8 @@ struct MachineObject<'a> {
     fuel_used: u64,
     wall_ms: u64,
     memory_peak_bytes: u64,
-    stdout: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    stdout_base64: Option<String>,
-    stderr: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    stderr_base64: Option<String>,
-    truncated: bool,
+    #[serde(flatten)]
+    printed: PrintedObject,
 }
 
 impl Report {
@@ -80,8 +75,6 @@ impl Report {
 
     fn object(&self) -> MachineObject<'_> {
         let report = self.end.as_ref().and_then(|end| end.as_ref().ok()).map(|ended| &ended.report);
-        let (stdout, stdout_base64) = text_of(&self.capture.stdout);
-        let (stderr, stderr_base64) = text_of(&self.capture.stderr);
         MachineObject {
             machine: &self.machine,
             id: &self.id,
@@ -91,11 +84,7 @@ impl Report {
             fuel_used: report.map_or(0, |report| report.fuel_used),
             wall_ms: report.map_or(0, |report| report.wall_ms),
             memory_peak_bytes: report.map_or(0, |report| report.memory_peak_bytes),
-            stdout,
-            stdout_base64,
-            stderr,
-            stderr_base64,
-            truncated: self.capture.truncated,
+            printed: PrintedObject::from(&self.capture),
         }
     }
 }

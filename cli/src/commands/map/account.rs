@@ -13,6 +13,10 @@ use std::path::{Path, PathBuf};
 
 /// Failures that are listed with their last line; the others are counted.
 pub(super) const FAILURES_MAX: usize = 20;
+/// Tasks that are listed with what of their files was not brought back; the others are counted.
+pub(super) const LEFT_BEHIND_MAX: usize = 20;
+/// Files that are named of each of them.
+const LEFT_NAMES_MAX: usize = 5;
 
 /// The account of a map.
 pub(super) struct Account {
@@ -27,6 +31,9 @@ pub(super) struct Account {
     /// Tasks that were done on each machine since this command began.
     pub(super) places: BTreeMap<String, u64>,
     failures: BTreeMap<usize, Failure>,
+    left_behind: Vec<LeftBehind>,
+    /// Tasks of whose files some were not brought back.
+    left_behind_count: u64,
     /// Whether one failed and the others are not to go on.
     pub(super) stopped: bool,
     /// Whether the others go on when one fails.
@@ -42,8 +49,30 @@ pub(super) enum State {
     Given,
     /// It was done before this command began.
     Skipped,
+    /// It cannot be given: its input cannot be read.
+    Unreadable,
     /// It has ended.
     Ended(EndKind),
+}
+
+/// What came of a job that has ended, beside what is in its files.
+#[derive(Debug, Default)]
+pub(super) struct Came {
+    /// The last line of its stderr.
+    pub(super) last_line: String,
+    /// The files it made, by their places in its folder; none when nothing came, and what an earlier job left is still there.
+    pub(super) files: Option<Vec<String>>,
+    /// What of its files could not be brought.
+    pub(super) left_behind: Vec<String>,
+}
+
+/// What of a task's files was not brought back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(super) struct LeftBehind {
+    pub(super) task: String,
+    pub(super) count: usize,
+    /// The first of them.
+    pub(super) paths: Vec<String>,
 }
 
 /// The jobs of a map that an earlier command has given, with their tasks.
@@ -77,6 +106,8 @@ pub(super) struct Counts {
     pub(super) cancelled: u64,
     pub(super) lost: u64,
     pub(super) skipped: u64,
+    /// Not given, because their inputs cannot be read.
+    pub(super) unreadable: u64,
     /// Not given, because the map was left or stopped before.
     pub(super) open: u64,
     /// Given and not ended, because the map was left before.
@@ -96,6 +127,8 @@ impl Account {
             unended: HashMap::new(),
             places: BTreeMap::new(),
             failures: BTreeMap::new(),
+            left_behind: Vec::new(),
+            left_behind_count: 0,
             stopped: false,
             keep_going,
         }
@@ -110,9 +143,9 @@ impl Account {
         let mut maps: HashMap<BatchId, Before> = HashMap::new();
         for (name, Known { job, map, .. }) in self.journal.unended() {
             let Some(task) = index.get(name).copied() else { continue };
-            let before = maps.entry(map).or_default();
-            let list = if knows(job)? { &mut before.given } else { &mut before.unsure };
-            list.push((job, task));
+            let before = maps.entry(*map).or_default();
+            let list = if knows(*job)? { &mut before.given } else { &mut before.unsure };
+            list.push((*job, task));
         }
         let given = maps.values().flat_map(|before| &before.given);
         given.for_each(|(_, task)| self.set(*task, State::Given));
@@ -134,22 +167,20 @@ impl Account {
     }
 
     /// What is known of a task from before.
-    pub(super) fn known(&self, task: usize) -> Option<Known> {
+    pub(super) fn known(&self, task: usize) -> Option<&Known> {
         self.journal.known(&self.tasks[task].name)
     }
 
     /// Whether a task is to be given, now that it is known what it asks for. One that is done with just that is not, nor is one
     /// that ended since this command began.
     pub(super) fn wants(&mut self, task: usize, request: &Digest) -> bool {
-        let known = self.known(task).filter(|known| known.request == *request);
+        let known = self.known(task).filter(|known| known.request == *request).map(|known| known.end);
         match (self.states[task], known) {
-            (State::Open, Some(known))
-                if known.end == Some(EndKind::Done) && self.tasks[task].out(&self.dir).exists() =>
-            {
+            (State::Open, Some(Some(EndKind::Done))) if self.tasks[task].out(&self.dir).exists() => {
                 self.set(task, State::Skipped);
                 false
             }
-            (State::Given | State::Skipped, _) | (State::Ended(_), Some(_)) => false,
+            (State::Given | State::Skipped | State::Unreadable, _) | (State::Ended(_), Some(_)) => false,
             (State::Open, _) | (State::Ended(_), None) => true,
         }
     }
@@ -189,29 +220,36 @@ impl Account {
     }
 
     /// A job of this map has ended, and its results are in their place.
-    pub(super) fn end(
-        &mut self,
-        job: JobId,
-        ending: &Ending,
-        place: Option<&str>,
-        last_line: String,
-    ) -> anyhow::Result<()> {
+    pub(super) fn end(&mut self, job: JobId, ending: &Ending, place: Option<&str>, came: Came) -> anyhow::Result<()> {
         let Some(task) = self.unended.remove(&job) else { return Ok(()) };
-        self.stopped |= matches!(ending.kind, EndKind::Failed | EndKind::Lost) && !self.keep_going;
         if let (EndKind::Done, Some(place)) = (ending.kind, place) {
             *self.places.entry(place.to_owned()).or_default() += 1;
         }
-        self.ended(task, ending, last_line);
-        self.journal.end(&self.tasks[task].name, job, ending.kind, ending.exit_code)
+        self.not_brought(task, &came.left_behind);
+        self.ended(task, State::Ended(ending.kind), ending, came.last_line);
+        self.journal.end(&self.tasks[task].name, job, ending, came.files)
     }
 
     /// A task cannot be given.
-    pub(super) fn unreadable(&mut self, task: usize, ending: &Ending) {
-        self.ended(task, ending, String::new());
+    pub(super) fn unreadable(&mut self, task: usize, ending: &Ending) -> anyhow::Result<()> {
+        self.ended(task, State::Unreadable, ending, String::new());
+        self.journal.unreadable(&self.tasks[task].name, ending)
     }
 
-    fn ended(&mut self, task: usize, ending: &Ending, last_line: String) {
-        self.set(task, State::Ended(ending.kind));
+    fn not_brought(&mut self, task: usize, left: &[String]) {
+        if left.is_empty() {
+            return;
+        }
+        self.left_behind_count += 1;
+        if self.left_behind.len() < LEFT_BEHIND_MAX {
+            let (task, paths) = (self.tasks[task].name.clone(), left.iter().take(LEFT_NAMES_MAX).cloned().collect());
+            self.left_behind.push(LeftBehind { task, count: left.len(), paths });
+        }
+    }
+
+    fn ended(&mut self, task: usize, state: State, ending: &Ending, last_line: String) {
+        self.stopped |= matches!(ending.kind, EndKind::Failed | EndKind::Lost) && !self.keep_going;
+        self.set(task, state);
         if ending.kind == EndKind::Done || self.failures.len() >= FAILURES_MAX {
             return;
         }
@@ -237,6 +275,11 @@ impl Account {
         self.failures.values()
     }
 
+    /// The first tasks of whose files some were not brought back, and how many there are.
+    pub(super) fn left_behind(&self) -> (&[LeftBehind], u64) {
+        (&self.left_behind, self.left_behind_count)
+    }
+
     /// How many tasks stand where.
     pub(super) const fn counts(&self) -> Counts {
         self.counts
@@ -246,8 +289,8 @@ impl Account {
         *self.counts.of(self.states[task]) -= 1;
         *self.counts.of(state) += 1;
         self.states[task] = state;
-        let Counts { total, open, skipped, .. } = self.counts;
-        self.counts.given = total - open - skipped;
+        let Counts { total, open, skipped, unreadable, .. } = self.counts;
+        self.counts.given = total - open - skipped - unreadable;
     }
 }
 
@@ -257,6 +300,7 @@ impl Counts {
             State::Open => &mut self.open,
             State::Given => &mut self.running,
             State::Skipped => &mut self.skipped,
+            State::Unreadable => &mut self.unreadable,
             State::Ended(EndKind::Done) => &mut self.done,
             State::Ended(EndKind::Failed) => &mut self.failed,
             State::Ended(EndKind::Cancelled) => &mut self.cancelled,

@@ -1,10 +1,13 @@
-//! How far a map is, on stderr: a bar with rate and estimate in a terminal, a line now and then elsewhere; in both how much each
-//! machine does.
+//! How far a map is, on stderr: a bar in a terminal, a line now and then elsewhere; in both the rate and how long the rest takes
+//! at that, and of each machine what it did, how fast, and its share of the rest. Only tasks that ended while this command
+//! looked on count for that: what was done before says nothing of how fast it goes.
 
 use super::account::{Account, Counts};
 use crate::progress::Manner;
+use crate::quantity::Span;
 use crate::render::{say, tame};
 use indicatif::{ProgressBar, ProgressStyle};
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 /// How often a line is written where there is no terminal.
@@ -22,7 +25,7 @@ pub(super) struct Board {
 
 impl Board {
     pub(super) fn new(manner: Manner, total: u64) -> Self {
-        let style = ProgressStyle::with_template("{bar:24} {pos}/{len} {per_sec} eta {eta} {msg}");
+        let style = ProgressStyle::with_template("{bar:24} {pos}/{len} {msg}");
         let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
         let bar = (manner == Manner::Bar).then(|| ProgressBar::new(total).with_style(style));
         let began = Instant::now();
@@ -34,11 +37,15 @@ impl Board {
         let counts = account.counts();
         let ended = counts.total - counts.open - counts.running;
         if let Some(bar) = &self.bar {
-            bar.set_message(details(&counts, account, self.began.elapsed()));
+            bar.set_message(details(&counts, &account.places, self.began.elapsed()));
             bar.set_position(ended);
         } else if self.manner == Manner::Lines && self.last_line.elapsed() >= LINE_PERIOD {
             self.last_line = Instant::now();
-            say(&format!("{ended} of {} tasks: {}", counts.total, details(&counts, account, self.began.elapsed())));
+            say(&format!(
+                "{ended} of {} tasks: {}",
+                counts.total,
+                details(&counts, &account.places, self.began.elapsed())
+            ));
         }
     }
 
@@ -56,15 +63,27 @@ impl Board {
     }
 }
 
-/// How many were done and failed, and where and how fast.
-fn details(counts: &Counts, account: &Account, passed: Duration) -> String {
-    let mut places: Vec<(&String, u64)> = account.places.iter().map(|(name, count)| (name, *count)).collect();
-    places.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
-    let named = places.iter().take(PLACES_MAX);
-    let named = named.map(|(name, count)| format!("{} {count} ({})", tame(name), rate(*count, passed)));
-    let bad = counts.failed + counts.lost + counts.cancelled;
+/// How many were done and failed, how fast, how long the rest takes, and what each machine does.
+fn details(counts: &Counts, places: &BTreeMap<String, u64>, passed: Duration) -> String {
+    let ended = counts.done + counts.failed + counts.cancelled + counts.lost;
+    let left = counts.open + counts.running;
+    let bad = counts.failed + counts.lost + counts.cancelled + counts.unreadable;
     let head = format!("{} done, {bad} not", counts.done + counts.skipped);
-    std::iter::once(head).chain(named).collect::<Vec<_>>().join(" | ")
+    let pace = (ended > 0).then(|| format!("{}, {} for the rest", rate(ended, passed), time_for(left, ended, passed)));
+    let all: u64 = places.values().sum();
+    let mut busiest: Vec<(&String, u64)> = places.iter().map(|(name, count)| (name, *count)).collect();
+    busiest.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+    let named = busiest.iter().take(PLACES_MAX).map(|(name, count)| {
+        let share = left.saturating_mul(*count) / all.max(1);
+        format!("{} {count} ({}, {share} of the rest)", tame(name), rate(*count, passed))
+    });
+    std::iter::once(head).chain(pace).chain(named).collect::<Vec<_>>().join(" | ")
+}
+
+/// How long so many more tasks take if they go on as these did, to the second.
+fn time_for(left: u64, ended: u64, passed: Duration) -> Span {
+    let ms = u128::from(left) * passed.as_millis() / u128::from(ended.max(1));
+    Span(Duration::from_secs(u64::try_from(ms / 1000).unwrap_or(u64::MAX)))
 }
 
 /// Tasks of this command in a second, or in a minute where they are few.
@@ -76,6 +95,20 @@ fn rate(count: u64, passed: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_rest_is_estimated_from_what_ended_here_and_shared_as_it_was() {
+        let places = BTreeMap::from([("attic".to_owned(), 300), ("desk".to_owned(), 100)]);
+        // Nine tenths were done before: they say nothing of how fast it goes.
+        let counts = Counts { total: 10_000, skipped: 9_000, done: 400, open: 500, running: 100, ..Counts::default() };
+        let text = details(&counts, &places, Duration::from_secs(100));
+        assert_eq!(
+            text,
+            "9400 done, 0 not | 4/s, 2m30s for the rest | attic 300 (3/s, 450 of the rest) | desk 100 (1/s, 150 of the rest)"
+        );
+        let none = Counts { total: 2, skipped: 1, open: 1, ..Counts::default() };
+        assert_eq!(details(&none, &BTreeMap::new(), Duration::ZERO), "1 done, 0 not");
+    }
 
     #[test]
     fn a_rate_is_told_by_the_second_or_where_that_is_little_by_the_minute() {

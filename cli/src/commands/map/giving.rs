@@ -101,7 +101,7 @@ impl Giving<'_> {
             Err(error) if is_of_program(&error) => Err(run::refusal(error)),
             Err(error) => {
                 let why = Failure::Refused(crate::render::sentence(&anyhow::Error::new(error)));
-                self.account.borrow_mut().unreadable(task, &Ending::from(&End::Failed(why)));
+                self.account.borrow_mut().unreadable(task, &Ending::from(&End::Failed(why)))?;
                 Ok(None)
             }
         }

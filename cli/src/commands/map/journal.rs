@@ -7,7 +7,7 @@
 
 use super::plan::Task;
 use crate::job_ids;
-use crate::standing::EndKind;
+use crate::standing::{EndKind, Ending};
 use anyhow::Context;
 use potluck_node::state::home::spec::BatchId;
 use potluck_node::wire::JobId;
@@ -32,7 +32,7 @@ pub(super) struct Journal {
 }
 
 /// What is known of a task.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Known {
     /// The name of all its result depends on.
     pub(super) request: Digest,
@@ -40,6 +40,8 @@ pub(super) struct Known {
     pub(super) map: BatchId,
     /// None as long as it has not ended.
     pub(super) end: Option<EndKind>,
+    /// Files in its folder that came of its last job of which anything came.
+    pub(super) files: Vec<String>,
 }
 
 /// A line of the file.
@@ -50,8 +52,17 @@ enum Line {
     Map { version: u32, map: String },
     /// A task is about to be given.
     Task { task: String, index: usize, inputs: Vec<InputLine>, request: String, job: String },
-    /// A task has ended.
-    End { task: String, job: String, end: EndKind, exit_code: u8 },
+    /// A task has ended, and these files came; none are named when nothing came, and what an earlier job left is still there.
+    End {
+        task: String,
+        job: String,
+        end: EndKind,
+        exit_code: u8,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        files: Option<Vec<String>>,
+    },
+    /// A task was not given, because its input cannot be read.
+    Unreadable { task: String, why: String },
 }
 
 /// A file the task reads, the program among them.
@@ -79,13 +90,13 @@ impl Journal {
     }
 
     /// What is known of a task.
-    pub(super) fn known(&self, task: &str) -> Option<Known> {
-        self.known.get(task).copied()
+    pub(super) fn known(&self, task: &str) -> Option<&Known> {
+        self.known.get(task)
     }
 
     /// The tasks that have not ended.
-    pub(super) fn unended(&self) -> impl Iterator<Item = (&str, Known)> {
-        self.known.iter().filter(|(_, known)| known.end.is_none()).map(|(task, known)| (task.as_str(), *known))
+    pub(super) fn unended(&self) -> impl Iterator<Item = (&str, &Known)> {
+        self.known.iter().filter(|(_, known)| known.end.is_none()).map(|(task, known)| (task.as_str(), known))
     }
 
     /// What follows is given under this map.
@@ -103,17 +114,40 @@ impl Journal {
         job: JobId,
     ) -> anyhow::Result<()> {
         let map = self.map.context("a task belongs to a map")?;
-        self.known.insert(task.name.clone(), Known { request, job, map, end: None });
+        self.put_known(task.name.clone(), request, job, map);
         let (task, request, job) = (task.name.clone(), request.to_string(), job.to_string());
         self.put(&Line::Task { task, index, inputs, request, job })
     }
 
     /// A task has ended.
-    pub(super) fn end(&mut self, task: &str, job: JobId, end: EndKind, exit_code: u8) -> anyhow::Result<()> {
+    pub(super) fn end(
+        &mut self,
+        task: &str,
+        job: JobId,
+        ending: &Ending,
+        files: Option<Vec<String>>,
+    ) -> anyhow::Result<()> {
+        let (end, exit_code) = (ending.kind, ending.exit_code);
+        self.known_ended(task, job, end, files.as_ref());
+        self.put(&Line::End { task: task.to_owned(), job: job.to_string(), end, exit_code, files })
+    }
+
+    /// A task was not given, because its input cannot be read. The next command tries again.
+    pub(super) fn unreadable(&mut self, task: &str, ending: &Ending) -> anyhow::Result<()> {
+        self.put(&Line::Unreadable { task: task.to_owned(), why: ending.why.clone().unwrap_or_default() })
+    }
+
+    fn put_known(&mut self, task: String, request: Digest, job: JobId, map: BatchId) {
+        let before = self.known.remove(&task);
+        let files = before.map(|known| known.files).unwrap_or_default();
+        self.known.insert(task, Known { request, job, map, end: None, files });
+    }
+
+    fn known_ended(&mut self, task: &str, job: JobId, end: EndKind, files: Option<&Vec<String>>) {
         if let Some(known) = self.known.get_mut(task).filter(|known| known.job == job) {
             known.end = Some(end);
+            files.into_iter().for_each(|files| known.files.clone_from(files));
         }
-        self.put(&Line::End { task: task.to_owned(), job: job.to_string(), end, exit_code })
     }
 
     /// Writes what was added.
@@ -155,13 +189,15 @@ impl Journal {
             Line::Map { map, .. } => *current = job_ids::parse(&map).map(BatchId),
             Line::Task { task, request, job, .. } => {
                 if let (Some(map), Ok(request), Some(job)) = (*current, request.parse(), job_ids::parse(&job)) {
-                    self.known.insert(task, Known { request, job, map, end: None });
+                    self.put_known(task, request, job, map);
                 }
             }
-            Line::End { task, job, end, .. } => {
-                let known = self.known.get_mut(&task).filter(|known| job_ids::parse(&job) == Some(known.job));
-                known.into_iter().for_each(|known| known.end = Some(end));
+            Line::End { task, job, end, files, .. } => {
+                if let Some(job) = job_ids::parse(&job) {
+                    self.known_ended(&task, job, end, files.as_ref());
+                }
             }
+            Line::Unreadable { .. } => {}
         }
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! What a map came to: every task is counted once, and those that failed are listed with where to look.
 
 use super::MapArgs;
-use super::account::{Account, Counts, FAILURES_MAX, Failure};
+use super::account::{Account, Counts, FAILURES_MAX, Failure, LeftBehind};
 use crate::exit;
 use crate::render::{self, say, tame};
 use serde::Serialize;
@@ -16,6 +16,14 @@ struct MapObject<'a> {
     machines: &'a std::collections::BTreeMap<String, u64>,
     /// The first of those that did not end well.
     failures: Vec<&'a Failure>,
+    /// How many tasks left files that were not brought back, and the first of them.
+    not_brought_back: NotBroughtBack<'a>,
+}
+
+#[derive(Serialize)]
+struct NotBroughtBack<'a> {
+    tasks: u64,
+    first: &'a [LeftBehind],
 }
 
 /// Says it, and gives the exit code.
@@ -27,7 +35,9 @@ pub(super) fn show(account: &Account, args: &MapArgs) -> anyhow::Result<u8> {
         let state = failure.state.word();
         say(&format!("{} {state} with {}: {}{log}", failure.task, failure.exit_code, tame(&failure.last_line)));
     }
-    let bad = counts.failed + counts.cancelled + counts.lost;
+    let (first, tasks) = account.left_behind();
+    tell_left_behind(first, tasks);
+    let bad = counts.failed + counts.cancelled + counts.lost + counts.unreadable;
     if bad > FAILURES_MAX as u64 {
         say(&format!("and {} more that did not end well", bad - failures.len() as u64));
     }
@@ -37,20 +47,37 @@ pub(super) fn show(account: &Account, args: &MapArgs) -> anyhow::Result<u8> {
     let all_done = counts.done + counts.skipped == counts.total;
     if args.json {
         let dir = account.dir.display().to_string();
-        render::print_json(&MapObject { counts, dir, machines: &account.places, failures })?;
+        let not_brought_back = NotBroughtBack { tasks, first };
+        render::print_json(&MapObject { counts, dir, machines: &account.places, failures, not_brought_back })?;
     }
     Ok(if all_done { exit::SUCCESS } else { exit::SOME_FAILED })
 }
 
+/// What of the tasks' files could not be brought.
+fn tell_left_behind(first: &[LeftBehind], tasks: u64) {
+    for LeftBehind { task, count, paths } in first {
+        let more = count - paths.len();
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        say(&format!("{task}: not brought back: {}{more}", tame(&paths.join(", "))));
+    }
+    let others = tasks - first.len() as u64;
+    if others > 0 {
+        say(&format!("and {others} more tasks of whose files some were not brought back"));
+    }
+}
+
 /// The account in one line.
 fn sentence(counts: &Counts) -> String {
-    let Counts { total, given, done, failed, cancelled, lost, skipped, open, running } = counts;
+    let Counts { total, given, done, failed, cancelled, lost, skipped, unreadable, open, running } = counts;
     let mut text = format!(
         "{total} tasks: {skipped} done before, {given} given; of those {done} done, {failed} failed, {cancelled} cancelled, \
          {lost} lost"
     );
     if *running > 0 {
         text.push_str(&format!(", {running} go on at the node"));
+    }
+    if *unreadable > 0 {
+        text.push_str(&format!("; {unreadable} unreadable"));
     }
     if *open > 0 {
         text.push_str(&format!("; {open} not given"));

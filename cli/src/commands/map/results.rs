@@ -3,7 +3,7 @@
 use super::plan::Task;
 use anyhow::Context;
 use potluck_node::client::PARTIAL_PREFIX;
-use potluck_runtime::OutputStream;
+use potluck_runtime::{GuestPath, OutputStream};
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -20,8 +20,9 @@ pub(super) struct Results {
 }
 
 impl Results {
-    /// Of a task of which nothing has come. What a command that was killed meanwhile has left of it is removed.
-    pub(super) fn begin(dir: &Path, task: &Task) -> anyhow::Result<Self> {
+    /// Of a task of which nothing has come. What a command that was killed meanwhile has left of it is removed, and so are the
+    /// files that came of its job before: those of the one that comes now are to stand alone. What else lies there stays.
+    pub(super) fn begin(dir: &Path, task: &Task, before: &[String]) -> anyhow::Result<Self> {
         let results = Self { dir: dir.to_owned(), stdout: None, stderr: None, tail: Vec::new() };
         for stream in [OutputStream::Stdout, OutputStream::Stderr] {
             let left = partial(dir, stream);
@@ -29,6 +30,7 @@ impl Results {
         }
         let files = task.files(dir);
         remove_partial_files(&files).with_context(|| format!("cannot tidy {}", files.display()))?;
+        remove_files(&files, before).with_context(|| format!("cannot remove what was in {}", files.display()))?;
         Ok(results)
     }
 
@@ -111,6 +113,24 @@ fn remove_partial_files(dir: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// Removes these files below a folder, and then the folders in which nothing is left.
+fn remove_files(dir: &Path, files: &[String]) -> io::Result<()> {
+    // The journal is a file that anybody may have changed, and such a path leads nowhere else.
+    for file in files.iter().filter_map(|file| GuestPath::parse(file).ok()) {
+        let path = dir.join(file.as_str());
+        match fs::remove_file(&path) {
+            Err(error) if !matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+                return Err(error);
+            }
+            _ => {}
+        }
+        let above = path.ancestors().skip(1).take_while(|above| above.starts_with(dir));
+        // One that is not empty stays.
+        above.map(fs::remove_dir).take_while(Result::is_ok).for_each(drop);
+    }
+    Ok(())
+}
+
 fn gone(path: &Path) -> io::Result<()> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
@@ -143,11 +163,11 @@ mod tests {
     #[test]
     fn stdout_has_a_file_always_and_stderr_when_there_is_some() {
         let dir = tempfile::tempdir().unwrap();
-        let mut results = Results::begin(dir.path(), &task()).unwrap();
+        let mut results = Results::begin(dir.path(), &task(), &[]).unwrap();
         results.write(Stderr, b"first\nsecond\n\n").unwrap();
         assert_eq!(results.keep(&task()).unwrap(), "second");
         assert_eq!(entries(dir.path()), ["a.err", "a.out"]);
-        let mut results = Results::begin(dir.path(), &task()).unwrap();
+        let mut results = Results::begin(dir.path(), &task(), &[]).unwrap();
         results.write(Stdout, b"soup").unwrap();
         assert_eq!(results.keep(&task()).unwrap(), "");
         assert_eq!(entries(dir.path()), ["a.out"], "what the job before said is gone");
@@ -155,9 +175,22 @@ mod tests {
     }
 
     #[test]
+    fn the_files_of_the_job_before_go_and_nothing_else_does() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir_all(dir.path().join("a/deep/deeper")).unwrap();
+        for file in ["a/one.txt", "a/deep/deeper/two.txt", "a/own.txt", "beside.txt"] {
+            fs::write(dir.path().join(file), "").unwrap();
+        }
+        let before = ["one.txt", "deep/deeper/two.txt", "never.txt", "../beside.txt"].map(str::to_owned);
+        Results::begin(dir.path(), &task(), &before).unwrap().keep(&task()).unwrap();
+        assert_eq!(entries(dir.path()), ["a", "a.out", "beside.txt"]);
+        assert_eq!(entries(&dir.path().join("a")), ["own.txt"]);
+    }
+
+    #[test]
     fn what_did_not_come_whole_leaves_nothing() {
         let dir = tempfile::tempdir().unwrap();
-        let mut results = Results::begin(dir.path(), &task()).unwrap();
+        let mut results = Results::begin(dir.path(), &task(), &[]).unwrap();
         results.write(Stdout, b"so").unwrap();
         drop(results);
         assert_eq!(entries(dir.path()), Vec::<String>::new());
@@ -166,14 +199,14 @@ mod tests {
     #[test]
     fn what_a_killed_command_left_is_removed_when_the_task_comes_again() {
         let dir = tempfile::tempdir().unwrap();
-        let mut results = Results::begin(dir.path(), &task()).unwrap();
+        let mut results = Results::begin(dir.path(), &task(), &[]).unwrap();
         results.write(Stderr, b"half").unwrap();
         std::mem::forget(results);
         fs::create_dir_all(dir.path().join("a/deep")).unwrap();
         for file in ["a/whole", "a/.potluck-partial-7-1", "a/deep/.potluck-partial-7-2"] {
             fs::write(dir.path().join(file), "").unwrap();
         }
-        Results::begin(dir.path(), &task()).unwrap().keep(&task()).unwrap();
+        Results::begin(dir.path(), &task(), &[]).unwrap().keep(&task()).unwrap();
         assert_eq!(entries(dir.path()), ["a", "a.out"]);
         assert_eq!(entries(&dir.path().join("a")), ["deep", "whole"]);
         assert_eq!(entries(&dir.path().join("a/deep")), Vec::<String>::new());

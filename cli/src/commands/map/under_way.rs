@@ -108,7 +108,7 @@ impl<'a> Map<'a> {
 
     /// Cancels what waits after one has failed: the node has done so with what it had then, and more was given since.
     async fn stop_the_rest(&self) -> anyhow::Result<()> {
-        let home = self.client.home_jobs().await?;
+        let home = self.client.home_jobs(usize::MAX).await?;
         let with_machines: HashSet<JobId> =
             home.jobs.iter().filter(|job| matches!(job.at, JobAt::Sent | JobAt::Runs)).map(|job| job.job).collect();
         let waiting =

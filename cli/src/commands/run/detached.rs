@@ -6,13 +6,14 @@ use crate::job_ids::JobIds;
 use crate::signals::EndRequests;
 use crate::{background, render, settings};
 use potluck_node::client::{Client, Parcel, Submission, Wish};
+use potluck_node::state::needs::Requirements;
 use potluck_node::wire::{CancelJobs, JobId};
 use serde::Serialize;
 
 /// The object of `--json`.
 #[derive(Serialize)]
-pub(in crate::commands) struct GivenObject {
-    job: String,
+struct GivenObject {
+    id: String,
     /// The beginning of the id that tells it from all others here.
     short: String,
 }
@@ -30,10 +31,13 @@ pub(super) async fn give(args: &RunArgs, line: &Line) -> anyhow::Result<u8> {
     }
     let mut requests = EndRequests::listen()?;
     let client = settings::client()?;
-    let wish = args.wish.wish(line.on.as_deref())?;
+    // What is wrong with it is said before a node is started for it.
+    args.wish.wish(line.on.as_deref())?;
     let submission = args.program.submission(&client, &line.program, line.args.clone())?;
     let parcel = parcel(&client, submission).await?;
-    let job = hand_over(&client, parcel, &wish, &mut requests).await?;
+    background::ensure(&client, args.quiet).await?;
+    let wanted = args.wish.resolved(&client, line.on.as_deref()).await?;
+    let job = hand_over(&client, parcel, &wanted, &mut requests).await?;
     print(&client, job, args.json)?;
     Ok(exit::SUCCESS)
 }
@@ -47,14 +51,12 @@ pub(super) async fn parcel(client: &Client, submission: Submission) -> anyhow::R
 pub(in crate::commands) async fn hand_over(
     client: &Client,
     parcel: Parcel,
-    wish: &Wish,
+    (wish, requirements): &(Wish, Requirements),
     requests: &mut EndRequests,
 ) -> anyhow::Result<JobId> {
-    background::ensure(client).await?;
-    let requirements = client.requirements(wish).await?;
     let job = parcel.id();
     tokio::select! {
-        given = client.give(None, vec![parcel], wish, &requirements) => given?,
+        given = client.give(None, vec![parcel], wish, requirements) => given?,
         () = requests.next() => {
             client.cancel_jobs(&CancelJobs { jobs: vec![job], batch: None }).await?;
             return Err(Refusal::error(Trouble::Cancelled, "cancelled before the job was accepted"));
@@ -67,7 +69,7 @@ pub(in crate::commands) async fn hand_over(
 pub(in crate::commands) fn print(client: &Client, job: JobId, json: bool) -> anyhow::Result<()> {
     let short = JobIds::open(client)?.short(job);
     if json {
-        return render::print_json(&GivenObject { job: job.to_string(), short });
+        return render::print_json(&GivenObject { id: job.to_string(), short });
     }
     render::print(&format!("{short}\n"))
 }

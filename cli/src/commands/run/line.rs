@@ -3,8 +3,18 @@
 //! machine was chosen before PROGRAM already, `--on` too is the program's, so a script may write
 //! `potluck run --on any tool.py "$@"`.
 
+use clap::{Args, ValueHint};
 use std::ffi::OsString;
 use std::path::PathBuf;
+
+// PROGRAM and all that follows it. No doc comment: it would be taken for what a command with these words does.
+#[derive(Args, Clone, Debug)]
+pub(in crate::commands) struct WordsArgs {
+    /// file.py, file.wasm, or a directory with __main__.py; then the program's own arguments
+    #[arg(value_names = ["PROGRAM", "ARGS"], required = true, num_args = 1.., trailing_var_arg = true,
+          allow_hyphen_values = true, value_hint = ValueHint::FilePath)]
+    pub(in crate::commands) words: Vec<OsString>,
+}
 
 /// PROGRAM, where to run it, and what it is given.
 #[derive(Debug, PartialEq, Eq)]

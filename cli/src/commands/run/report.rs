@@ -1,9 +1,9 @@
 //! How a job is summed up: the sentence for people, the object for programs, the exit code for scripts. The object's
 //! fields are stable; it is the same object whether the job ran or could not.
 
-use crate::capture::{Capture, text_of};
+use crate::capture::{Capture, PrintedObject};
 use crate::exit;
-use crate::outcome::{OutcomeObject, explanation};
+use crate::outcome::{OutcomeObject, explanation, tell_left_behind};
 use crate::render::{say, tame};
 use potluck_node::wire::{Ended, JobId};
 use potluck_runtime::Outcome;
@@ -42,14 +42,9 @@ pub(super) struct JobObject {
     fuel_used: u64,
     wall_ms: u64,
     memory_peak_bytes: u64,
-    stdout: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    stdout_base64: Option<String>,
-    stderr: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    stderr_base64: Option<String>,
+    #[serde(flatten)]
+    printed: PrintedObject,
     outputs: Vec<OutputEntry>,
-    truncated: bool,
 }
 
 /// The object of a job that has no outcome.
@@ -67,12 +62,8 @@ pub(super) fn of_failure(why: &str, exit_code: u8) -> JobObject {
         fuel_used: 0,
         wall_ms: 0,
         memory_peak_bytes: 0,
-        stdout: String::new(),
-        stdout_base64: None,
-        stderr: String::new(),
-        stderr_base64: None,
+        printed: PrintedObject::default(),
         outputs: Vec::new(),
-        truncated: false,
     }
 }
 
@@ -93,9 +84,7 @@ impl Summary {
             // A trap's backtrace has several lines, each of which may hold what the program chose.
             sentence.lines().for_each(|line| say(&tame(line)));
         }
-        for left in &ended.left_behind {
-            say(&format!("not brought back: {}", tame(left)));
-        }
+        tell_left_behind(ended);
     }
 
     /// Why it ended, where that needs to be said.
@@ -120,11 +109,7 @@ impl Summary {
             object.wall_ms = report.wall_ms;
             object.memory_peak_bytes = report.memory_peak_bytes;
         }
-        if let Some(capture) = self.capture {
-            (object.stdout, object.stdout_base64) = text_of(&capture.stdout);
-            (object.stderr, object.stderr_base64) = text_of(&capture.stderr);
-            object.truncated = capture.truncated;
-        }
+        object.printed = self.capture.as_ref().map(PrintedObject::from).unwrap_or_default();
         object
     }
 }

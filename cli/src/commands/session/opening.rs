@@ -12,7 +12,7 @@ use potluck_node::client::{Client, JobEvent, Opening, OpeningEvent, SessionHandl
 use potluck_node::images::NamedImages;
 use std::path::PathBuf;
 
-/// What a session starts with.
+// What a session starts with. No doc comment: it would be taken for what a command with these options does.
 #[derive(Args, Debug)]
 pub(crate) struct OpeningArgs {
     /// Where it lives: a peer's name or id, `any`, or `local`

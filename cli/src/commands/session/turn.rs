@@ -1,7 +1,7 @@
 //! `potluck session run`: one turn of a session, as a command of its own.
 
 use super::WhichArgs;
-use crate::capture::{Capture, text_of};
+use crate::capture::{Capture, PrintedObject};
 use crate::exit;
 use crate::limits::TurnLimitArgs;
 use crate::outcome::OutcomeObject;
@@ -59,13 +59,8 @@ struct TurnObject {
     fuel_used: u64,
     wall_ms: u64,
     memory_peak_bytes: u64,
-    stdout: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    stdout_base64: Option<String>,
-    stderr: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    stderr_base64: Option<String>,
-    truncated: bool,
+    #[serde(flatten)]
+    printed: PrintedObject,
 }
 
 pub(super) async fn execute(client: &Client, args: RunArgs) -> anyhow::Result<u8> {
@@ -101,9 +96,6 @@ fn source(args: &RunArgs) -> anyhow::Result<(String, Input)> {
 impl TurnObject {
     fn new(session: &SessionHandle, seen: Seen) -> Self {
         let exit_code = seen.exit_code();
-        let capture = seen.capture.unwrap_or_default();
-        let (stdout, stdout_base64) = text_of(&capture.stdout);
-        let (stderr, stderr_base64) = text_of(&capture.stderr);
         Self {
             session: session.info().session.to_string(),
             peer: session.node().to_owned(),
@@ -114,11 +106,7 @@ impl TurnObject {
             fuel_used: seen.ended.fuel_used,
             wall_ms: seen.ended.wall_ms,
             memory_peak_bytes: seen.ended.memory_peak_bytes,
-            stdout,
-            stdout_base64,
-            stderr,
-            stderr_base64,
-            truncated: capture.truncated,
+            printed: seen.capture.as_ref().map(PrintedObject::from).unwrap_or_default(),
         }
     }
 }

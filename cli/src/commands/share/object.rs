@@ -72,6 +72,7 @@ struct PeerObject {
 struct DoneObject {
     jobs_ended: u32,
     jobs_sent_away: u32,
+    own_jobs_ended: u32,
     sessions_saved: u32,
 }
 
@@ -105,8 +106,9 @@ impl SharingObject {
 
     /// The same with what a pause has done.
     pub(in crate::commands) fn of_pause(sharing: &Sharing) -> Self {
-        let SharingNow { ended, sent_away, saved, .. } = sharing.now;
-        let done = DoneObject { jobs_ended: ended, jobs_sent_away: sent_away, sessions_saved: saved };
+        let SharingNow { ended, sent_away, own, saved, .. } = sharing.now;
+        let done =
+            DoneObject { jobs_ended: ended, jobs_sent_away: sent_away, own_jobs_ended: own, sessions_saved: saved };
         Self { done: Some(done), ..Self::new(sharing) }
     }
 }

@@ -1,6 +1,6 @@
 //! What `top --json` says.
 
-use super::screen::Sight;
+use super::screen::{HomeJob, Sight};
 use crate::commands::share::LendsObject;
 use crate::commands::status::NodeObject;
 use potluck_node::wire::{JobHere, JobState, PeerState};
@@ -11,7 +11,28 @@ pub(super) struct TopObject {
     me: NodeObject,
     lends: LendsObject,
     jobs: Vec<JobObject>,
+    home_jobs: HomeObject,
     peers: Vec<PeerObject>,
+}
+
+/// This machine's own queue.
+#[derive(Serialize)]
+struct HomeObject {
+    /// Jobs that have not ended.
+    count: u64,
+    /// How many of them wait.
+    waiting: u64,
+    /// The first of the others.
+    with_machines: Vec<HomeJobObject>,
+}
+
+#[derive(Serialize)]
+struct HomeJobObject {
+    id: String,
+    program: String,
+    state: &'static str,
+    place: Option<String>,
+    attempt: u32,
 }
 
 #[derive(Serialize)]
@@ -45,6 +66,11 @@ impl TopObject {
             me: NodeObject::new(&sight.list.me, true),
             lends: LendsObject::new(&sight.sharing.lends),
             jobs: sight.jobs.iter().map(JobObject::new).collect(),
+            home_jobs: HomeObject {
+                count: sight.home.count,
+                waiting: sight.home.waiting,
+                with_machines: sight.home.with_machines.iter().map(HomeJobObject::new).collect(),
+            },
             peers: sight.list.peers.iter().map(PeerObject::new).collect(),
         }
     }
@@ -65,6 +91,18 @@ impl JobObject {
             memory_bytes_max: job.memory_bytes_max,
             fuel_max: job.fuel_max,
             wall_ms_max: job.wall_ms_max,
+        }
+    }
+}
+
+impl HomeJobObject {
+    fn new(job: &HomeJob) -> Self {
+        Self {
+            id: job.id.clone(),
+            program: job.program.clone(),
+            state: job.standing.word(),
+            place: job.place.clone(),
+            attempt: job.attempt,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! What is on the screen, and what a key makes of it. Pure: sights and keys go in, what is to be done comes out.
 
+use crate::standing::Standing;
 use potluck_node::wire::{JobHere, PeerList, SharingNow};
 use ratatui::crossterm::event::{Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 use std::collections::HashMap;
@@ -10,7 +11,29 @@ pub(super) struct Sight {
     pub(super) at: Instant,
     pub(super) list: PeerList,
     pub(super) jobs: Vec<JobHere>,
+    pub(super) home: HomeNow,
     pub(super) sharing: SharingNow,
+}
+
+/// This machine's own queue: what was given with `run -d` and `map` and has not ended, wherever it runs.
+#[derive(Clone, Debug, Default)]
+pub(super) struct HomeNow {
+    pub(super) count: u64,
+    pub(super) waiting: u64,
+    /// The first of those that machines have.
+    pub(super) with_machines: Vec<HomeJob>,
+}
+
+/// A job of this machine's queue that a machine has.
+#[derive(Clone, Debug)]
+pub(super) struct HomeJob {
+    pub(super) id: String,
+    /// The beginning of its id that is its alone.
+    pub(super) short: String,
+    pub(super) program: String,
+    pub(super) standing: Standing,
+    pub(super) place: Option<String>,
+    pub(super) attempt: u32,
 }
 
 /// What is shown.
@@ -203,7 +226,16 @@ pub(super) mod tests {
         };
         let me = info("attic", lends.clone());
         let list = PeerList { me, peers: vec![peer], pending: vec![], revoked: vec![], remarks: vec![] };
-        Sight { at, list, jobs, sharing: SharingNow { lends, ..SharingNow::default() } }
+        let job = HomeJob {
+            id: "7f3a".repeat(8),
+            short: "7f3a7f".into(),
+            program: "far.py".into(),
+            standing: Standing::Runs("desk".into()),
+            place: Some("desk".into()),
+            attempt: 1,
+        };
+        let home = HomeNow { count: 61, waiting: 60, with_machines: vec![job] };
+        Sight { at, list, jobs, home, sharing: SharingNow { lends, ..SharingNow::default() } }
     }
 
     fn key(code: KeyCode) -> Event {

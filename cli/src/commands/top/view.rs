@@ -1,6 +1,6 @@
 //! The screen as cells, and as plain text.
 
-use super::screen::Screen;
+use super::screen::{HomeJob, HomeNow, Screen};
 use crate::commands::peers;
 use crate::quantity::{ByteSize, Span};
 use crate::render::{Table as PlainTable, tame};
@@ -13,15 +13,23 @@ use ratatui::widgets::{Paragraph, Row, Table, TableState};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 const JOBS: [&str; 7] = ["who", "what", "state", "since", "cpu", "memory", "may have"];
+const QUEUE: [&str; 3] = ["queue", "what", "state"];
 const PEERS: [&str; 6] = ["peer", "cores", "load", "free mem", "jobs", "lends"];
+
+/// Rows of the screen for this machine's own queue at most.
+const QUEUE_HEIGHT_MAX: u16 = 8;
 
 /// Draws all of it. Attributes say what colours would, for whoever does not see them.
 pub(super) fn draw(frame: &mut Frame<'_>, screen: &Screen) {
     let head = head(screen);
     let jobs = jobs(screen);
-    let [top, here, gap, others, bottom] = Layout::vertical([
+    let queue = queue(screen);
+    // Its heading and its rows, and nothing where no job of it is with a machine.
+    let queue_height = if queue.is_empty() { 0 } else { u16::try_from(queue.len() + 2).unwrap_or(u16::MAX) };
+    let [top, here, own, gap, others, bottom] = Layout::vertical([
         Constraint::Length(u16::try_from(head.len()).unwrap_or(u16::MAX)),
         Constraint::Min(3),
+        Constraint::Max(queue_height.min(QUEUE_HEIGHT_MAX)),
         Constraint::Length(1),
         Constraint::Percentage(40),
         Constraint::Length(1),
@@ -42,6 +50,10 @@ pub(super) fn draw(frame: &mut Frame<'_>, screen: &Screen) {
         .header(Row::new(JOBS.map(str::to_uppercase)).style(bold))
         .row_highlight_style(Style::new().add_modifier(Modifier::REVERSED));
     frame.render_stateful_widget(table, here, &mut TableState::new().with_selected(screen.row()));
+    let widths = [Constraint::Length(12), Constraint::Fill(3), Constraint::Fill(2)];
+    let table = Table::new(queue.into_iter().map(Row::new), widths)
+        .header(Row::new(QUEUE.map(str::to_uppercase)).style(bold).top_margin(1));
+    frame.render_widget(table, own);
     frame.render_widget(Line::from(""), gap);
     let widths = [
         Constraint::Fill(2),
@@ -67,12 +79,18 @@ pub(super) fn plain(screen: &Screen) -> String {
     };
     text.push_str(&table(&JOBS, jobs(screen)));
     text.push('\n');
+    let queue = queue(screen);
+    if !queue.is_empty() {
+        text.push_str(&table(&QUEUE, queue));
+        text.push('\n');
+    }
     text.push_str(&table(&PEERS, all_peers(screen)));
     text
 }
 
 fn head(screen: &Screen) -> Vec<String> {
     let me = &screen.sight().list.me;
+    let HomeNow { count, waiting, .. } = &screen.sight().home;
     vec![
         tame(&format!("{} {}", me.name, screen.sight().sharing.lends.text)),
         format!(
@@ -82,8 +100,19 @@ fn head(screen: &Screen) -> Vec<String> {
             ByteSize(me.memory_free_bytes),
             ByteSize(me.memory_bytes)
         ),
+        format!(
+            "its own queue has {count} {}, {} with machines and {waiting} waiting",
+            if *count == 1 { "job" } else { "jobs" },
+            count.saturating_sub(*waiting)
+        ),
         String::new(),
     ]
+}
+
+/// The jobs of this machine's queue that machines have.
+fn queue(screen: &Screen) -> Vec<Vec<String>> {
+    let row = |job: &HomeJob| vec![job.short.clone(), tame(&job.program), tame(&job.standing.to_string())];
+    screen.sight().home.with_machines.iter().map(row).collect()
 }
 
 fn jobs(screen: &Screen) -> Vec<Vec<String>> {
@@ -161,7 +190,10 @@ mod tests {
             "running",
             "60 MiB",
             "waiting",
-            "desk",
+            "its own queue has 61 jobs, 1 with machines and 60 waiting",
+            "7f3a7f",
+            "far.py",
+            "running on desk",
             "q quits",
         ] {
             assert!(text.contains(words), "{words}:\n{text}");
@@ -171,6 +203,12 @@ mod tests {
             drawn(&screen, width, height);
         }
         let plain = plain(&screen);
-        assert!(plain.contains("WHO  ") && plain.contains("job2.py") && !plain.contains('\u{1b}'), "{plain}");
+        assert!(
+            plain.contains("WHO  ")
+                && plain.contains("job2.py")
+                && plain.contains("running on desk")
+                && !plain.contains('\u{1b}'),
+            "{plain}"
+        );
     }
 }

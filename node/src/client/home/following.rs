@@ -47,7 +47,7 @@ pub enum HomeEvent {
 pub struct Following {
     /// Its writing end says, by being open, that somebody listens.
     stream: FrameStream,
-    /// Where output files go; without it they are passed over.
+    /// Where the output files of the run go that speaks now; without it they are passed over.
     outputs: Option<OutputsDir>,
     arriving: Option<ArrivingFile>,
     /// Whether anything was heard; a fault before that is about the request.
@@ -55,18 +55,15 @@ pub struct Following {
 }
 
 impl Following {
-    pub(super) fn of(stream: FrameStream, outputs: Option<PathBuf>) -> Self {
-        Self { stream, outputs: outputs.map(outputs_at), arriving: None, begun: false }
+    pub(super) const fn of(stream: FrameStream) -> Self {
+        Self { stream, outputs: None, arriving: None, begun: false }
     }
 
-    /// From now on files are brought there.
+    /// The files of the run that speaks now are brought there. Said after its [`HomeEvent::Says`]; the files of the run after
+    /// it are passed over again.
     pub fn bring_to(&mut self, dir: PathBuf) {
-        self.outputs = Some(outputs_at(dir));
-    }
-
-    /// From now on files are passed over.
-    pub fn bring_nothing(&mut self) {
-        self.outputs = None;
+        // The home has counted already what a machine may send back.
+        self.outputs = Some(OutputsDir::new(dir, u64::MAX));
     }
 
     /// What is heard next; nothing when all was said. Safe to cancel.
@@ -95,7 +92,7 @@ impl Following {
         let event = match frame.tag {
             Tag::JOB_IS => HomeEvent::Job(decoded(frame)?),
             Tag::RUN_SAYS => {
-                self.arriving = None;
+                (self.arriving, self.outputs) = (None, None);
                 HomeEvent::Says(decoded(frame)?)
             }
             Tag::STAGE => HomeEvent::Stage(decoded(frame)?),
@@ -150,7 +147,41 @@ fn not_written(error: SubmitError) -> ClientError {
     ClientError::Failed(error.to_string())
 }
 
-/// The home has counted already what a machine may send back.
-fn outputs_at(dir: PathBuf) -> OutputsDir {
-    OutputsDir::new(dir, u64::MAX)
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::{FrameWriter, JobId};
+
+    /// What a machine says of a run that leaves one file.
+    async fn run(writer: &mut FrameWriter, attempt: u32, text: &[u8]) {
+        writer.send_message(Tag::RUN_SAYS, &RunSays { job: JobId([1; 16]), attempt }).await.unwrap();
+        let (path, digest) = (GuestPath::parse("made.txt").unwrap(), Digest::of(text));
+        let head = OutputFile { path, digest, size: text.len() as u64, executable: false };
+        writer.send_message(Tag::OUTPUT_FILE, &head).await.unwrap();
+        writer.send(Frame { tag: Tag::DATA, payload: Bytes::copy_from_slice(text) }).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_second_run_may_bring_what_the_first_brought() {
+        let dir = tempfile::tempdir().unwrap();
+        let (ours, theirs) = tokio::io::duplex(64 << 10);
+        let (reader, writer) = tokio::io::split(theirs);
+        let mut theirs = FrameStream::new(reader, writer);
+        let (reader, writer) = tokio::io::split(ours);
+        let mut following = Following::of(FrameStream::new(reader, writer));
+        run(&mut theirs.writer, 1, b"first").await;
+        run(&mut theirs.writer, 2, b"second").await;
+        run(&mut theirs.writer, 3, b"nobody asks for it").await;
+        theirs.writer.send_empty(Tag::DONE).await.unwrap();
+        let mut files = 0;
+        while let Some(event) = following.next().await.unwrap() {
+            match event {
+                HomeEvent::Says(says) if says.attempt < 3 => following.bring_to(dir.path().to_owned()),
+                HomeEvent::File { .. } => files += 1,
+                _ => {}
+            }
+        }
+        assert_eq!(files, 2);
+        assert_eq!(std::fs::read(dir.path().join("made.txt")).unwrap(), b"second");
+    }
 }

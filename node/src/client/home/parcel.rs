@@ -1,6 +1,7 @@
 //! A job that was read, and can be given: what travels is known, and nothing has.
 
 use crate::client::packing::{LeftOut, Packed, Source};
+use crate::state::home::spec::Kind;
 use crate::wire::bounds::SUBMIT_LEN_MAX;
 use crate::wire::{JobId, JobProgram, SubmitJob, encode};
 use potluck_runtime::Digest;
@@ -55,6 +56,16 @@ impl Parcel {
     #[must_use]
     pub fn id(&self) -> JobId {
         self.packed.job.job
+    }
+
+    /// The bytes it needs where it runs, program included.
+    pub(super) fn blobs(&self) -> impl Iterator<Item = (Digest, u64)> {
+        self.packed.job.blobs()
+    }
+
+    /// What else than its requirements decides whether a machine takes it.
+    pub(super) fn kind(&self) -> Kind {
+        self.packed.job.kind()
     }
 
     /// What it reads, in the order it is listed: names there, and digests.

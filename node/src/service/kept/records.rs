@@ -39,8 +39,14 @@ impl RunRecord {
 
 /// Why runs cannot be written down or read.
 #[derive(Debug, thiserror::Error)]
-#[error("the records of runs cannot be used")]
-pub(crate) struct RunStoreError(#[source] pub(crate) Box<dyn std::error::Error + Send + Sync>);
+pub(crate) enum RunStoreError {
+    /// They were closed, and will not be opened again.
+    #[error("the records of runs are closed")]
+    Closed,
+    /// They cannot be used now.
+    #[error("the records of runs cannot be used")]
+    Unusable(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
 
 /// Remembers runs.
 #[async_trait::async_trait]

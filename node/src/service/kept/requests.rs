@@ -15,9 +15,6 @@ use crate::wire::{
 };
 use std::sync::Arc;
 
-/// When to ask again where nothing better is known.
-const RETRY_AFTER_MS: u64 = 30_000;
-
 /// Answers one of them.
 pub(in crate::service) async fn answer(
     inner: &Arc<Inner>,
@@ -74,7 +71,7 @@ async fn keep(
     };
     let inputs = match gathered.await {
         Ok(inputs) => inputs,
-        Err(Stop::Refused(fault)) => return refuse(refused(fault), writer).await,
+        Err(Stop::Refused(fault)) => return refuse(refusal(fault.into()), writer).await,
         Err(stop) => return Err(stop),
     };
     let task = Task::New { caller: caller.clone(), job: submit, inputs };
@@ -96,8 +93,11 @@ async fn known(kept: &KeptRuns, key: Key) -> Option<Kept> {
     }
 }
 
-fn admit(inner: &Inner, caller: &Caller, job: &crate::wire::SubmitJob) -> Result<(), Fault> {
-    walk::check_lent(inner, caller)?;
+pub(super) fn admit(inner: &Inner, caller: &Caller, job: &crate::wire::SubmitJob) -> Result<(), Fault> {
+    match caller.role {
+        Role::Owner => inner.lending.admit_own()?,
+        Role::Peer => walk::check_lent(inner, caller)?,
+    }
     admission::admit(job, caller.role, walk::memory_lent(inner, caller), &inner.name, inner.case)?;
     walk::check_quotas(inner, caller, job.limits.fuel)?;
     sessions::check_stored(inner, caller)?;
@@ -119,18 +119,23 @@ fn admit(inner: &Inner, caller: &Caller, job: &crate::wire::SubmitJob) -> Result
 
 /// Sends what a run says until it is over.
 async fn collect(kept: &KeptRuns, key: Key, from: u64, writer: &mut FrameWriter) -> Result<(), Stop> {
-    let Some(follower) = kept.follow(&key, from) else {
+    let Some(live) = kept.live.get(&key) else {
         return Err(Fault::new(FaultCode::NOT_FOUND, format!("no run {} is kept here", key.run)).into());
     };
-    let follower = follower.map_err(|error| {
+    let follower = live.follow(from).map_err(|error| {
         tracing::warn!(run = %key.run, %error, "what a run left cannot be read");
         Fault::new(FaultCode::INTERNAL, format!("what run {} left cannot be read", key.run))
     })?;
     let mut frames = FrameReader::new(follower);
+    let mut has_ended = false;
     loop {
         match frames.next().await {
-            Ok(Some(frame)) => writer.send(frame).await.map_err(gone)?,
-            Ok(None) => return Ok(()),
+            Ok(Some(frame)) => {
+                has_ended = matches!(frame.tag, Tag::ENDED | Tag::FAULT);
+                writer.send(frame).await.map_err(gone)?;
+            }
+            Ok(None) if has_ended => return Ok(()),
+            Ok(None) => return stands(kept, key, writer).await,
             Err(error) => {
                 // Who asks from where no frame begins is told the same, and fills no log.
                 if from == 0 {
@@ -140,6 +145,14 @@ async fn collect(kept: &KeptRuns, key: Key, from: u64, writer: &mut FrameWriter)
                 return Err(Fault::new(FaultCode::INTERNAL, text).into());
             }
         }
+    }
+}
+
+/// Says of a run that has ended without a word what became of it.
+async fn stands(kept: &KeptRuns, key: Key, writer: &mut FrameWriter) -> Result<(), Stop> {
+    match known(kept, key).await {
+        Some(state @ (Kept::Evicted | Kept::Lost)) => say(key.run.into(), Said::Kept(state), writer).await,
+        _ => Ok(()),
     }
 }
 
@@ -170,16 +183,6 @@ fn refusal(why: Refusal) -> RunRefused {
         Refusal::Nowhere(why) => RunRefused { how: RefusedHow::Nowhere, why },
         Refusal::Withdrawn => RunRefused { how: RefusedHow::Withdrawn, why: "it was asked back".to_owned() },
     }
-}
-
-/// What a fault means for the job.
-fn refused(fault: Fault) -> RunRefused {
-    let how = match fault.code {
-        FaultCode::BAD_INPUT | FaultCode::BAD_PROGRAM | FaultCode::BAD_MESSAGE => RefusedHow::Nowhere,
-        FaultCode::UNSUPPORTED | FaultCode::NO_ENVIRONMENT => RefusedHow::NotHere,
-        _ => RefusedHow::NotNow { retry_after_ms: RETRY_AFTER_MS },
-    };
-    RunRefused { how, why: fault.text }
 }
 
 fn key(caller: &Caller, run: WhichRun) -> Key {

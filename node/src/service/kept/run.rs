@@ -1,6 +1,7 @@
 //! One kept run, from its turn to its end, in a task of its own: nobody need be there.
 
-use super::{Inner, KeptRuns, Live, Said, With};
+use super::live::Live;
+use super::{Inner, KeptRuns, Said, With, requests};
 use crate::dispatch::{Caller, Role};
 use crate::service::inbound::Inbound;
 use crate::service::inputs::{self, Inputs};
@@ -15,7 +16,6 @@ use crate::state::runs::{Event, Key};
 use crate::wire::{Ended, Frame, FrameWriter, SubmitJob, Tag};
 use potluck_runtime::Outcome;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 /// What is to be run.
 pub(super) enum Task {
@@ -41,8 +41,7 @@ pub(super) async fn run(inner: Arc<Inner>, kept: KeptRuns, key: Key, task: Task,
     let event = tokio::select! {
         event = begin_and_run(&inner, &kept, key, task, &live, &mut noting) => event,
         () = live.stop.cancelled() => {
-            let why = if live.leaving.load(Ordering::Relaxed) { "this node was stopped" } else { "its home took it back" };
-            noting.iter_mut().for_each(|noting| noting.ended_by(why));
+            noting.iter_mut().for_each(|noting| noting.ended_by(live.why_stopped()));
             None
         }
     };
@@ -53,7 +52,7 @@ pub(super) async fn run(inner: Arc<Inner>, kept: KeptRuns, key: Key, task: Task,
         Some(End::Lost) => drop(kept.tell(Event::Lost(key), With::Nothing).await),
         Some(End::Ended) => {
             let finished = live.clone();
-            match blocking(move || finished.recorder.finish()).await {
+            match blocking(move || finished.finish()).await {
                 Ok(recorded) => drop(kept.tell(Event::Ended(key), With::Recorded(recorded)).await),
                 Err(error) => {
                     tracing::warn!(%error, "what a run left could not be kept");
@@ -87,6 +86,10 @@ async fn begin_and_run(
         Task::New { caller, job, inputs } => (caller, job, inputs),
         Task::Saved(job) => {
             let caller = caller_again(inner, key);
+            // What its owner has decided since holds for it, too.
+            if requests::admit(inner, &caller, &job).is_err() {
+                return Some(End::Evicted);
+            }
             match inputs::gather_again(inner, &job) {
                 Some(inputs) => (caller, job, inputs),
                 None => return Some(End::Evicted),
@@ -94,11 +97,15 @@ async fn begin_and_run(
         }
     };
     let (here, dismissed) = inner.present.arrive(&caller);
-    here.asks_for(walk::about(&job));
+    here.is_kept(walk::about(&job));
+    // Whoever pauses looks for it from now on, or has paused before.
+    if caller.role == Role::Owner && inner.lending.admit_own().is_err() {
+        return Some(End::Evicted);
+    }
     let work = has_place_and_runs(inner, kept, key, (&caller, &job, &inputs), live, (&here, &mut *noting));
     tokio::select! {
         end = work => end,
-        why = crate::service::sent_away(Some(dismissed)) => {
+        why = crate::service::answers::sent_away(Some(dismissed)) => {
             tracing::debug!(run = %key.run, why = why.text, "a run is sent away");
             noting.iter_mut().for_each(|noting| noting.ended_by(&why.text));
             Some(End::Evicted)
@@ -127,8 +134,9 @@ async fn has_place_and_runs(
     }
     live.start.notified().await;
     here.has_place();
+    let most = said_max(inner, caller);
+    let mut writer = live.writer(most).map(FrameWriter::new)?;
     let mut inbound = Inbound::of_nobody(live.stop.clone());
-    let mut writer = FrameWriter::new(live.recorder.writer());
     let noting = noting.insert(Noting::begun_kept(inner, caller, job));
     let walk = Walk { inner, caller, job, inputs, times: Times::Told(kept.clock), here };
     let (last, end) = match walk.run(&mut inbound, &mut writer, noting).await {
@@ -140,15 +148,34 @@ async fn has_place_and_runs(
             noting.refused(&fault);
             (Frame::message(Tag::FAULT, &fault), End::Ended)
         }
-        Err(Stop::Cancelled | Stop::Gone) => return None,
+        Err(Stop::Cancelled) => return None,
+        Err(Stop::Gone) => return Some(unkept(key, live, most)),
     };
     match writer.send(last).await {
         Ok(()) => Some(end),
-        Err(error) => {
-            tracing::warn!(%error, "what a run says cannot be kept");
-            Some(End::Lost)
+        Err(_) => Some(unkept(key, live, most)),
+    }
+}
+
+/// Bytes that all runs of a home may have said here.
+fn said_max(inner: &Inner, caller: &Caller) -> u64 {
+    match caller.role {
+        Role::Owner => u64::MAX,
+        Role::Peer => {
+            inner.accounts.of(&caller.id).stored_bytes.saturating_sub(inner.sessions.stored_bytes(&caller.id))
         }
     }
+}
+
+/// What becomes of a run whose words cannot be kept: one that takes too much with others may be tried again, one that takes
+/// too much by itself is lost, as where the disk is full.
+fn unkept(key: Key, live: &Live, most: u64) -> End {
+    if live.lacked_room() && live.len() < most / 2 {
+        tracing::debug!(run = %key.run, "a run is given back: its home has all kept here that it may");
+        return End::Evicted;
+    }
+    tracing::warn!(run = %key.run, "what a run says cannot be kept: the disk is full, or it is more than its home may keep");
+    End::Lost
 }
 
 fn is_lost(last: &Frame) -> bool {

@@ -9,7 +9,7 @@ use crate::state::home::words::Kept;
 use crate::state::now::Wall;
 use crate::state::placement::Place;
 use crate::state::runs::Key;
-use crate::store::jobs::{Change, JobStore, KeptRunRow, RecordingKey, Role};
+use crate::store::jobs::{Change, JobStore, KeptRunRow, RecordingKey, Role, StoreError};
 use crate::wire::{decode, encode};
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
@@ -38,23 +38,22 @@ impl Keeping {
 #[async_trait::async_trait]
 impl RunStore for KeptRecords {
     fn load(&self) -> Result<Vec<RunRecord>, RunStoreError> {
-        let rows = self.store.kept_runs().map_err(|error| RunStoreError(error.into()))?;
+        let rows = self.store.kept_runs().map_err(unusable)?;
         rows.into_iter().map(|row| self.record(row)).collect()
     }
 
     async fn write(&self, records: Vec<RunRecord>) -> Result<(), RunStoreError> {
         let changes = records.into_iter().flat_map(changes).collect();
-        self.store.synced(changes).await.map_err(|error| RunStoreError(error.into()))
+        self.store.synced(changes).await.map_err(unusable)
     }
 }
 
 impl KeptRecords {
     fn record(&self, row: KeptRunRow) -> Result<RunRecord, RunStoreError> {
         let KeptRunRow { key, state, since_ms, request } = row;
-        let failed = |error| RunStoreError(Box::new(error));
         // A state of a later version says at least that the run is not what it was.
         let kept = kept_of(state).unwrap_or(Kept::Lost);
-        let recorded = self.store.recording(key).map_err(failed)?;
+        let recorded = self.store.recording(key).map_err(unusable)?;
         let home = if key.home == HERE { Place::Here } else { Place::Peer(NodeId::from_bytes(key.home)) };
         Ok(RunRecord {
             key: Key { home, run: RunId { job: key.job, attempt: key.attempt } },
@@ -62,6 +61,13 @@ impl KeptRecords {
             request: request.and_then(|request| decode(&request).ok()),
             recorded,
         })
+    }
+}
+
+fn unusable(error: StoreError) -> RunStoreError {
+    match error {
+        StoreError::Closed { .. } => RunStoreError::Closed,
+        error => RunStoreError::Unusable(error.into()),
     }
 }
 

@@ -1,5 +1,6 @@
 //! What follows from a decision: who waits is sent away, who is too many is ended, sessions go to disk.
 
+use super::PAUSED;
 use crate::dispatch::Role;
 use crate::service::{Inner, sessions};
 use crate::state::sharing::{Closed, Decision};
@@ -18,6 +19,8 @@ pub(super) struct SentAway {
     pub(super) ended: u32,
     /// Those that waited.
     pub(super) waited: u32,
+    /// Those of this machine's own queue.
+    pub(super) own: u32,
     /// The processes in which guests of theirs ran.
     pub(super) processes: Vec<u32>,
 }
@@ -58,10 +61,14 @@ pub(super) fn act(inner: &Inner) -> SentAway {
     inner.runtime.lend_cores(decision.cores);
     inner.accounts.set_places(decision.settled().jobs_max);
     inner.accounts.set_disk(decision.disk_bytes);
-    inner.images.hold(decision.closed == Some(Closed::Paused));
-    let (mut go, mut stay) = (Vec::new(), Vec::new());
+    inner.images.hold(decision.is_paused());
+    let (mut go, mut stay, mut own) = (Vec::new(), Vec::new(), Vec::new());
     inner.present.each(|number, entry| {
-        if entry.role == Role::Owner || entry.goes() {
+        if entry.goes() {
+            return;
+        }
+        if entry.role == Role::Owner {
+            own.extend((entry.is_kept && decision.is_paused()).then_some((number, entry.process)));
             return;
         }
         let lent = decision.of(&entry.caller);
@@ -80,6 +87,12 @@ pub(super) fn act(inner: &Inner) -> SentAway {
     for (number, had_place, process, closed) in go {
         if inner.present.dismiss(number, dismissal(&decision, &inner.name, closed, had_place)) {
             *(if had_place { &mut sent.ended } else { &mut sent.waited }) += 1;
+            sent.processes.extend(process);
+        }
+    }
+    for (number, process) in own {
+        if inner.present.dismiss(number, Fault::new(FaultCode::TAKEN_BACK, PAUSED)) {
+            sent.own += 1;
             sent.processes.extend(process);
         }
     }

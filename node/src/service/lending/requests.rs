@@ -28,7 +28,7 @@ pub(in crate::service) async fn tell(inner: &Inner, caller: &Caller, writer: &mu
     answer(writer, &inner.lending.told()).await
 }
 
-/// Answers an `OWNER_PAUSE`: when this has answered, nothing of a peer runs here.
+/// Answers an `OWNER_PAUSE`: when this has answered, nothing of a peer runs here, nor of this machine's own queue.
 pub(in crate::service) async fn pause(
     inner: &Inner,
     caller: &Caller,
@@ -48,7 +48,8 @@ pub(in crate::service) async fn pause(
         warning = Some(unwritten);
     }
     let saved = sessions::park_of_peers(inner, |_| true, sessions::Manner::Last).await;
-    let now = SharingNow { ended: sent.ended, sent_away: sent.waited, saved, warning, ..inner.lending.told() };
+    let SentAway { ended, waited: sent_away, own, .. } = sent;
+    let now = SharingNow { ended, sent_away, own, saved, warning, ..inner.lending.told() };
     answer(writer, &now).await
 }
 

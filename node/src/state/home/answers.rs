@@ -2,15 +2,13 @@
 
 use super::Home;
 use super::end::{End, Failure};
+use super::refusal::EVICTED_RETRY_MS;
 use super::run::{Over, Progress, RunId};
 use super::words::{Effect, Kept, News, Record, Refusal};
 use crate::state::now::Now;
 use crate::state::placement::Place;
 use potluck_runtime::Outcome;
 use std::collections::BTreeSet;
-
-/// How long a machine is left alone whose owner ended a run without saying until when.
-const EVICTED_HOLD_MS: u64 = 5_000;
 
 impl Home {
     /// Something of a machine was heard.
@@ -46,6 +44,7 @@ impl Home {
     pub(super) fn reached(&mut self, now: Now, place: Place, effects: &mut Vec<Effect>) {
         let machine = self.machines.enter(place, now.mono);
         self.machines.change(machine, |machine| machine.reachable = true);
+        self.classes.ask_anew(machine, &self.machines);
         self.heard(now, machine, effects);
         if self.machines[machine].owes.is_some() || !self.machines[machine].runs.is_empty() {
             self.ask(now, machine, effects);
@@ -67,6 +66,7 @@ impl Home {
         let why = format!("{} is no peer any more", self.machines[machine].name());
         self.give_up(now, machine, &why, effects);
         self.machines.forget(machine);
+        self.classes.ask_anew(machine, &self.machines);
         self.classes.refit(machine, &self.machines);
     }
 
@@ -144,13 +144,22 @@ impl Home {
         // One that was refused when its turn had come is kept there like any other that ended.
         self.machines.owes_release(place, now.mono);
         let name = self.machines[machine].name();
+        let was_taken =
+            self.jobs[index].run_mut(run.attempt, place).is_some_and(|run| run.progress > Progress::Offered);
         match why {
             Refusal::NotNow { why, retry_after_ms } => {
-                let text = format!("{name} does not take it now: {why}");
+                let (over, text) = if was_taken {
+                    (Over::BrokenOff, format!("{name} did not go on with it: {why}"))
+                } else {
+                    (Over::GivenBack, format!("{name} does not take it now: {why}"))
+                };
                 self.machines.hold(machine, now.mono, retry_after_ms, why);
-                self.over(now, index, run.attempt, Over::GivenBack, &text, effects);
+                self.over(now, index, run.attempt, over, &text, effects);
             }
-            Refusal::NotHere(why) => self.over(now, index, run.attempt, Over::NotHere, &why, effects),
+            Refusal::NotHere(why) => {
+                self.classes.refuse(self.jobs[index].class, machine, now.mono, &why);
+                self.over(now, index, run.attempt, Over::NotHere, &why, effects);
+            }
             Refusal::Nowhere(why) => {
                 self.finish(now, index, End::Failed(Failure::Refused(format!("{name}: {why}"))), None, effects);
             }
@@ -184,7 +193,7 @@ impl Home {
         let end = match outcome {
             Outcome::Exited(0) => End::Done,
             Outcome::Exited(_) | Outcome::Trapped(_) | Outcome::Limit(_) => End::Failed(Failure::Outcome(outcome)),
-            Outcome::Cancelled => return self.run_evicted(now, place, run, EVICTED_HOLD_MS, effects),
+            Outcome::Cancelled => return self.run_evicted(now, place, run, EVICTED_RETRY_MS, effects),
             Outcome::Lost(why) => return self.run_lost(now, place, run, &why, effects),
         };
         let job = &self.jobs[index];
@@ -267,7 +276,7 @@ impl Home {
                 }
                 Kept::Running => self.run_started(now, place, *run, effects),
                 Kept::Ended => effects.push(Effect::Collect { place, run: *run }),
-                Kept::Evicted => self.run_evicted(now, place, *run, EVICTED_HOLD_MS, effects),
+                Kept::Evicted => self.run_evicted(now, place, *run, EVICTED_RETRY_MS, effects),
                 Kept::Lost => self.run_lost(now, place, *run, "it was restarted while the job ran", effects),
             }
         }
@@ -278,8 +287,9 @@ impl Home {
             let Some(run) = self.jobs[index].run_mut(attempt, place).copied() else { continue };
             let run_id = self.jobs[index].run_id(attempt);
             match run.progress {
+                // What was offered or taken after it was asked need not be in the answer.
+                Progress::Offered if run.since > asked_at => {}
                 Progress::Offered => effects.push(Effect::Start { place, run: run_id }),
-                // What it took after it was asked need not be in the answer.
                 Progress::Accepted | Progress::Running if run.since >= asked_at => {}
                 Progress::Accepted | Progress::Running => {
                     let why = format!("{} does not know of it any more", self.machines[machine].name());

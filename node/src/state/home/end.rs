@@ -50,6 +50,13 @@ pub enum LostWhy {
         /// What is known of the last.
         last: String,
     },
+    /// Machines took it and would not go on with it so often that it is sent to nobody else.
+    BrokenOff {
+        /// How often.
+        times: u32,
+        /// What is known of the last.
+        last: String,
+    },
 }
 
 impl fmt::Display for End {
@@ -72,6 +79,9 @@ impl fmt::Display for LostWhy {
             }
             Self::Vanished { runs, last } => {
                 write!(f, "{runs} runs vanished, and it may have no more (`--retries`); the last: {last}")
+            }
+            Self::BrokenOff { times, last } => {
+                write!(f, "{times} of its runs were begun and broken off, so it is sent nowhere else; the last: {last}")
             }
             Self::Poison { times, last } => {
                 write!(

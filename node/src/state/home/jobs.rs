@@ -25,6 +25,8 @@ pub(super) struct Job {
     pub(super) losses: u32,
     /// Runs that took down what they ran in.
     pub(super) downs: u32,
+    /// Runs that machines had taken and would not go on with.
+    pub(super) broken_off: u32,
     /// How often another of its lane was taken before it, because its bytes were there.
     pub(super) passed_over: u32,
     /// Whether it has been given to a second machine beside the first.

@@ -53,6 +53,12 @@ impl Lanes {
         self.waiting
     }
 
+    /// Kinds of job that wait.
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.lines.iter().flatten().map(|line| line.lanes.len()).sum()
+    }
+
     /// A job of this submitter comes; none when it would be one more than `most` that have jobs.
     pub(super) fn enter(&mut self, name: &Submitter, now: Mono, most: usize) -> Option<usize> {
         let index = match self.by_name.get(name) {

@@ -4,9 +4,11 @@
 use super::bits::Bits;
 use super::classes::mean;
 use super::{ABSENCE_MS, ATTACH_INTERVAL_MS, LEASE_MS};
+use crate::defaults::QUEUE_PER_PEER_MAX;
 use crate::state::now::Mono;
 use crate::state::placement::Place;
 use crate::state::placement::machine::MachineFacts;
+use crate::state::runs::RUNS_PER_HOME_MAX;
 use potluck_runtime::Digest;
 use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 use std::ops::Index;
@@ -18,6 +20,10 @@ const TURNAROUND_MS: u64 = 5;
 /// Runs that are with a machine beyond its places, for each of its places, at most: what keeps it busy with tasks of one
 /// millisecond over a link of 16.
 const AHEAD_PER_PLACE_MAX: u64 = 16;
+
+/// Runs that are with a machine beyond its places in all, at most: half of what it lets wait of one peer, which may send jobs from
+/// its terminal, too. More would be refused, and the machine be left alone for that.
+const WAITING_MAX: u64 = QUEUE_PER_PEER_MAX as u64 / 2;
 
 /// Digests that are remembered of what a machine has, at a hundred bytes each.
 const HOLDINGS_MAX: usize = 1024;
@@ -120,7 +126,8 @@ impl Machine {
         let places = u64::from(facts.places);
         let turnaround = u64::from(facts.round_trip_ms).max(TURNAROUND_MS).max(self.turnaround_ms.unwrap_or(0));
         let ahead = self.task_ms.map_or(0, |task| (turnaround / task.max(1)).min(AHEAD_PER_PLACE_MAX));
-        u32::try_from(places.saturating_mul(1 + ahead)).unwrap_or(u32::MAX)
+        let most = places.saturating_add(WAITING_MAX).min(RUNS_PER_HOME_MAX as u64);
+        u32::try_from(places.saturating_mul(1 + ahead).min(most)).unwrap_or(u32::MAX)
     }
 
     /// Whether it can be given work.

@@ -63,6 +63,9 @@ impl Home {
         if let Some((_, why)) = job.refused.iter().find(|(place, _)| *place == machine.place) {
             return Reason::Refused(why.clone());
         }
+        if let Some(why) = self.classes.get(job.class).refusal(number) {
+            return Reason::Refused(why.to_owned());
+        }
         // What cannot be changed there comes before what changes by itself.
         if let Some(reason) = fit::obstacle(facts, &self.classes.get(job.class).requirements) {
             return reason;

@@ -32,6 +32,9 @@ pub enum Over {
     GivenBack,
     /// The machine never takes this job. Counts nothing, and it is not asked again.
     NotHere,
+    /// The machine had taken it, and would not go on with it, without its owner having wanted that. Counts by itself
+    /// ([`BROKEN_OFF_MAX`](super::BROKEN_OFF_MAX)).
+    BrokenOff,
 }
 
 /// How far a live run is, as far as its home has heard.

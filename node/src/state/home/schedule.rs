@@ -10,7 +10,7 @@ use super::lanes::LaneKey;
 use super::machines::Machines;
 use super::run::RunId;
 use super::words::{Effect, News, Record};
-use super::{POISON_MAX, reasons};
+use super::{BROKEN_OFF_MAX, POISON_MAX, reasons};
 use crate::state::now::Now;
 use crate::state::placement::Place;
 use crate::state::placement::fit;
@@ -125,9 +125,12 @@ impl Home {
     /// What is next for a job that may have no run that is heard from: it waits again, or has had all it may.
     pub(super) fn settle(&mut self, now: Now, index: usize, effects: &mut Vec<Effect>) {
         let job = &self.jobs[index];
-        let (times, last) = (job.downs, job.last.clone());
+        let (times, broken_off, last) = (job.downs, job.broken_off, job.last.clone());
         if times >= POISON_MAX {
             return self.finish(now, index, End::Lost(LostWhy::Poison { times, last }), None, effects);
+        }
+        if broken_off >= BROKEN_OFF_MAX {
+            return self.finish(now, index, End::Lost(LostWhy::BrokenOff { times: broken_off, last }), None, effects);
         }
         if job.runs_somewhere() {
             return;
@@ -154,19 +157,18 @@ impl Home {
         let waited = if job.attempts == 0 { now.wall.since(job.spec.submitted) } else { 0 };
         let left = job.spec.queue_timeout_ms.map(|timeout| timeout.saturating_sub(waited));
         let deadline = left.map(|left| now.mono.after(left));
-        job.waits = Some(Waits { lane, since: now.mono, before_ms: waited, deadline });
-        let (submitter, ticket, batch) = (job.submitter, (job.seq, index), job.batch);
-        self.deadlines.extend(deadline.map(|deadline| (deadline, index)));
-        self.lanes.wait(submitter, lane, ticket, now.mono);
-        self.batches.change(batch, |batch| batch.waiting += 1);
+        self.enter_queue(now, index, Waits { lane, since: now.mono, before_ms: waited, deadline });
     }
 
     /// Puts a job that waits in the lane it belongs in now, without waiting anew.
     pub(super) fn move_lane(&mut self, now: Now, index: usize) {
         let Some(before) = self.jobs[index].waits else { return };
         self.leave_queue(index);
+        self.enter_queue(now, index, Waits { lane: LaneKey { alone: Some(index), ..before.lane }, ..before });
+    }
+
+    fn enter_queue(&mut self, now: Now, index: usize, waits: Waits) {
         let job = &mut self.jobs[index];
-        let waits = Waits { lane: LaneKey { alone: Some(index), ..before.lane }, ..before };
         job.waits = Some(waits);
         let (submitter, ticket, batch) = (job.submitter, (job.seq, index), job.batch);
         self.deadlines.extend(waits.deadline.map(|deadline| (deadline, index)));

@@ -71,6 +71,21 @@ pub struct Input {
     pub size: u64,
 }
 
+/// What else than its requirements decides whether a machine ever takes a job: its environment, the features it names and the
+/// memory it asks for. Jobs of one kind are refused by the same machines.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Kind(Option<Digest>);
+
+impl Kind {
+    /// The kind of what asks for this.
+    #[must_use]
+    pub fn of(environment: Option<&str>, features: &[String], memory_bytes: u64) -> Self {
+        let mut features: Vec<&str> = features.iter().map(String::as_str).collect();
+        features.sort_unstable();
+        Self(Some(Digest::of(format!("{environment:?} {features:?} {memory_bytes}").as_bytes())))
+    }
+}
+
 /// A job.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JobSpec {
@@ -85,6 +100,9 @@ pub struct JobSpec {
     /// What the machine must have and should have.
     #[serde(with = "super::shared")]
     pub requirements: Arc<Requirements>,
+    /// What else decides whether a machine takes it.
+    #[serde(default)]
+    pub kind: Kind,
     /// What it reads, program included.
     #[serde(with = "super::shared")]
     pub inputs: Arc<[Input]>,

@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 /// Numbers of what a job belongs to.
 #[derive(Debug)]
-struct Belongs {
+pub(super) struct Belongs {
     submitter: usize,
     class: usize,
     batch: Option<usize>,
@@ -24,7 +24,7 @@ struct Belongs {
 
 /// Why no more jobs are taken, with the cure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Full {
+pub(super) enum Full {
     Jobs,
     Classes,
     Submitters,
@@ -39,7 +39,7 @@ impl Full {
                 format!("this machine holds at most {JOBS_MAX} jobs that have not ended; wait for some, or cancel some")
             }
             Self::Classes => format!(
-                "jobs with {CLASSES_MAX} different `--need`, `--on`, `--prefer` or `--avoid` wait already; give them the same, or wait"
+                "jobs with {CLASSES_MAX} different `--need`, `--on`, `--prefer`, `--avoid` or `--memory` wait already; give them the same, or wait"
             ),
             Self::Submitters => format!("{SUBMITTERS_MAX} submitters have jobs here already; wait for one's to end"),
             Self::Batches => format!("{BATCHES_MAX} maps are under way already; wait for one to end, or cancel one"),
@@ -148,17 +148,23 @@ impl Home {
         Ok(all)
     }
 
-    fn belongs(&mut self, now: Now, spec: &JobSpec, batch: Option<usize>, classes_max: usize) -> Result<Belongs, Full> {
+    pub(super) fn belongs(
+        &mut self,
+        now: Now,
+        spec: &JobSpec,
+        batch: Option<usize>,
+        classes_max: usize,
+    ) -> Result<Belongs, Full> {
         let submitters_max = if classes_max == usize::MAX { usize::MAX } else { SUBMITTERS_MAX };
         let submitter = self.lanes.enter(&spec.submitter, now.mono, submitters_max).ok_or(Full::Submitters)?;
-        let Some(class) = self.classes.enter(&spec.requirements, &self.machines, classes_max) else {
+        let Some(class) = self.classes.enter(spec, &self.machines, classes_max) else {
             self.lanes.leave(submitter);
             return Err(Full::Classes);
         };
         Ok(Belongs { submitter, class, batch })
     }
 
-    fn add(&mut self, spec: Arc<JobSpec>, belongs: &Belongs) -> usize {
+    pub(super) fn add(&mut self, spec: Arc<JobSpec>, belongs: &Belongs) -> usize {
         self.next_seq += 1;
         let job = Job {
             spec,
@@ -169,6 +175,7 @@ impl Home {
             attempts: 0,
             losses: 0,
             downs: 0,
+            broken_off: 0,
             passed_over: 0,
             raced: false,
             runs: Vec::new(),
@@ -211,12 +218,14 @@ impl Home {
             Over::Vanished | Over::Down => {
                 job.losses += u32::from(!race);
                 job.downs += u32::from(over == Over::Down);
-                if !job.tried.contains(&place) {
-                    job.tried.push(place);
-                }
             }
+            Over::BrokenOff => job.broken_off += 1,
             Over::GivenBack => {}
             Over::NotHere => job.refused.push((place, why.to_owned())),
+        }
+        let failed = matches!(over, Over::Vanished | Over::Down | Over::BrokenOff);
+        if failed && !job.tried.contains(&place) {
+            job.tried.push(place);
         }
         why.clone_into(&mut job.last);
     }

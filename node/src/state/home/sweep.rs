@@ -23,6 +23,7 @@ impl Home {
         self.swept_at = now.mono;
         self.wake_at = None;
         self.lanes.decay(now.mono);
+        self.classes.end_refusals(now.mono, &self.machines);
         for machine in self.machines.numbers() {
             self.look_at(now, machine, effects);
         }

@@ -1,6 +1,6 @@
 use super::end::{Failure, LostWhy};
 use super::saved::Saved;
-use super::spec::{BatchId, BatchSpec, Input, JobSpec, OnFailure, Priority, Submitter};
+use super::spec::{BatchId, BatchSpec, Input, JobSpec, Kind, OnFailure, Priority, Submitter};
 use super::words::{Kept, Refusal};
 use super::*;
 use crate::identity::NodeId;
@@ -54,6 +54,7 @@ fn job(number: u64) -> JobSpec {
         batch: None,
         priority: Priority(0),
         requirements: Arc::default(),
+        kind: Kind::default(),
         inputs: [].into(),
         retries: 2,
         queue_timeout_ms: None,

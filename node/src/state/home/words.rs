@@ -2,6 +2,7 @@
 //! is to be written down before that.
 
 use super::end::End;
+pub use super::refusal::Refusal;
 use super::run::{Over, RunId};
 use super::spec::{BatchId, BatchSpec, JobSpec};
 use crate::state::now::{Mono, Wall};
@@ -146,24 +147,6 @@ pub enum Kept {
     Lost,
 }
 
-/// Why a run was not taken.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Refusal {
-    /// Not now: no place, no quota, its owner's rules. The machine is asked again after so long.
-    NotNow {
-        /// In the words of that machine.
-        why: String,
-        /// Milliseconds.
-        retry_after_ms: u64,
-    },
-    /// Not this job, ever, on this machine: larger than it lends, say.
-    NotHere(String),
-    /// No machine would take it: the program is none.
-    Nowhere(String),
-    /// It had not started when it was asked back.
-    Withdrawn,
-}
-
 /// What is to be done, in this order. Records may be written together and earlier than they stand, never later: whatever
 /// follows one promises what it says.
 #[derive(Clone, Debug, PartialEq)]
@@ -227,6 +210,25 @@ pub enum Effect {
     },
     /// Send [`Event::Tick`] then, at the latest. Only the last of these counts.
     WakeAt(Mono),
+}
+
+impl Effect {
+    /// The job it is about, if it is one.
+    #[must_use]
+    pub const fn job(&self) -> Option<JobId> {
+        match self {
+            Self::Start { run, .. }
+            | Self::Collect { run, .. }
+            | Self::Withdraw { run, .. }
+            | Self::Release { run, .. } => Some(run.job),
+            Self::Tell { job, .. } => Some(*job),
+            Self::Persist(_)
+            | Self::Accepted { .. }
+            | Self::NotAccepted { .. }
+            | Self::Attach { .. }
+            | Self::WakeAt(_) => None,
+        }
+    }
 }
 
 /// What those who follow a job are told.

@@ -4,6 +4,7 @@
 use super::machine::{Lends, MachineFacts};
 use super::{Engine, Place};
 use crate::state::needs::{Requirements, Size, Tag, Who};
+use std::collections::BTreeSet;
 use std::fmt;
 
 /// Why a machine does not run a job, or that it does.
@@ -45,7 +46,12 @@ pub enum Reason {
     /// It has no graphics processor.
     Gpu,
     /// Its owner did not give it this word.
-    NoTag(Tag),
+    NoTag {
+        /// The words it has.
+        has: BTreeSet<Tag>,
+        /// The one that is needed.
+        needed: Tag,
+    },
     /// Too few cores.
     Cores {
         /// How many it has.
@@ -117,7 +123,7 @@ pub fn obstacle(machine: &MachineFacts, requirements: &Requirements) -> Option<R
         return Some(Reason::Gpu);
     }
     if let Some(missing) = needs.tags.difference(&machine.tags).next() {
-        return Some(Reason::NoTag(missing.clone()));
+        return Some(Reason::NoTag { has: machine.tags.clone(), needed: missing.clone() });
     }
     if machine.cores < needs.cores {
         return Some(Reason::Cores { has: machine.cores, needed: needs.cores });
@@ -161,7 +167,14 @@ impl Reason {
             Self::Os { needed, .. } => format!("leave `os={needed}` out of `--need`"),
             Self::Arch { needed, .. } => format!("leave `arch={needed}` out of `--need`"),
             Self::Gpu => "leave `gpu` out of `--need`".to_owned(),
-            Self::NoTag(tag) => format!("its owner can give it the tag {tag}, or leave `tag={tag}` out of `--need`"),
+            Self::NoTag { has, needed } => {
+                let all: Vec<String> = has.iter().chain([needed]).map(Tag::to_string).collect();
+                format!(
+                    "its owner gives it the tag with `potluck config set tags {}` there and a new start of its node, or leave \
+                     `tag={needed}` out of `--need`",
+                    all.join(",")
+                )
+            }
             Self::Cores { has, .. } => format!("ask for `cpu={has}` or less"),
             Self::Memory { has, .. } => format!("ask for `mem={}` or less", Size(has >> 20 << 20)),
             Self::MemoryNow { .. } => "it fits once memory is free there".to_owned(),
@@ -192,7 +205,7 @@ impl fmt::Display for Reason {
             Self::Os { has, needed } => write!(f, "runs {}, and the job needs {needed}", or_unknown(has)),
             Self::Arch { has, needed } => write!(f, "is {}, and the job needs {needed}", or_unknown(has)),
             Self::Gpu => f.write_str("has no graphics processor"),
-            Self::NoTag(tag) => write!(f, "has not the tag {tag}"),
+            Self::NoTag { needed, .. } => write!(f, "has not the tag {needed}"),
             Self::Cores { has, needed } => write!(f, "has {has} cores, and the job needs {needed}"),
             Self::Memory { has, needed } => {
                 write!(

@@ -1,5 +1,6 @@
 use super::*;
 use crate::identity::NodeId;
+use crate::state::now::Mono;
 use crate::wire::JobId;
 
 const ANN: Place = Place::Peer(NodeId::from_bytes([1; 32]));
@@ -77,8 +78,12 @@ fn only_what_has_not_started_is_given_back() {
     }
     let _ = runs.handle(at(0), Event::Starting(started));
     assert_eq!(runs.handle(at(0), Event::Withdrawn(started)), []);
-    let given =
-        [Effect::Unqueue(waits), Effect::Persist(Record::Gone(waits)), Effect::Refuse(waits, Refusal::Withdrawn)];
+    let given = [
+        Effect::Unqueue(waits),
+        Effect::Persist(Record::Gone(waits)),
+        Effect::Discard(waits),
+        Effect::Refuse(waits, Refusal::Withdrawn),
+    ];
     assert_eq!(runs.handle(at(0), Event::Withdrawn(waits)), given);
     assert_eq!(runs.handle(at(0), Event::Starting(waits)), []);
 }
@@ -112,16 +117,15 @@ fn a_runner_that_was_stopped_knows_all_it_said_and_what_ran_is_lost() {
 }
 
 #[test]
-fn what_nobody_fetches_is_told_again_and_goes_after_the_keeping_time() {
+fn what_nobody_fetches_goes_after_the_keeping_time() {
     let mut runs = Runs::default();
     let one = key(ANN, 1);
     for event in [Event::Asked(one), Event::Starting(one), Event::Ended(one)] {
         let _ = runs.handle(at(0), event);
     }
-    assert_eq!(runs.handle(at(REMIND_MS), Event::Tick), [Effect::Tell(one, Kept::Ended)]);
-    assert_eq!(runs.handle(at(REMIND_MS + 1), Event::Tick), []);
+    assert_eq!(runs.handle(at(KEEP_MS - 1), Event::Tick), []);
     // A clock that is set back keeps it longer, never shorter.
-    let set_back = Now { mono: Mono(REMIND_MS + 2), wall: Wall(5) };
+    let set_back = Now { mono: Mono(2), wall: Wall(5) };
     assert_eq!(runs.handle(set_back, Event::Tick), []);
     let gone = [Effect::Persist(Record::Gone(one)), Effect::Discard(one)];
     assert_eq!(runs.handle(Now { wall: at(KEEP_MS).wall, ..set_back }, Event::Tick), gone);

@@ -56,6 +56,10 @@ impl World {
                 let downs = overs(&[Over::Down]);
                 downs == *times as usize && downs >= crate::state::home::POISON_MAX as usize
             }
+            (End::Lost(LostWhy::BrokenOff { times, .. }), _) => {
+                let broken_off = overs(&[Over::BrokenOff]);
+                broken_off == *times as usize && broken_off >= crate::state::home::BROKEN_OFF_MAX as usize
+            }
             _ => false,
         };
         if fits { Ok(()) } else { Err(format!("{job:?}, winner {winner:?}, {saved:?}")) }
@@ -185,6 +189,7 @@ impl World {
                 Some((End::Lost(LostWhy::NoMachine { .. }), _)) => "lost: no machine",
                 Some((End::Lost(LostWhy::Vanished { .. }), _)) => "lost: vanished",
                 Some((End::Lost(LostWhy::Poison { .. }), _)) => "lost: poison",
+                Some((End::Lost(LostWhy::BrokenOff { .. }), _)) => "lost: broken off",
                 None => return Err(format!("seed {}: {} has no end", self.plan.seed, job.spec.id)),
             });
         }

@@ -3,7 +3,7 @@
 use super::chance::Chance;
 use super::sabotage::Sabotage;
 use crate::identity::NodeId;
-use crate::state::home::spec::{BatchId, BatchSpec, Input, JobSpec, OnFailure, Priority, Submitter};
+use crate::state::home::spec::{BatchId, BatchSpec, Input, JobSpec, Kind, OnFailure, Priority, Submitter};
 use crate::state::needs::Requirements;
 use crate::state::now::Wall;
 use crate::wire::JobId;
@@ -152,6 +152,7 @@ pub(super) fn work(plan: &Plan, chance: &mut Chance) -> (Vec<SimJob>, Vec<Submis
                 batch: batch.as_ref().map(|batch| batch.id),
                 priority,
                 requirements: requirements.clone(),
+                kind: Kind::default(),
                 inputs: [Input {
                     digest: Digest::of(&[u8::try_from(chance.below(20)).expect("it is small")]),
                     size: 1 << 20,

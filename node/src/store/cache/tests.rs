@@ -72,12 +72,18 @@ fn what_is_no_cache_is_listed_and_stays() {
     let session = paths.sessions_dir().join("some");
     std::fs::create_dir_all(&session).unwrap();
     std::fs::write(session.join("memory"), [7; 5000]).unwrap();
+    for folder in [paths.recordings_dir(), paths.kept_dir()] {
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join("long-1"), [7; 6000]).unwrap();
+    }
     drop(JobStore::open(&paths.data_dir, crate::store::jobs::Kept::default()).unwrap());
     let items = contents(&paths).unwrap();
     let kinds: Vec<Kind> = items.iter().map(|item| item.kind).collect();
     assert!(kinds.contains(&Kind::Session) && kinds.contains(&Kind::Records), "{:?}", names(&items));
     assert!(items.iter().find(|item| item.kind == Kind::Session).unwrap().bytes >= 5000);
+    let recordings = items.iter().filter(|item| item.kind == Kind::Recording);
+    assert_eq!(recordings.map(|item| u32::from(item.bytes >= 6000)).sum::<u32>(), 2, "{:?}", names(&items));
     let everything = Bounds { bytes_max: 0, age_max: Some(Duration::ZERO) };
     assert_eq!(collect(&paths, everything).unwrap(), Collected::default());
-    assert!(session.join("memory").exists());
+    assert!(session.join("memory").exists() && paths.recordings_dir().join("long-1").exists());
 }

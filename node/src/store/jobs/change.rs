@@ -56,13 +56,15 @@ pub enum Change {
         /// What.
         recorded: Recorded,
     },
-    /// Of what the runs of a job of this home said only this one's is kept.
-    OnlyRecording {
+    /// Of what the runs of a job of this home said only that of these is kept.
+    OnlyRecordings {
         /// The job.
         job: JobId,
-        /// The run.
-        attempt: u32,
+        /// The runs, by their numbers.
+        attempts: Vec<u32>,
     },
+    /// What a job of this home said is not kept any more, and its record says so.
+    FreeRecordings(JobId),
     /// A run that is kept for a home, or more of it.
     KeptRun(Box<KeptRunRow>),
     /// A run is not kept any more, nor what it said.
@@ -107,7 +109,8 @@ impl Change {
             Self::KeptRun(run) => WEIGHT_MIN + run.request.as_ref().map_or(0, Vec::len) / WEIGHT_BYTES,
             Self::LedgerRow(_)
             | Self::Recording { .. }
-            | Self::OnlyRecording { .. }
+            | Self::OnlyRecordings { .. }
+            | Self::FreeRecordings(_)
             | Self::ForgetKept(_)
             | Self::Job(_)
             | Self::Run(_)
@@ -138,7 +141,8 @@ impl Change {
                 to.prepare_cached(sql)?.execute(params![job.0, rows::sealed(*job, bytes)]).map(drop)
             }
             Self::Recording { key, recorded } => recordings::put(to, key, recorded),
-            Self::OnlyRecording { job, attempt } => recordings::keep_only(to, *job, *attempt),
+            Self::OnlyRecordings { job, attempts } => recordings::keep_only(to, *job, attempts),
+            Self::FreeRecordings(job) => recordings::free(to, *job),
             Self::KeptRun(run) => recordings::put_kept(to, run),
             Self::ForgetKept(key) => recordings::forget_kept(to, key),
             Self::LedgerRow(line) => ledger::put_row(to, line),

@@ -24,6 +24,8 @@ pub struct Filter {
     pub failed: bool,
     /// Those alone that ended.
     pub ended: bool,
+    /// Those alone that have not ended.
+    pub unended: bool,
     /// With these machines at the other end.
     pub peers: Option<Vec<NodeId>>,
     /// With this machine at both ends.
@@ -243,6 +245,9 @@ fn query(filter: &Filter) -> (String, Vec<Value>) {
     }
     if filter.ended {
         wheres.push("ended_ms IS NOT NULL".to_owned());
+    }
+    if filter.unended {
+        wheres.push("ended_ms IS NULL".to_owned());
     }
     if let Some(role) = filter.role {
         wheres.push("role = ?".to_owned());

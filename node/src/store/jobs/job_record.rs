@@ -210,11 +210,17 @@ pub struct JobRecord {
     pub priority: i8,
     /// Who gave it, among those who share this machine's home; empty for the owner.
     pub submitter: String,
-    /// Until when its output is kept.
+    /// Until when its output is kept, of one that was given to this machine's home; 0 when it is not any more.
     pub keep_until_ms: Option<u64>,
 }
 
 impl JobRecord {
+    /// Whether its output was kept, and is not any more.
+    #[must_use]
+    pub fn output_is_gone(&self) -> bool {
+        self.keep_until_ms == Some(0)
+    }
+
     /// A job that was given to Potluck now and of which no more is known.
     #[must_use]
     pub fn begun(id: JobId, role: Role, program: &str, args: &[String], now_ms: u64) -> Self {

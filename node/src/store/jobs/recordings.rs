@@ -50,10 +50,23 @@ pub(super) fn put(to: &Transaction<'_>, key: &RecordingKey, recorded: &Recorded)
     to.prepare_cached(sql)?.execute(values).map(drop)
 }
 
-/// Forgets what other runs of a job of this home said.
-pub(super) fn keep_only(to: &Transaction<'_>, job: JobId, attempt: u32) -> rusqlite::Result<()> {
-    let sql = "DELETE FROM recordings WHERE job = ?1 AND role = ?2 AND attempt <> ?3";
-    to.prepare_cached(sql)?.execute(params![job.0, Role::Sent.number(), attempt]).map(drop)
+/// Forgets what other runs of a job of this home said than these.
+pub(super) fn keep_only(to: &Transaction<'_>, job: JobId, attempts: &[u32]) -> rusqlite::Result<()> {
+    let role = Role::Sent.number();
+    let mut statement = to.prepare_cached("SELECT attempt FROM recordings WHERE job = ?1 AND role = ?2")?;
+    let known = statement.query_map(params![job.0, role], |row| row.get(0))?.collect::<Result<Vec<u32>, _>>()?;
+    for other in known.iter().filter(|attempt| !attempts.contains(attempt)) {
+        let sql = "DELETE FROM recordings WHERE job = ?1 AND role = ?2 AND attempt = ?3";
+        to.prepare_cached(sql)?.execute(params![job.0, role, other])?;
+    }
+    Ok(())
+}
+
+/// Forgets all that the runs of an ended job of this home said; its record says that this is kept no more.
+pub(super) fn free(to: &Transaction<'_>, job: JobId) -> rusqlite::Result<()> {
+    remove(to, job)?;
+    let sql = "UPDATE jobs SET keep_until_ms = 0 WHERE id = ?1 AND role = ?2 AND ended_ms IS NOT NULL";
+    to.prepare_cached(sql)?.execute(params![job.0, Role::Sent.number()]).map(drop)
 }
 
 /// Forgets all that the runs of a job of this home said.
@@ -131,6 +144,32 @@ impl JobStore {
         self.read(|records| {
             let sql = "SELECT max(attempt) FROM recordings WHERE job = ?1 AND role = ?2";
             records.prepare_cached(sql)?.query_row(params![job.0, Role::Sent.number()], |row| row.get(0))
+        })
+    }
+
+    /// The ended jobs of this home whose output is not to be kept any more: its time is over, or more than so many bytes are
+    /// kept of jobs that ended later. What ended last is kept however long it is.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn recordings_to_free(&self, bytes_max: u64, now_ms: u64) -> Result<Vec<JobId>, StoreError> {
+        self.read(|records| {
+            let sql = "SELECT jobs.id, coalesce(jobs.keep_until_ms, 0), sum(recordings.len) FROM recordings \
+                 JOIN jobs ON jobs.id = recordings.job AND jobs.role = recordings.role \
+                 WHERE recordings.role = ?1 AND jobs.ended_ms IS NOT NULL GROUP BY jobs.id ORDER BY jobs.ended_ms DESC";
+            let mut statement = records.prepare_cached(sql)?;
+            let mut rows = statement.query([Role::Sent.number()])?;
+            let (mut kept_bytes, mut over) = (0u64, Vec::new());
+            while let Some(row) = rows.next()? {
+                let (keep_until_ms, bytes): (u64, u64) = (row.get(1)?, row.get(2)?);
+                let total = kept_bytes.saturating_add(bytes);
+                if keep_until_ms <= now_ms || (kept_bytes > 0 && total > bytes_max) {
+                    over.push(JobId(row.get(0)?));
+                } else {
+                    kept_bytes = total;
+                }
+            }
+            Ok(over)
         })
     }
 

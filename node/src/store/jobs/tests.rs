@@ -4,7 +4,7 @@ use super::*;
 
 mod cut;
 
-mod disk;
+pub(crate) mod disk;
 
 mod power_cut;
 
@@ -13,6 +13,11 @@ mod damage;
 mod earlier;
 
 mod full_disk;
+
+/// A store on a disk that can be full.
+pub(crate) fn store_on(disk: &'static disk::Disk, dir: &Path) -> JobStore {
+    JobStore::open_at(Place::with_vfs(dir, disk.name(), 1000), Kept::EVERYTHING).unwrap()
+}
 
 /// Notes on a disk that remembers that its directory was synced.
 pub(super) fn dir_synced(vfs: Option<&'static str>) {

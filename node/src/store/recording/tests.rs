@@ -130,6 +130,26 @@ async fn one_that_nobody_wants_makes_no_file_any_more() {
     assert_eq!(all(recorder.follow(0)).await, [stdout(b"a")]);
 }
 
+#[tokio::test]
+async fn recordings_of_one_room_take_no_more_than_it_has() {
+    let dir = tempfile::tempdir().unwrap();
+    let room = Arc::new(Room::default());
+    let [one, two] = ["one", "two"].map(|name| Recorder::new(&dir.path().join(name)));
+    let writer = |recorder: &Recorder| FrameWriter::new(recorder.writer_within(room.clone(), 100));
+    write(&mut writer(&one), &[stdout(&[b'a'; 60])]).await;
+    assert_eq!(room.taken(), one.len());
+    assert!(writer(&two).send(stdout(&[b'b'; 60])).await.is_err());
+    assert!(two.lacked_room() && !one.lacked_room());
+    assert_eq!((room.taken(), two.len()), (one.len(), 0));
+    room.give_back(one.len());
+    write(&mut writer(&two), &[stdout(&[b'b'; 60])]).await;
+    // What cannot be written takes none.
+    let lost = Recorder::new(&dir.path().join("no such folder/run"));
+    let mut writer = FrameWriter::new(lost.writer_within(room.clone(), u64::MAX));
+    assert!(writer.send(stdout(&[b'c'; INLINE_LEN_MAX])).await.is_err());
+    assert_eq!((room.taken(), lost.lacked_room()), (two.len() + lost.len(), false));
+}
+
 #[test]
 fn what_is_no_recording_or_is_cut_short_is_refused() {
     let dir = tempfile::tempdir().unwrap();

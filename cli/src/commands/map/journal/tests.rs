@@ -1,4 +1,6 @@
 use super::*;
+use potluck_node::state::home::end::{End, Failure};
+use potluck_runtime::Outcome;
 use std::path::PathBuf;
 
 fn task(name: &str) -> Task {
@@ -21,7 +23,7 @@ fn begun(dir: &Path) -> Journal {
         let number = u8::try_from(index).unwrap();
         journal.task((index, &task(name)), Vec::new(), Digest::of(name.as_bytes()), job(number)).unwrap();
     }
-    journal.end("a", job(0), EndKind::Done, 0).unwrap();
+    journal.end("a", job(0), &Ending::from(&End::Done), Some(vec!["made.txt".into()])).unwrap();
     journal.flush().unwrap();
     journal
 }
@@ -47,10 +49,18 @@ fn a_task_that_is_given_again_is_that_of_its_last_line() {
     journal.begin(map(2)).unwrap();
     journal.task((0, &task("a")), Vec::new(), Digest::of(b"other"), job(7)).unwrap();
     // What an earlier job of the task came to does not count any more.
-    journal.end("a", job(0), EndKind::Failed, 3).unwrap();
+    let failed = Ending::from(&End::Failed(Failure::Outcome(Outcome::Exited(3))));
+    journal.end("a", job(0), &failed, Some(Vec::new())).unwrap();
     drop(journal);
-    let known = Journal::open(dir.path()).unwrap().known("a").unwrap();
-    assert_eq!(known, Known { request: Digest::of(b"other"), job: job(7), map: map(2), end: None });
+    let mut journal = Journal::open(dir.path()).unwrap();
+    let files = vec!["made.txt".to_owned()];
+    let known = Known { request: Digest::of(b"other"), job: job(7), map: map(2), end: None, files: files.clone() };
+    assert_eq!(journal.known("a"), Some(&known));
+    // Of a job of which nothing came, what the one before left is still there.
+    journal.end("a", job(7), &Ending::from(&End::Cancelled), None).unwrap();
+    drop(journal);
+    let known = Known { end: Some(EndKind::Cancelled), ..known };
+    assert_eq!(Journal::open(dir.path()).unwrap().known("a"), Some(&known));
 }
 
 #[test]
@@ -63,7 +73,7 @@ fn a_line_that_a_crash_cut_off_means_nothing_and_harms_no_other() {
     std::fs::write(&path, bytes).unwrap();
     let mut journal = Journal::open(dir.path()).unwrap();
     assert_eq!(journal.known("b").unwrap().end, None);
-    journal.end("b", job(1), EndKind::Lost, 125).unwrap();
+    journal.end("b", job(1), &Ending::lost("silence".into()), None).unwrap();
     drop(journal);
     assert_eq!(Journal::open(dir.path()).unwrap().known("b").unwrap().end, Some(EndKind::Lost));
 }

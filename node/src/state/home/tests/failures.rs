@@ -146,6 +146,37 @@ fn who_takes_the_machine_back_costs_the_job_no_retry() {
 }
 
 #[test]
+fn what_machines_take_and_break_off_is_given_up_some_day_and_who_takes_it_back_is_not_counted() {
+    let mut bench = Bench::new(&[(peer(1), 1), (peer(2), 1)]);
+    bench.submit(vec![JobSpec { retries: 0, ..job(1) }]);
+    let mut places = Vec::new();
+    for _ in 0..1000 {
+        for (place, run) in bench.started() {
+            bench.hears(Event::RunAccepted { place, run });
+            if run.attempt % 2 == 0 {
+                bench.hears(Event::RunEvicted { place, run, retry_after_ms: 1 });
+                continue;
+            }
+            places.push(place);
+            let why = Refusal::NotNow { why: "its disk is full".into(), retry_after_ms: 1 };
+            bench.hears(Event::RunRefused { place, run, why });
+            if places.len() == 3 {
+                bench.restart();
+                bench.joins(facts(peer(1), 1));
+                bench.joins(facts(peer(2), 1));
+            }
+        }
+        bench.passes(SWEEP_MS, &[peer(1), peer(2)]);
+    }
+    assert_eq!((places[0], places.len()), (peer(1), BROKEN_OFF_MAX as usize));
+    assert_ne!(places[0], places[1], "another machine is tried first");
+    let Some(End::Lost(why @ LostWhy::BrokenOff { times: BROKEN_OFF_MAX, .. })) = bench.end_of(1) else {
+        panic!("{:?}", bench.end_of(1))
+    };
+    assert!(why.to_string().contains("did not go on with it: its disk is full"), "{why}");
+}
+
+#[test]
 fn a_run_that_is_refused_when_its_turn_has_come_is_not_kept_there() {
     let mut bench = Bench::new(&[(peer(1), 1)]);
     let place = peer(1);
@@ -187,6 +218,37 @@ fn a_machine_that_refuses_a_job_for_good_is_not_asked_again() {
     bench.restart();
     bench.joins(facts(peer(1), 1));
     assert!(bench.started().is_empty());
+}
+
+#[test]
+fn a_machine_that_never_takes_one_job_is_not_asked_for_the_others_of_its_kind() {
+    let mut bench = Bench::new(&[(peer(1), 4), (peer(2), 1)]);
+    bench.checked = false;
+    bench.submit((0..500).map(job).collect());
+    let refuse = |bench: &mut Bench| {
+        let mut asked = 0;
+        for _ in 0..10 {
+            for (place, run) in bench.started().into_iter().filter(|(place, _)| *place == peer(1)) {
+                asked += 1;
+                bench.hears(Event::RunRefused { place, run, why: Refusal::NotHere("it has no Python".into()) });
+            }
+        }
+        asked
+    };
+    assert_eq!(refuse(&mut bench), 4, "as many as it had places for");
+    assert_eq!(bench.home.lanes.len(), 1 + 4, "and no more wait by themselves");
+    let lines = bench.home.why(bench.now(), job_id(400));
+    assert!(matches!(&lines[0].reason, Reason::Refused(why) if why == "it has no Python"), "{lines:?}");
+    // What it says of itself meanwhile changes nothing, and others are its.
+    bench.hears(Event::Seen { facts: MachineFacts { load_milli: 70, ..facts(peer(1), 4) } });
+    assert!(bench.started().is_empty());
+    bench.submit(vec![JobSpec { kind: Kind::of(Some("python"), &[], 1), ..job(600) }]);
+    assert_eq!(bench.started(), [(peer(1), run(600, 1))]);
+    // When it comes anew, or some time has passed, it is asked again.
+    bench.hears(Event::Reached { place: peer(1) });
+    assert_eq!(refuse(&mut bench), 3);
+    bench.passes(11 * 60_000, &[peer(1), peer(2)]);
+    assert_eq!(refuse(&mut bench), 3);
 }
 
 #[test]
@@ -236,4 +298,20 @@ fn an_answer_to_an_earlier_question_takes_nothing_away() {
     bench.now_ms += 10;
     bench.hears(Event::Inventory { place: peer(1), ask: asked - 1, runs: vec![] });
     assert_eq!(bench.home.runs_of(job_id(1)).len(), 1);
+}
+
+#[test]
+fn what_was_given_after_a_machine_was_asked_is_not_given_again_by_its_answer() {
+    let mut bench = Bench::new(&[(peer(1), 1)]);
+    let (asked, _) = bench.home.machines[0].asked.unwrap();
+    bench.now_ms += 10;
+    bench.submit(vec![job(1)]);
+    assert_eq!(bench.started(), [(peer(1), run(1, 1))]);
+    bench.hears(Event::Inventory { place: peer(1), ask: asked, runs: vec![] });
+    assert!(bench.started().is_empty());
+    // An answer to a later question says that it has not come there.
+    bench.passes(ATTACH_INTERVAL_MS, &[peer(1)]);
+    let (asked, _) = bench.home.machines[0].asked.unwrap();
+    bench.hears(Event::Inventory { place: peer(1), ask: asked, runs: vec![] });
+    assert_eq!(bench.started(), [(peer(1), run(1, 1))]);
 }

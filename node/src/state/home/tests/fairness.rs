@@ -155,6 +155,27 @@ fn a_machine_gets_ahead_of_its_places_as_many_short_tasks_as_a_round_trip_is_lon
 }
 
 #[test]
+fn no_machine_is_given_more_than_it_lets_wait() {
+    let mut bench = Bench::new(&[(peer(1), 16)]);
+    bench.checked = false;
+    bench.submit((0..3_000).map(job).collect());
+    for _ in 0..10 {
+        for (place, run) in bench.started() {
+            bench.hears(Event::RunAccepted { place, run });
+            bench.hears(Event::RunStarted { place, run });
+            bench.now_ms += 50;
+            bench.ends(place, run, 0, 1);
+        }
+    }
+    let with_it = |bench: &Bench| (0..3_000).filter(|number| !bench.home.runs_of(job_id(*number)).is_empty()).count();
+    let waiting_max = crate::defaults::QUEUE_PER_PEER_MAX as usize / 2;
+    assert_eq!(with_it(&bench), 16 + waiting_max);
+    // However many places it says it has.
+    bench.joins(facts(peer(2), u32::MAX));
+    assert_eq!(with_it(&bench), 16 + waiting_max + crate::state::runs::RUNS_PER_HOME_MAX);
+}
+
+#[test]
 fn a_machine_that_takes_long_beside_its_tasks_gets_further_ahead() {
     let mut bench = Bench::new(&[(peer(1), 1)]);
     bench.submit((0..1_000).map(job).collect());

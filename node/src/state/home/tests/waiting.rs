@@ -123,3 +123,28 @@ fn nobody_is_woken_for_nothing() {
     bench.submit(vec![job(1)]);
     assert!(asks(&bench));
 }
+
+#[test]
+fn a_rehearsal_says_where_a_job_would_go_and_leaves_nothing_behind() {
+    let mut bench = Bench::new(&[(peer(1), 1), (peer(2), 1)]);
+    bench.joins(MachineFacts { gpu: true, ..facts(peer(3), 1) });
+    let wanting = |needs: &str, avoid: Vec<Who>| {
+        let needs = needs.parse().unwrap();
+        JobSpec { requirements: Arc::new(Requirements { needs, avoid, ..Requirements::default() }), ..job(7) }
+    };
+    let now = bench.now();
+    let told = |bench: &mut Bench, spec| {
+        let rehearsal = bench.home.rehearse(now, spec);
+        bench.home.is_sound(now).unwrap();
+        assert!(bench.home.is_empty() && !bench.home.has(job_id(7)));
+        (rehearsal.goes_to, rehearsal.lines.len())
+    };
+    assert_eq!(told(&mut bench, wanting("cpu=1,gpu", Vec::new())), (Some("node3".to_owned()), 2));
+    assert_eq!(told(&mut bench, wanting("cpu=1", vec![Who::Machine(peer(1))])), (Some("node2".to_owned()), 1));
+    assert_eq!(told(&mut bench, wanting("tag=nowhere", Vec::new())), (None, 3));
+    // Where it would go is where it goes.
+    bench.submit(vec![wanting("cpu=1", vec![Who::Machine(peer(1))])]);
+    assert_eq!(bench.started(), [(peer(2), run(7, 1))]);
+    let full = bench.home.rehearse(now, JobSpec { requirements: wanting("cpu=1,gpu", vec![]).requirements, ..job(8) });
+    assert_eq!(full.goes_to.as_deref(), Some("node3"));
+}

@@ -45,7 +45,11 @@ fn each_need_that_is_not_met_is_the_reason_and_says_what_would_change_it() {
         ("os=windows", "runs linux, and the job needs windows; leave `os=windows` out of `--need`"),
         ("arch=aarch64", "is an unknown one, and the job needs aarch64; leave `arch=aarch64` out of `--need`"),
         ("gpu", "has no graphics processor; leave `gpu` out of `--need`"),
-        ("tag=big", "has not the tag big; its owner can give it the tag big, or leave `tag=big` out of `--need`"),
+        (
+            "tag=big",
+            "has not the tag big; its owner gives it the tag with `potluck config set tags fast,big` there and a new start of its \
+             node, or leave `tag=big` out of `--need`",
+        ),
     ];
     for (text, expected) in cases {
         assert_eq!(says(&machine(), &needs(text)), expected);

@@ -98,3 +98,23 @@ fn ended_jobs_beyond_the_bound_go_and_others_stay() {
     let has = |number: u32| left.contains(&(id_of(number), Role::Sent));
     assert!(has(1) && has(3) && !has(2) && !has(10) && has(1009), "{}", left.len());
 }
+
+#[test]
+fn what_was_given_to_this_home_is_bounded_as_well_once_its_keeping_time_is_over() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = JobStore::open(dir.path(), Kept::EVERYTHING).unwrap();
+    let ended = |number: u32, keep_until_ms: u64| {
+        let job = job(number, Role::Sent, None, None).ended(End::Exited(0), u64::from(number));
+        Change::Job(Box::new(JobRecord { keep_until_ms: Some(keep_until_ms), ..job }))
+    };
+    let mut changes: Vec<_> = (1..=20).map(|number| ended(number, 1_000)).collect();
+    changes.extend((21..=23).map(|number| ended(number, 9_000)));
+    block_on(store.synced(changes)).unwrap();
+    let left = |now_ms| {
+        block_on(store.synced(vec![Change::Prune { jobs_max: 7, ended_before_ms: 0, now_ms }])).unwrap();
+        store.ids(&Filter::default()).unwrap().len()
+    };
+    assert_eq!(left(1_000), 23, "all are kept for somebody");
+    assert_eq!(left(2_000), 7);
+    assert_eq!(left(10_000), 7);
+}

@@ -42,7 +42,7 @@ pub(super) enum Op {
 }
 
 /// What all files of one test went through.
-pub(super) struct Disk {
+pub(crate) struct Disk {
     name: &'static str,
     log: Mutex<Vec<Op>>,
     full: AtomicBool,
@@ -50,7 +50,7 @@ pub(super) struct Disk {
 
 impl Disk {
     /// A disk by the name SQLite is to be given; it lives as long as the process.
-    pub(super) fn named(name: &'static str) -> &'static Self {
+    pub(crate) fn named(name: &'static str) -> &'static Self {
         let disk: &'static Self =
             Box::leak(Box::new(Self { name, log: Mutex::default(), full: AtomicBool::new(false) }));
         let c_name: &'static CStr = Box::leak(CString::new(name).unwrap().into_boxed_c_str());
@@ -88,7 +88,7 @@ impl Disk {
     }
 
     /// From now on nothing can be written, or everything can again.
-    pub(super) fn fill(&self, full: bool) {
+    pub(crate) fn fill(&self, full: bool) {
         self.full.store(full, Ordering::SeqCst);
     }
 
