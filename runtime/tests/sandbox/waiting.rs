@@ -20,8 +20,10 @@ pub(crate) const TESTS: &[Test] = &[
     ("nothing_of_a_run_is_seen_by_the_next", no_leak),
     ("limits_hold_anew_for_each_run", limits_anew),
     ("input_nobody_read_does_not_reach_the_next_run", leftover_input),
-    ("spares_are_made_up_for_and_go_when_nothing_is_to_do", spares),
+    ("spares_are_made_up_for", spares),
+    ("all_workers_but_one_go_when_nothing_is_to_do", idle),
     ("directories_left_empty_serve_their_tenant_again", directories),
+    ("directories_go_when_nothing_is_to_do", idle_directories),
     ("workers_that_wait_end_with_their_parent", parent_dies),
     ("no_worker_waits_where_none_is_to", none_waits),
 ];
@@ -224,7 +226,7 @@ fn leftover_input() {
 }
 
 fn spares() {
-    let kit = kit(Ready { spares_max: 2, kept_max: 4, idle: Duration::from_millis(400) });
+    let kit = kit(Ready { spares_max: 2, kept_max: 4, idle: Duration::from_secs(600) });
     block_on(async {
         kit.runtime.make_ready();
         until("one waits", || workers().len() == 1).await;
@@ -244,13 +246,24 @@ fn spares() {
             drop(run.stdin);
             assert_eq!(collect(run.events).await.report.outcome, Outcome::Exited(0));
         }
+    });
+}
+
+fn idle() {
+    let kit = kit(Ready { spares_max: 2, kept_max: 4, idle: Duration::from_millis(400) });
+    block_on(async {
+        kit.runtime.make_ready();
+        until("one waits", || workers().len() == 1).await;
+        let spare = workers();
+        runs_for(&kit, ANN).await;
+        runs_for(&kit, BEN).await;
         until("one waits again", || workers().len() == 1).await;
         assert_ne!(workers(), spare, "a worker that has served waits for others");
     });
 }
 
 fn directories() {
-    let kit = kit(Ready { spares_max: 0, kept_max: 2, idle: Duration::from_millis(400) });
+    let kit = kit(kept(2));
     block_on(async {
         runs_for(&kit, ANN).await;
         let anns = kit.left_behind();
@@ -264,11 +277,17 @@ fn directories() {
         let writer = RunRequest { tenant: ANN, ..request(kit.program(&guests::writer(1))) };
         assert_eq!(kit.run(writer, b"").await.report.outcome, Outcome::Exited(0));
         assert!(!kit.left_behind().contains(&anns[0]));
-        until("the rest goes with the workers", || kit.left_behind().is_empty()).await;
-        runs_for(&kit, ANN).await;
         kit.runtime.stand_down();
         assert!(kit.left_behind().is_empty());
         until("no worker waits", || workers().is_empty()).await;
+    });
+}
+
+fn idle_directories() {
+    let kit = kit(Ready { spares_max: 0, kept_max: 2, idle: Duration::from_millis(400) });
+    block_on(async {
+        runs_for(&kit, ANN).await;
+        until("they go with their worker", || kit.left_behind().is_empty() && workers().is_empty()).await;
     });
 }
 

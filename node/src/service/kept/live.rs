@@ -165,9 +165,12 @@ impl Live {
         recorder.finish()
     }
 
-    /// This is all it has said.
+    /// This is all it has said. What was given up meanwhile stays so.
     pub(super) fn has_said(&self, recorded: Recorded) {
-        *self.said() = Said::All(recorded);
+        let mut said = self.said();
+        if matches!(&*said, Said::Growing(_)) {
+            *said = Said::All(recorded);
+        }
     }
 
     /// What it has said does not count. Whoever hears it comes to its end, and its file goes.
@@ -212,5 +215,27 @@ impl Said {
             Self::All(recorded) => recorded.len(),
             Self::Nothing => 0,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::state::runs::RunId;
+    use tokio::io::AsyncWriteExt;
+
+    #[tokio::test]
+    async fn what_was_given_up_takes_no_room_also_when_its_end_is_heard_late() {
+        let dir = tempfile::tempdir().unwrap();
+        let runs = LiveRuns::in_dir(dir.path());
+        let key = Key { home: Place::Here, run: RunId { job: 1, attempt: 1 } };
+        let live = runs.enter(key);
+        live.writer(1 << 20).unwrap().write_all(b"said").await.unwrap();
+        let recorded = live.finish().unwrap();
+        assert_eq!(runs.stored_bytes(|_| true), 4);
+        runs.remove(&key);
+        live.has_said(recorded);
+        live.give_up();
+        assert_eq!((runs.stored_bytes(|_| true), live.len()), (0, 0));
     }
 }
