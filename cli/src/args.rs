@@ -2,8 +2,8 @@
 
 use crate::commands::{
     attach, cache, cancel, completions, config, doctor, down, each, env, get, history, identity, invite, jobs, join,
-    ledger, logs, map, pause, peers, quota, rerun, rm, run, session, setup, share, shell, status, top, up, version,
-    wait, whoami, why,
+    ledger, logs, map, new, pause, peers, quota, rerun, rm, run, session, setup, share, shell, status, top, up,
+    version, wait, whoami, why,
 };
 use crate::exit;
 use crate::logging::Audience;
@@ -42,6 +42,8 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Run a program here or on a peer
     Run(run::RunArgs),
+    /// Make a directory with a job to begin from
+    New(new::NewArgs),
     /// Run a program once on every machine of the group
     Each(each::EachArgs),
     /// Run a program over many inputs, on all machines of the group

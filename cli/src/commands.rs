@@ -2,6 +2,8 @@
 
 pub(crate) mod run;
 
+pub(crate) mod new;
+
 pub(crate) mod jobs;
 
 pub(crate) mod logs;
@@ -84,6 +86,7 @@ pub(crate) fn dispatch(command: Command) -> anyhow::Result<u8> {
         Command::Cancel(args) => cancel::execute(&args),
         Command::Why(args) => why::execute(&args),
         Command::Rerun(args) => rerun::execute(&args),
+        Command::New(args) => new::execute(&args),
         Command::Each(args) => each::execute(&args),
         Command::Map(args) => map::execute(&args),
         Command::Shell(args) => shell::execute(args),

@@ -40,13 +40,16 @@ PATCHED = {
 # Standard modules whose compiled half is not in this interpreter.
 ABSENT = {"_ssl", "_multiprocessing", "_posixsubprocess", "_tkinter", "_curses", "termios", "readline"}
 
+# The words of a job, which lie beside this file.
+OURS = "potluck"
+
 
 class _Finder:
     """First on `sys.meta_path`; answers only for the modules named above."""
 
     @staticmethod
     def find_spec(name, path=None, target=None):
-        if name in PATCHED or name in ABSENT:
+        if name in PATCHED or name in ABSENT or name == OURS:
             return _late("find_spec")(_Finder, PATCHED.get(name), name, path, target)
         return None
 

@@ -54,7 +54,7 @@ class Patched:
 
 
 def find_spec(first, patch, name, path, target):
-    if patch is None:
+    if patch is None and name != "potluck":
         why = WHY_ABSENT.get(name, NO_TERMINAL)
         raise ModuleNotFoundError(f"No module named {name!r}: {why}", name=name)
     for finder in sys.meta_path:
@@ -62,10 +62,16 @@ def find_spec(first, patch, name, path, target):
             spec = finder.find_spec(name, path, target)
             if spec is not None:
                 # A file of the job that bears the name of a standard module is left alone.
-                if spec.loader is not None and (spec.origin or "").startswith(HOME):
+                if patch and spec.loader is not None and (spec.origin or "").startswith(HOME):
                     spec.loader = Patched(spec.loader, patch)
                 return spec
-    return None
+    return words_spec() if patch is None else None
+
+
+def words_spec():
+    """Of the module of words that every job has, unless it brings one itself."""
+    path = os.path.join(os.path.dirname(__file__), "potluck.py")
+    return sys.modules["_frozen_importlib_external"].spec_from_file_location("potluck", path)
 
 
 def apply(patch, module):

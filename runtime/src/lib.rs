@@ -52,7 +52,7 @@ pub use prepare::{CompileLimits, PrepareError, Prepared};
 pub use protocol::Proof;
 pub use python::{
     Artifact, ArtifactWriter, EnvironmentError, EnvironmentSpec, EnvironmentStatus, Environments, MissingPackage,
-    PYTHON, Package, ScriptImports, script_imports,
+    PYTHON, Package, ScriptImports, is_python_module, script_imports,
 };
 pub use run::{Canceller, OutputStream, Run, RunEvent, RunEvents, RunStdin};
 pub use runtime::{OpenError, Runtime, RuntimeConfig, StartError, WorkerCommand};

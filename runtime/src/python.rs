@@ -13,7 +13,7 @@ mod wheel;
 
 pub use artifacts::{Artifact, EnvironmentSpec, PYTHON};
 pub(crate) use imports::takes_a_modules_place;
-pub use imports::{MissingPackage, ScriptImports, script_imports};
+pub use imports::{MissingPackage, ScriptImports, is_python_module, script_imports};
 pub use packages::Package;
 pub use partial::ArtifactWriter;
 pub use store::{EnvironmentError, EnvironmentStatus, Environments};

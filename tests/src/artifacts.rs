@@ -55,7 +55,7 @@ pub(crate) fn lasting_cache() -> PathBuf {
     env::var_os("POTLUCK_TEST_HOME").map_or_else(|| target().join("test-data/shared-cache"), PathBuf::from)
 }
 
-fn target() -> PathBuf {
+pub(crate) fn target() -> PathBuf {
     env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace().join("target"), PathBuf::from)
 }
 

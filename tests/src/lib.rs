@@ -13,6 +13,8 @@ mod terminal;
 mod wait;
 
 mod artifacts;
+mod compilers;
+mod contract;
 mod forge;
 mod lab;
 mod leak;
@@ -23,6 +25,8 @@ mod stranger;
 
 pub use artifacts::{binary, compiled_code, example, guest, wheel, workspace};
 pub use capture::Capture;
+pub use compilers::{guest_cargo, lasting, native_cargo, succeed, wasi_sdk};
+pub use contract::Contract;
 pub use forge::{TicketPart, forge};
 pub use home::{Home, write_script};
 pub use lab::{Lab, in_lab};

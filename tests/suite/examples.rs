@@ -120,3 +120,23 @@ pub(crate) fn c_columns() {
         output: Some(("table.txt", "c-columns.table.txt")),
     });
 }
+
+#[test]
+pub(crate) fn primes() {
+    let program = example("primes.py");
+    here_and_there(&Case { inputs: &[], program, args: &[], stdin: None, name: "primes", output: None });
+}
+
+#[test]
+pub(crate) fn rust_primes() {
+    for program in ["rust-primes", "rust-primes-component"] {
+        let program = guest(program);
+        here_and_there(&Case { inputs: &[], program, args: &[], stdin: None, name: "rust-primes", output: None });
+    }
+}
+
+#[test]
+pub(crate) fn c_primes() {
+    let program = guest("c-primes");
+    here_and_there(&Case { inputs: &[], program, args: &["1000000"], stdin: None, name: "c-primes", output: None });
+}

@@ -13,12 +13,14 @@ mod workspace;
 
 mod examples;
 mod images;
+mod new;
 mod packages;
 mod python;
 mod python_libraries;
 mod session_states;
 mod sessions;
 mod shell;
+mod words;
 
 mod cache;
 mod environment;

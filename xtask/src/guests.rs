@@ -23,8 +23,9 @@ pub(crate) fn build(workspace: &Workspace) -> Result<()> {
         rust::build(workspace, &compiler, &directory, &out)?;
     }
     let compiler = toolchain::c(workspace)?;
+    let header = workspace.root().join("guest-sdk/c/potluck.h");
     for (source, name) in c_guests(workspace)? {
-        c::build(&compiler, &source, &out.join(format!("{name}.wasm")))?;
+        c::build(&compiler, &source, &header, &out.join(format!("{name}.wasm")))?;
     }
     eprintln!("guests are in {}", out.display());
     Ok(())

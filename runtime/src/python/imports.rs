@@ -9,6 +9,8 @@ use crate::job::GuestPath;
 use std::collections::BTreeSet;
 use std::fmt;
 
+/// The words of a job, which every job has; one that it brings along is taken instead.
+const WORDS: &str = "potluck";
 /// How many files of a job are read for imports.
 const FILES_MAX: usize = 1000;
 /// How different a name may be for us to think it a slip.
@@ -78,7 +80,7 @@ pub fn script_imports(
             let top = import.module.split('.').next().unwrap_or_default().to_owned();
             let found = neighbour_files(&neighbours, directory, &import.module);
             if found.is_empty() {
-                if !is_there(&top) && !is_anywhere(&neighbours, &top) {
+                if !is_there(&top) && top != WORDS && !is_anywhere(&neighbours, &top) {
                     missing.push(MissingPackage { module: top.clone(), file: file.to_string(), line: import.line });
                 }
                 modules.insert(top);
@@ -109,6 +111,12 @@ pub(crate) fn takes_a_modules_place<'a>(files: impl IntoIterator<Item = &'a Gues
             name => name.strip_suffix(".py").or_else(|| name.strip_suffix(".pyc")).is_some_and(is_there),
         }
     })
+}
+
+/// Whether a module of this name is in the environment `python`: a script of that name would hide it.
+#[must_use]
+pub fn is_python_module(name: &str) -> bool {
+    is_there(name) || name == WORDS
 }
 
 fn is_there(top: &str) -> bool {

@@ -30,6 +30,7 @@ const GUEST_FILES: &[(&str, &str)] = &[
     ("matplotlib_fonts.py", include_str!("../../python/matplotlib_fonts.py")),
     ("fontlist-v3.11.0.json", include_str!("../../python/fontlist-v3.11.0.json")),
     ("network.py", include_str!("../../python/network.py")),
+    ("potluck.py", include_str!("../../../guest-sdk/python/potluck.py")),
     ("processes.py", include_str!("../../python/processes.py")),
     ("session.py", include_str!("../../python/session.py")),
     ("progress.py", include_str!("../../python/progress.py")),

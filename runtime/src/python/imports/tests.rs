@@ -41,6 +41,13 @@ fn imports_every_run_reaches_are_found() {
 }
 
 #[test]
+fn the_words_of_a_job_are_there_for_every_job() {
+    assert_eq!(missing("import potluck\nimport requests"), ["2 requests"]);
+    // A job that brings them along starts from the same image as one that does not.
+    assert!(!takes_a_modules_place([&GuestPath::parse("potluck.py").unwrap()]));
+}
+
+#[test]
 fn imports_that_may_not_matter_are_not_refused() {
     for source in [
         "try:\n    import no\nexcept ImportError:\n    no = None",

@@ -1,0 +1,153 @@
+//! The words of a job in each language: outside Potluck they do nothing, and with the contract's variables and files they say
+//! what the contract says.
+
+use potluck_tests::{Contract, Home, example, guest, lasting, native_cargo, succeed, workspace};
+use serde_json::json;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// The primes below 300,000 and below 1,000,000, as all three examples give them.
+fn part() -> serde_json::Value {
+    json!({"below": 300_000, "primes": 25_997, "largest": 299_993})
+}
+
+fn whole() -> serde_json::Value {
+    json!({"below": 1_000_000, "primes": 78_498, "largest": 999_983})
+}
+
+/// Runs one of the examples that count primes: by itself, in parts, from a checkpoint, and cancelled before it has begun.
+#[track_caller]
+fn counts_primes(program: impl Fn() -> Command) {
+    let outside = succeed(program().arg("1000000"));
+    assert_eq!(outside, fs::read_to_string(example("expected/primes.stdout.txt")).expect("it is text"));
+
+    let first = Contract::new();
+    succeed(first.around(program().arg("300000")));
+    assert_eq!(first.last("result"), Some(part()));
+    assert_eq!(first.last("progress").expect("it says how far it is")["done"], 300_000);
+    assert_eq!(first.said().iter().filter(|event| event.get("checkpoint").is_some()).count(), 3);
+
+    let second = Contract::new();
+    second.keep(&first.kept());
+    succeed(second.around(program().arg("1000000")));
+    assert_eq!(second.last("result"), Some(whole()));
+    assert_eq!(
+        second.said().iter().filter(|event| event.get("checkpoint").is_some()).count(),
+        7,
+        "what was kept is kept"
+    );
+    assert_eq!(second.last("log").expect("it says that it goes on")["message"], "goes on");
+
+    let third = Contract::new();
+    third.say("something new\ncancel\n");
+    succeed(third.around(program().arg("1000000")));
+    assert_eq!(third.last("result").expect("a part is a result too")["below"], 0);
+}
+
+/// Compiles a C program for this machine, by the strictest of rules.
+fn compiled(source: &Path, name: &str) -> PathBuf {
+    let program = lasting("c").join(name);
+    fs::create_dir_all(lasting("c")).expect("a directory can be made");
+    let mut cc = Command::new("cc");
+    cc.args(["-std=c99", "-pedantic", "-O2", "-Wall", "-Wextra", "-Wconversion", "-Werror", "-I"]);
+    succeed(cc.arg(workspace().join("guest-sdk/c")).arg(source).arg("-o").arg(&program));
+    program
+}
+
+#[test]
+fn rust_says_it() {
+    let cargo = |word: &str| {
+        let mut cargo = native_cargo();
+        let manifest = example("rust-primes/Cargo.toml");
+        cargo.args([word, "--quiet", "--locked", "--manifest-path"]).arg(manifest);
+        cargo
+    };
+    succeed(&mut cargo("test"));
+    counts_primes(|| {
+        let mut run = cargo("run");
+        run.arg("--");
+        run
+    });
+}
+
+#[test]
+fn c_says_it() {
+    let program = compiled(&example("c-primes/primes.c"), "primes");
+    counts_primes(|| Command::new(&program));
+}
+
+#[test]
+fn python_says_it() {
+    counts_primes(|| {
+        let mut python = Command::new("python3");
+        python.env("PYTHONDONTWRITEBYTECODE", "1").env("PYTHONPATH", workspace().join("guest-sdk/python"));
+        python.arg(example("primes.py"));
+        python
+    });
+}
+
+#[test]
+fn python_passes_its_own_tests() {
+    let mut python = Command::new("python3");
+    python.env("PYTHONDONTWRITEBYTECODE", "1").args(["-m", "unittest", "--quiet"]);
+    succeed(python.current_dir(workspace().join("guest-sdk/python")));
+}
+
+#[test]
+fn c_says_any_text_and_refuses_what_is_too_long() {
+    let program = compiled(&workspace().join("tests/guests/c/words.c"), "words");
+    assert_eq!(succeed(&mut Command::new(&program)), "", "outside nothing is said, and nothing fails");
+
+    let contract = Contract::new();
+    succeed(contract.around(&mut Command::new(&program)));
+    let said = contract.said();
+    assert_eq!(said[0], json!({"progress": {"done": 1}}));
+    let message = "a \"b\" \\ \n\u{1} ü \u{fffd} \u{fffd}\u{fffd}\u{fffd} 😀";
+    assert_eq!(said[1], json!({"progress": {"done": 2, "total": 5, "message": message}}));
+    let fields =
+        json!({"na\"me": "a\tb", "integer": -9_007_199_254_740_993_i64, "real": 0.1, "none": null, "json": [1, true]});
+    assert_eq!(said[2], json!({"log": {"level": "warn", "message": "odd", "fields": fields}}));
+    assert_eq!(said[3]["log"]["message"].as_str().map(str::len), Some(8192), "what is too long is cut");
+    assert_eq!(contract.last("result"), Some(json!([1, 2])));
+    assert_eq!(contract.last("progress"), Some(json!({"done": 100_000, "total": 100_000, "message": "turning"})));
+    assert_eq!(contract.last("checkpoint"), Some(json!(null)));
+    assert!(said.len() < 1000, "{} lines for a loop that does nothing", said.len());
+}
+
+#[test]
+fn c_is_told_all_that_there_is_to_tell() {
+    let program = compiled(&workspace().join("tests/guests/c/words.c"), "told");
+    assert_eq!(succeed(Command::new(&program).arg("told")), "task 0 0 0\nkept 0 \ncancelled 0\n");
+    let contract = Contract::new();
+    contract.keep(b"longer than its room");
+    contract.say("hurry\ncancel\n");
+    let told = succeed(contract.around(Command::new(&program).arg("told")));
+    assert_eq!(told, "task 1 17 100\nkept 20 longer t\ncancelled 1\n");
+}
+
+#[test]
+fn a_script_finds_the_words_without_bringing_them() {
+    let home = Home::with_python();
+    home.write("script.py", "import potluck\nprint(list(potluck.track('abc')), potluck.__name__, potluck.restore())\n");
+    for image in ["none", "interpreter", "numpy"] {
+        let finished = home.run(["--image", image, "script.py"]).finish();
+        assert_eq!(finished.expect(0).out(), "['a', 'b', 'c'] potluck None\n", "from {image}");
+    }
+}
+
+#[test]
+fn a_script_that_brings_its_own_words_gets_those() {
+    let home = Home::with_python();
+    home.write("potluck.py", "def progress(): return 'its own'\n");
+    home.write("script.py", "import potluck\nprint(potluck.progress())\n");
+    assert_eq!(home.run(["-f", "potluck.py", "script.py"]).finish().expect(0).out(), "its own\n");
+}
+
+#[test]
+fn a_program_in_the_sandbox_may_say_all_of_it() {
+    let home = Home::new();
+    home.run([guest("words")]).finish().expect(0);
+    let told = home.run([guest("words")]).arg("told").finish();
+    assert_eq!(told.expect(0).out(), "task 0 0 0\nkept 0 \ncancelled 0\n");
+}
