@@ -146,7 +146,8 @@ mod tests {
 
     #[test]
     fn outside_the_macro_evaluates_nothing() {
-        log!(Info, "never {}", panic!("formatted"); never = panic!("a field"));
+        let never = || -> u8 { panic!("evaluated outside") };
+        log!(Info, "never {}", never(); never = never());
         log(Level::Info, "nothing", &[("a", json!(1))]);
     }
 }

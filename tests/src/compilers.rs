@@ -51,7 +51,9 @@ pub fn succeed(command: &mut Command) -> String {
 
 fn cargo(program: &Path, kind: &str) -> Command {
     let mut command = Command::new(program);
-    FOREIGN.iter().for_each(|variable| drop(command.env_remove(variable)));
+    for variable in FOREIGN {
+        command.env_remove(variable);
+    }
     command.env("CARGO_TARGET_DIR", target().join("guest-build").join(kind)).env("CARGO_NET_OFFLINE", "true");
     command
 }
