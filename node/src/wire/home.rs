@@ -8,7 +8,7 @@ use crate::state::home::rehearsal::Rehearsal;
 use crate::state::home::spec::{BatchId, BatchSpec, Input, JobSpec, Kind, Priority, Submitter};
 use crate::state::needs::Requirements;
 use crate::state::now::Wall;
-use potluck_runtime::at_most;
+use potluck_runtime::{GuestProgress, at_most};
 use serde::{Deserialize, Serialize};
 
 /// Jobs in one `OWNER_GIVE`, tasks in one answer.
@@ -159,6 +159,9 @@ pub struct JobNow {
     pub place: Option<String>,
     /// Which of its runs that is.
     pub attempt: u32,
+    /// What its run has said last of how far it is; only where jobs are listed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub progress: Option<GuestProgress>,
 }
 
 impl JobAt {
