@@ -152,6 +152,7 @@ fn job(number: u8) -> (JobSpec, Asked) {
         inputs: [].into(),
         retries: 2,
         queue_timeout_ms: None,
+        wall_ms: None,
         submitted: Wall(1),
     };
     let request = SubmitJob {

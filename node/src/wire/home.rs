@@ -119,6 +119,7 @@ impl RehearseJob {
             inputs: self.inputs.into(),
             retries: 0,
             queue_timeout_ms: None,
+            wall_ms: None,
             submitted: Wall(now_ms),
         }
     }
