@@ -86,6 +86,7 @@ fn jobs(count: u64, batch: Option<BatchId>) -> Vec<JobSpec> {
             inputs: [Input { digest: table, size: 1 << 24 }, Input { digest: own, size: 1 << 10 }].into(),
             retries: 2,
             queue_timeout_ms: None,
+            wall_ms: None,
             submitted: Wall(0),
         }
     };

@@ -90,6 +90,7 @@ fn job() -> SubmitJob {
         limits: Limits::default(),
         stdin: false,
         outputs: false,
+        events: false,
         requires: Vec::new(),
     }
 }

@@ -2,6 +2,8 @@
 //! it is. What a second run repeats is not shown again.
 
 use crate::exit::{Refusal, Trouble};
+use crate::guest_bar::GuestBar;
+use crate::guest_words::log_line;
 use crate::outcome::tell_left_behind;
 use crate::progress::Progress;
 use crate::render::say;
@@ -13,7 +15,7 @@ use crate::streams::Writer;
 use bytes::Bytes;
 use potluck_node::client::{Client, HomeEvent};
 use potluck_node::wire::{Ended, FollowJob, JobAt, JobId, JobNow};
-use potluck_runtime::{Outcome, OutputStream};
+use potluck_runtime::{GuestEvent, Outcome, OutputStream};
 use std::ops::ControlFlow;
 
 /// How a job is followed.
@@ -53,6 +55,8 @@ pub(crate) struct Follower {
     pub(crate) stamps: Option<Stamps>,
     /// Tells how the job gets on, where that is wanted.
     pub(crate) progress: Progress,
+    /// Shows how far the guest is, and is out of the way of what is written.
+    pub(crate) bar: GuestBar,
     pub(crate) writer: Writer,
 }
 
@@ -73,6 +77,7 @@ impl Follower {
             }
         };
         self.progress.finish();
+        self.bar.finish();
         let written = tokio::select! {
             written = self.writer.finish() => written,
             () = requests.next() => return Ok(Left::Interrupted),
@@ -124,6 +129,10 @@ impl Follower {
                     Heard::Differs => ControlFlow::Break(Seen::Differs),
                 };
             }
+            HomeEvent::Said(event) => {
+                self.progress.finish();
+                return self.said(event, repetition).await;
+            }
             HomeEvent::RunEnded(ended) => {
                 if says_all(&ended) && !repetition.is_whole() {
                     return ControlFlow::Break(Seen::Differs);
@@ -132,6 +141,22 @@ impl Follower {
             }
             // The job's end says it, or that it waits again.
             HomeEvent::RunFailed(_) | HomeEvent::File { .. } => {}
+        }
+        ControlFlow::Continue(())
+    }
+
+    /// What the guest says of itself.
+    async fn said(&mut self, event: GuestEvent, repetition: &mut Repetition) -> ControlFlow<Seen> {
+        match event {
+            GuestEvent::Progress(progress) => self.bar.show(progress),
+            GuestEvent::Log(log) if repetition.is_new_word() && self.streams != Streams::Only(OutputStream::Stdout) => {
+                let line = log_line(&log);
+                let line = self.stamps.as_ref().map_or_else(|| line.clone(), |stamps| stamps.line(&line));
+                if !self.writer.line(line).await {
+                    return ControlFlow::Break(Seen::Left(Left::ReaderGone));
+                }
+            }
+            GuestEvent::Log(_) | GuestEvent::Result(_) => {}
         }
         ControlFlow::Continue(())
     }

@@ -7,6 +7,8 @@ mod capture;
 mod commands;
 mod exit;
 mod following;
+mod guest_bar;
+mod guest_words;
 mod job_ids;
 mod limits;
 mod logging;

@@ -9,6 +9,10 @@ use potluck_runtime::OutputStream;
 pub(crate) struct Repetition {
     stdout: Shown,
     stderr: Shown,
+    /// Words of the guest that were shown; what a second run says is taken for the same.
+    words: u64,
+    /// Words that the run has said that speaks now.
+    words_again: u64,
 }
 
 /// What a piece of output is to whoever has seen what came before.
@@ -38,6 +42,7 @@ struct Again {
 impl Repetition {
     /// What follows is said by a run from its beginning.
     pub(crate) fn begins_again(&mut self) {
+        self.words_again = 0;
         for stream in [&mut self.stdout, &mut self.stderr] {
             stream.again = (stream.len > 0).then(Again::default);
         }
@@ -49,6 +54,14 @@ impl Repetition {
             OutputStream::Stdout => self.stdout.take(bytes),
             OutputStream::Stderr => self.stderr.take(bytes),
         }
+    }
+
+    /// Whether a word of the guest was not shown yet.
+    pub(crate) fn is_new_word(&mut self) -> bool {
+        self.words_again += 1;
+        let is_new = self.words_again > self.words;
+        self.words = self.words.max(self.words_again);
+        is_new
     }
 
     /// Whether the run, which has said all it has to say, has repeated all that was shown.
@@ -104,6 +117,15 @@ mod tests {
         assert_eq!(shown(&[first]).as_deref(), Ok("one\ntwoh\n"));
         let second: &[_] = &[(Stdout, "on"), (Stdout, "e\ntwo\n"), (Stderr, "oh\nno\n"), (Stdout, "three\n")];
         assert_eq!(shown(&[first, second]).as_deref(), Ok("one\ntwoh\no\nno\nthree\n"));
+    }
+
+    #[test]
+    fn a_word_that_a_second_run_says_again_is_not_new() {
+        let mut repetition = Repetition::default();
+        repetition.begins_again();
+        assert!(repetition.is_new_word() && repetition.is_new_word());
+        repetition.begins_again();
+        assert!(!repetition.is_new_word() && !repetition.is_new_word() && repetition.is_new_word());
     }
 
     #[test]

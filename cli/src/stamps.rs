@@ -20,6 +20,11 @@ impl Stamps {
         self.stamp = stamp(unix_ms);
     }
 
+    /// A line that stands for itself, with its stamp.
+    pub(crate) fn line(&self, text: &str) -> String {
+        format!("{} {text}", self.stamp)
+    }
+
     /// A piece of output with its stamps.
     pub(crate) fn put(&mut self, stream: OutputStream, bytes: &Bytes) -> Bytes {
         let within_line = match stream {

@@ -2,6 +2,7 @@
 //! never ends, holds up neither the network nor Ctrl-C. Order between stdout and stderr is kept; queues are bounded,
 //! so a full one is backpressure on the job. No thread is waited for at the end of the process.
 
+use crate::guest_bar::GuestBar;
 use crate::quantity::ByteSize;
 use anyhow::Context;
 use bytes::Bytes;
@@ -22,19 +23,36 @@ const INPUT_PIECE_LEN_MAX: usize = 64 * 1024;
 
 /// Writes what a job writes.
 pub(crate) struct Writer {
-    pieces: Option<mpsc::Sender<(OutputStream, Bytes)>>,
+    pieces: Option<mpsc::Sender<Piece>>,
     result: oneshot::Receiver<io::Result<()>>,
+}
+
+/// What is to be written.
+enum Piece {
+    Output(OutputStream, Bytes),
+    /// A line of its own on stderr.
+    Line(String),
 }
 
 impl Writer {
     /// Starts the writing thread.
     pub(crate) fn start() -> anyhow::Result<Self> {
-        let (pieces, mut queue) = mpsc::channel::<(OutputStream, Bytes)>(OUTPUT_PIECES_MAX);
+        Self::beside(GuestBar::none())
+    }
+
+    /// Starts the writing thread, which keeps out of the way of this bar.
+    pub(crate) fn beside(bar: GuestBar) -> anyhow::Result<Self> {
+        let (pieces, mut queue) = mpsc::channel(OUTPUT_PIECES_MAX);
         let (sender, result) = oneshot::channel();
         let body = move || {
             let mut outcome = Ok(());
-            while let Some((stream, bytes)) = queue.blocking_recv() {
-                outcome = write(stream, &bytes);
+            while let Some(piece) = queue.blocking_recv() {
+                match piece {
+                    Piece::Output(stream, bytes) => {
+                        outcome = bar.beside(stream, &bytes, || write(stream, &bytes));
+                    }
+                    Piece::Line(text) => bar.line(&text),
+                }
                 if outcome.is_err() {
                     break;
                 }
@@ -52,8 +70,17 @@ impl Writer {
 
     /// Hands over a piece; false when stdout takes no more.
     pub(crate) async fn write(&self, stream: OutputStream, bytes: Bytes) -> bool {
+        self.put(Piece::Output(stream, bytes)).await
+    }
+
+    /// Hands over a line for stderr, which stands for itself; false when stdout takes no more.
+    pub(crate) async fn line(&self, text: String) -> bool {
+        self.put(Piece::Line(text)).await
+    }
+
+    async fn put(&self, piece: Piece) -> bool {
         match &self.pieces {
-            Some(pieces) => pieces.send((stream, bytes)).await.is_ok(),
+            Some(pieces) => pieces.send(piece).await.is_ok(),
             None => false,
         }
     }

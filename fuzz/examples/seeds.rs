@@ -15,6 +15,7 @@ use libfuzzer_sys as _;
 
 fn main() {
     messages();
+    events();
     let identity = Identity::from_seed(&[1; 32]);
     for kind in [BeaconKind::Hello, BeaconKind::Greeting, BeaconKind::Query, BeaconKind::Goodbye] {
         put("beacon", &Beacon { kind, id: identity.id(), boot: 7, sequence: 3, port: 7420 }.sign(&identity));
@@ -49,6 +50,14 @@ fn messages() {
     put("frames", &stream);
     put("frames", &[&[0], &[96, 0, 0, 0, 4, 0][..], &[7; 3000]].concat());
     worker();
+}
+
+/// What a guest says of itself.
+fn events() {
+    put("events", b"{\"progress\":{\"done\":3,\"total\":10,\"message\":\"reading\"}}\n{\"progress\":{\"done\":0.5}}\n");
+    put("events", b"{\"log\":{\"level\":\"warn\",\0\"message\":\"m\",\"fields\":{\"file\":\"a.csv\",\"n\":[1e15,null]}}}\n");
+    put("events", b"{\"result\":{\"mean\":4.5}}\n{\"checkpoint\":{\"file\":\"state\"}}\n{\"checkpoint\":null}");
+    put("events", b"hello\n{}\n\xff\n");
 }
 
 /// What a worker says, by hand: its messages are not public.

@@ -47,6 +47,11 @@ pub fn session(bytes: &[u8]) {
     potluck_node::fuzzing::saved_session(bytes).expect("the disk holds a session");
 }
 
+/// What a guest writes into its events file, in pieces that zero bytes part.
+pub fn events(bytes: &[u8]) {
+    let _heard = potluck_runtime::fuzzing::events(bytes.split(|byte| *byte == 0));
+}
+
 /// What a worker says, which may be a guest that has broken out of its sandbox.
 pub fn worker(bytes: &[u8]) {
     let _understood = ready(potluck_runtime::fuzzing::worker_messages(bytes));

@@ -65,11 +65,14 @@ pub const ENV_TASKS: &str = "POTLUCK_TASKS";
 /// The most bytes in one line of events, with its newline.
 pub const EVENT_LEN_MAX: usize = 64 << 10;
 
-/// The most events of one run that are passed on; those that follow are dropped, but for its last result and its last
-/// progress.
+/// The most logs and results of one run that are passed on. Of those that follow the last result gets through.
 pub const EVENTS_MAX: u64 = 10_000;
 
-/// How many times in a second progress is passed on. What comes faster is thinned; the last of a run always gets through.
+/// The most bytes in their lines together.
+pub const EVENTS_LEN_MAX: usize = 8 << 20;
+
+/// How many times in a second progress is passed on; in a run of more than a hundred seconds, a thousandth of its time so
+/// far lies between two. What comes faster is thinned, and the last of a run always gets through.
 pub const PROGRESS_PER_SECOND: u32 = 10;
 
 /// The most bytes in one checkpoint.

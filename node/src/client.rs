@@ -51,7 +51,7 @@ pub use failure::{FailureKind, SubmitError};
 pub use found::{SessionFound, SessionsFound};
 pub use group::{Joined, PeerFound};
 pub use home::following::{Following, HomeEvent};
-pub use home::parcel::{PARCELS_WEIGHT_MAX, Parcel};
+pub use home::parcel::{PARCELS_WEIGHT_MAX, Parcel, Task};
 pub use home::pattern::Pattern;
 pub use home::wish::Wish;
 pub use job::{Job, JobCanceller, JobEvent, JobEvents, JobStdin, StdinClosed};

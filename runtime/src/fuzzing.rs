@@ -2,12 +2,14 @@
 //! panic or take memory out of proportion, whatever the bytes are; a disk that fails is the target's own affair.
 
 use crate::engine::engine;
+use crate::guest_event::{GuestEvent, Heard, Listener};
 use crate::image::ImageFile;
-use crate::protocol::{Answer, FrameReader, Purpose, Spec, decode, tag};
+use crate::protocol::{Answer, FrameReader, Purpose, Spec, decode, encode, tag};
 use crate::worker::inspect;
 use std::io;
 use std::io::Write;
 use std::sync::OnceLock;
+use std::time::Duration;
 use tokio::io::AsyncRead;
 use wasmtime::Engine;
 
@@ -36,6 +38,26 @@ pub fn image(bytes: &[u8]) -> io::Result<bool> {
     }
 }
 
+/// Hears what a guest writes into its events file, in pieces; how much was heard.
+///
+/// # Panics
+/// When what is held of it is out of proportion, or what is passed on is not understood on the other side.
+#[must_use]
+pub fn events<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> usize {
+    let mut listener = Listener::default();
+    let mut heard = Vec::new();
+    for (piece, second) in pieces.zip(0..) {
+        heard.extend(listener.hear(piece, Duration::from_secs(second)));
+    }
+    heard.extend(listener.finish(Duration::MAX));
+    for heard in &heard {
+        let Heard::Event(event) = heard else { continue };
+        let said = encode(event).expect("what was read can be written");
+        assert_eq!(decode::<GuestEvent>(&said).expect("what was written can be read"), *event);
+    }
+    heard.len()
+}
+
 /// Reads what a worker and its parent say to each other; how many messages were understood.
 pub async fn worker_messages(bytes: impl AsyncRead + Unpin) -> usize {
     let mut reader = FrameReader::new(bytes);
@@ -44,6 +66,7 @@ pub async fn worker_messages(bytes: impl AsyncRead + Unpin) -> usize {
         understood += usize::from(match tag {
             tag::SPEC => decode::<Spec>(&payload).is_ok(),
             tag::ANSWER => decode::<Answer>(&payload).is_ok(),
+            tag::SAID => decode::<GuestEvent>(&payload).is_ok(),
             _ => false,
         });
     }

@@ -11,6 +11,7 @@ mod engine;
 mod file_state;
 #[doc(hidden)]
 pub mod fuzzing;
+mod guest_event;
 mod handed;
 mod image;
 mod job;
@@ -40,6 +41,9 @@ mod workspace;
 pub use cache::{CachedCode, cached_code};
 pub use digest::{Digest, DigestParseError};
 pub use engine::ENGINE_VERSION;
+pub use guest_event::{
+    Amount, GUEST_EVENT_LEN_MAX, GUEST_EVENTS_LEN_MAX, GuestEvent, GuestLog, GuestProgress, JsonText, LogLevel, NotJson,
+};
 pub use image::{BUILT_IN, BuiltIn, ImageChoice, ImageRecipe, RecipeError};
 pub use job::{GUEST_PATH_DEPTH_MAX, GUEST_PATH_LEN_MAX};
 pub use job::{GuestPath, GuestPathError, InputFile, Mount, Program, RunRequest, Tenant};
@@ -48,6 +52,7 @@ pub use lists::at_most;
 pub use outcome::{Outcome, Report};
 pub use outputs::{OUTPUT_FILES_MAX, OutputEntry, OutputError, OutputListing, Outputs};
 pub use pool::Ready;
+pub use potluck_guest::abi::{ENV_TASK as TASK_VARIABLE, ENV_TASKS as TASKS_VARIABLE};
 pub use prepare::{CompileLimits, PrepareError, Prepared};
 pub use protocol::Proof;
 pub use python::{

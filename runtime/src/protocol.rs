@@ -42,6 +42,8 @@ pub(crate) mod tag {
     /// From the worker: the turn has read all of its stdin that came, which were so many bytes (`u64`, little-endian), and
     /// waits for more. Nothing of the kind is said again before more has come.
     pub(crate) const INPUT_WANTED: u8 = 20;
+    /// From the worker: a [`GuestEvent`](crate::GuestEvent).
+    pub(crate) const SAID: u8 = 21;
 }
 
 /// What a worker is told to do. It takes one order after another; compiling is always its last.

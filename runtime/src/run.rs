@@ -2,6 +2,7 @@
 //! [`RunEvents`] slows the guest, and a guest that does not read slows the writer of [`RunStdin`]. A worker whose run ended
 //! cleanly waits for the next one of the same tenant; after any other end it is killed.
 
+use crate::guest_event::GuestEvent;
 use crate::job::Tenant;
 use crate::limits::{LimitHit, LimitKind};
 use crate::outcome::{Outcome, Report};
@@ -90,6 +91,8 @@ pub enum RunEvent {
         /// What; never empty.
         bytes: Bytes,
     },
+    /// The guest said something of itself.
+    Said(GuestEvent),
     /// The run is over; nothing follows.
     Ended {
         /// How it ended.
@@ -147,6 +150,12 @@ impl RunEvents {
                 }
                 (tag::STDERR, bytes) if !bytes.is_empty() => {
                     return RunEvent::Output { stream: OutputStream::Stderr, bytes };
+                }
+                (tag::SAID, payload) => {
+                    // Made by our own worker; one that was taken over says what it likes, and nothing of it is believed.
+                    if let Ok(event) = protocol::decode(&payload) {
+                        return RunEvent::Said(event);
+                    }
                 }
                 (tag::ANSWER, payload) => self.ended = Some(self.ending(&payload)),
                 _ => {}

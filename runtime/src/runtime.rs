@@ -12,6 +12,7 @@ use crate::run::{self, Back, Run};
 use crate::watch::SilentWatch;
 use crate::worker_process::Line;
 use crate::workspace::{Scratch, Workspace, are_small};
+use potluck_guest::abi::{ENV_EVENTS, ENV_VERSION, EVENTS_PATH, VERSION};
 use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -399,6 +400,7 @@ pub(crate) fn run_spec(prepared: &Prepared, request: &RunRequest, workspace: &Wo
 /// The environment variables of a run.
 pub(crate) fn run_env(prepared: &Prepared, request: &RunRequest) -> Vec<(String, String)> {
     let mut env = base_env();
+    env.extend(talk_env());
     env.extend(prepared.script.iter().flat_map(|script| script.plan.env.iter().cloned()));
     for (key, value) in &request.env {
         env.retain(|(known, _)| known != key);
@@ -410,6 +412,13 @@ pub(crate) fn run_env(prepared: &Prepared, request: &RunRequest) -> Vec<(String,
 /// The environment variables every guest has.
 pub(crate) fn base_env() -> Vec<(String, String)> {
     vec![("HOME".to_owned(), "/tmp".to_owned()), ("TMPDIR".to_owned(), "/tmp".to_owned())]
+}
+
+/// The environment variables by which a guest and we talk.
+fn talk_env() -> impl Iterator<Item = (String, String)> {
+    [(ENV_VERSION, VERSION.to_string()), (ENV_EVENTS, EVENTS_PATH.to_owned())]
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value))
 }
 
 /// The directories every guest has.

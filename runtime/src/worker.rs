@@ -32,6 +32,7 @@ mod session;
 mod spare_memory;
 mod state_file;
 mod stdio;
+mod talk;
 mod tree;
 
 pub use anything::{Anything, worker_of_anything};

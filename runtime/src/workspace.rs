@@ -18,6 +18,7 @@ use crate::job::{GuestPath, InputFile, Tenant};
 use crate::protocol::Given;
 use cap_std::ambient_authority;
 use cap_std::fs::{Dir, DirBuilder, Metadata, MetadataExt, OpenOptions, OpenOptionsExt};
+use potluck_guest::abi::{CONTROL_PATH, EVENTS_PATH, RESTORE_PATH};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io;
@@ -106,11 +107,12 @@ impl Workspace {
 
     /// Whether the directories are empty once the inputs are gone, so that they may serve again.
     fn empties(&self) -> bool {
-        let is_empty = |dir: PathBuf| std::fs::read_dir(dir).is_ok_and(|mut entries| entries.next().is_none());
+        let is_empty = |dir: &Path| std::fs::read_dir(dir).is_ok_and(|mut entries| entries.next().is_none());
+        let temp = self.tmp_path();
         self.settled.load(Ordering::Relaxed)
             && self.removes_inputs()
-            && is_empty(self.root_path())
-            && is_empty(self.tmp_path())
+            && is_empty(&self.root_path())
+            && (is_empty(&temp) || (removes_talk(&temp) && is_empty(&temp)))
     }
 
     /// Removes the inputs, if all lie at the top: below, the guest may have put links in the place of directories.
@@ -207,6 +209,16 @@ impl Drop for Workspace {
             removal::remove(place, self.scratch.clone());
         }
     }
+}
+
+/// Removes the files through which the guest talked with us, wherever a link in their place leads; whether there were some.
+fn removes_talk(temp: &Path) -> bool {
+    [EVENTS_PATH, CONTROL_PATH, RESTORE_PATH]
+        .iter()
+        .filter_map(|path| path.rsplit('/').next())
+        .filter(|name| std::fs::remove_file(temp.join(name)).is_ok())
+        .count()
+        > 0
 }
 
 /// Whether copying these files takes no longer than handing them to another thread would.

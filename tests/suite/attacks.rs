@@ -9,6 +9,7 @@ mod bombs;
 mod components;
 mod descriptors;
 mod disk;
+mod events;
 mod links;
 mod memory;
 mod output;

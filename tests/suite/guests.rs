@@ -72,3 +72,14 @@ pub(crate) fn edit() {
         assert_eq!(made, "made beside keep.txt");
     }
 }
+
+#[test]
+pub(crate) fn tell() {
+    let home = Home::new();
+    for program in both_forms("tell") {
+        let log = r#"{"log":{"level":"info","message":"hello"}}"#;
+        let finished = home.run(["-q"]).arg(&program).args(["=out", "*2", log]).finish();
+        assert_eq!(finished.expect(0).out(), "out\n");
+        assert_eq!(finished.err(), "info: hello\ninfo: hello\n");
+    }
+}

@@ -26,6 +26,7 @@ mod cache;
 mod environment;
 
 mod commands;
+mod contract;
 mod daemon;
 mod group;
 mod hostile_peers;

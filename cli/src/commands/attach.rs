@@ -2,6 +2,7 @@
 
 use crate::exit;
 use crate::following::{Follower, Left, Streams, Until, reader_gone};
+use crate::guest_bar::GuestBar;
 use crate::job_ids::JobIds;
 use crate::progress::{Manner, Progress};
 use crate::render::{say, tame};
@@ -35,9 +36,11 @@ pub(crate) fn execute(args: &AttachArgs) -> anyhow::Result<u8> {
     settings::block_on(async {
         let mut requests = EndRequests::listen()?;
         let job = ids.find_given(&args.id).await?;
-        let progress = Progress::new(Manner::suitable(args.quiet));
+        let manner = Manner::suitable(args.quiet);
+        let (progress, bar) = (Progress::new(manner), GuestBar::new(manner));
+        let writer = Writer::beside(bar.clone())?;
         let (until, streams) = (Until::End, Streams::Both);
-        let follower = Follower { client, job, until, streams, stamps: None, progress, writer: Writer::start()? };
+        let follower = Follower { client, job, until, streams, stamps: None, progress, bar, writer };
         match follower.follow(&mut requests).await? {
             Left::Through(standing) => Ok(code_of(&standing)),
             Left::Interrupted => {

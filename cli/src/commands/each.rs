@@ -6,6 +6,7 @@ mod report;
 
 use super::run::line::{WordsArgs, program_and_args};
 use crate::exit;
+use crate::guest_words::log_line;
 use crate::program::ProgramArgs;
 use crate::render::say;
 use crate::settings;
@@ -16,7 +17,7 @@ use clap::Args;
 use lines::Lines;
 use potluck_node::client::{Client, JobEvent, Submission, SubmitError, Target};
 use potluck_node::wire::Ended;
-use potluck_runtime::OutputStream;
+use potluck_runtime::{GuestEvent, OutputStream};
 use report::Report;
 use std::sync::Arc;
 use tokio::sync::{Semaphore, mpsc, watch};
@@ -59,7 +60,12 @@ struct Machine {
 
 /// What is heard of the program on one machine.
 enum News {
-    Output { stream: OutputStream, bytes: Bytes },
+    Output {
+        stream: OutputStream,
+        bytes: Bytes,
+    },
+    /// A line of its own.
+    Said(String),
     Over(Over),
 }
 
@@ -160,6 +166,13 @@ impl Group {
                         self.cancelled.send_replace(true);
                     }
                 }
+                News::Said(_) if json => {}
+                News::Said(line) => {
+                    let line = lines.own(index, &line);
+                    if !writer.line(line).await {
+                        self.cancelled.send_replace(true);
+                    }
+                }
                 News::Over(over) => {
                     for (stream, rest) in lines.rest(index) {
                         // Whoever does not read is told nothing.
@@ -206,12 +219,16 @@ async fn run(
             Some(Ok(JobEvent::Output { stream, bytes })) => {
                 let _gone = tell.send((index, News::Output { stream, bytes })).await;
             }
+            Some(Ok(JobEvent::Said(GuestEvent::Log(log)))) => {
+                let _gone = tell.send((index, News::Said(log_line(&log)))).await;
+            }
             Some(Ok(JobEvent::Ended(ended))) => return Over::Ended(ended),
             Some(Ok(
                 JobEvent::Accepted { .. }
                 | JobEvent::Sending { .. }
                 | JobEvent::Stage(_)
                 | JobEvent::Started
+                | JobEvent::Said(GuestEvent::Progress(_) | GuestEvent::Result(_))
                 | JobEvent::OutputFile { .. },
             )) => {}
             Some(Err(error)) => return Over::Failed(error),

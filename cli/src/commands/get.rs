@@ -2,6 +2,7 @@
 
 use crate::exit;
 use crate::following::end_of;
+use crate::guest_words;
 use crate::job_ids::JobIds;
 use crate::outcome::tell_left_behind;
 use crate::progress::{Manner, Progress};
@@ -14,6 +15,7 @@ use clap::{Args, ValueHint};
 use potluck_node::client::{Client, HomeEvent};
 use potluck_node::wire::{FollowJob, JobId};
 use serde::Serialize;
+use serde_json::Value;
 use std::path::{Path, PathBuf};
 
 const EXAMPLES: &str = "\
@@ -48,6 +50,15 @@ struct GotObject {
     why: Option<String>,
     dir: String,
     files: Vec<FileObject>,
+    /// What the program says it has come to.
+    result: Option<Value>,
+}
+
+/// What of a job has come.
+struct Got {
+    ending: Ending,
+    files: Vec<FileObject>,
+    result: Option<Value>,
 }
 
 /// One file that came.
@@ -66,7 +77,7 @@ pub(crate) fn execute(args: &GetArgs) -> anyhow::Result<u8> {
         let mut requests = EndRequests::listen()?;
         let job = ids.find_given(&args.id).await?;
         let dir = args.outputs.clone().unwrap_or_else(|| PathBuf::from(ids.short(job)));
-        let (ending, files) = tokio::select! {
+        let got = tokio::select! {
             got = bring(&client, job, &dir, args.json) => got?,
             () = requests.next() => {
                 say("the job goes on, and its files are kept: the same command comes back");
@@ -74,20 +85,20 @@ pub(crate) fn execute(args: &GetArgs) -> anyhow::Result<u8> {
             }
         };
         if args.json {
-            render::print_json(&object(job, &ending, &dir, files))?;
+            render::print_json(&object(job, got, &dir))?;
         } else {
-            tell(&ending, &dir, &files);
+            tell(&got.ending, &dir, &got.files);
         }
         Ok(exit::SUCCESS)
     })
 }
 
 /// Waits for the job's end and brings the files of the run that counts; those of others are not asked for.
-async fn bring(client: &Client, job: JobId, dir: &Path, quiet: bool) -> anyhow::Result<(Ending, Vec<FileObject>)> {
+async fn bring(client: &Client, job: JobId, dir: &Path, quiet: bool) -> anyhow::Result<Got> {
     let progress = Progress::new(Manner::suitable(quiet));
     let ending = end_of(client, job).await?;
     let mut following = client.follow(FollowJob { job, output: true, now: false }).await?;
-    let (mut files, mut bytes) = (Vec::new(), 0);
+    let (mut files, mut bytes, mut result) = (Vec::new(), 0, None);
     while let Some(event) = following.next().await? {
         match event {
             HomeEvent::Says(_) => following.bring_to(dir.to_owned()),
@@ -96,17 +107,21 @@ async fn bring(client: &Client, job: JobId, dir: &Path, quiet: bool) -> anyhow::
                 progress.bytes("bringing files", bytes, None);
                 files.push(FileObject { path: path.to_string(), size, digest: digest.to_string() });
             }
-            HomeEvent::RunEnded(ended) => tell_left_behind(&ended),
+            HomeEvent::RunEnded(ended) => {
+                tell_left_behind(&ended);
+                result = ended.result.as_ref().map(guest_words::value);
+            }
             HomeEvent::Job(_)
             | HomeEvent::Stage(_)
             | HomeEvent::Started
             | HomeEvent::Time(_)
             | HomeEvent::Output { .. }
+            | HomeEvent::Said(_)
             | HomeEvent::RunFailed(_) => {}
         }
     }
     progress.finish();
-    Ok((ending, files))
+    Ok(Got { ending, files, result })
 }
 
 fn tell(ending: &Ending, dir: &Path, files: &[FileObject]) {
@@ -122,13 +137,15 @@ fn tell(ending: &Ending, dir: &Path, files: &[FileObject]) {
     ending.why.iter().flat_map(|why| why.lines()).for_each(|line| say(&tame(line)));
 }
 
-fn object(job: JobId, ending: &Ending, dir: &Path, files: Vec<FileObject>) -> GotObject {
+fn object(job: JobId, got: Got, dir: &Path) -> GotObject {
+    let Got { ending, files, result } = got;
     GotObject {
         id: job.to_string(),
         state: ending.kind.word(),
         exit_code: ending.exit_code,
-        why: ending.why.clone(),
+        why: ending.why,
         dir: dir.display().to_string(),
         files,
+        result,
     }
 }

@@ -1,6 +1,7 @@
 //! `potluck jobs`: the jobs this machine gave to its node, as far as they are.
 
 use crate::exit;
+use crate::guest_words;
 use crate::job_ids::JobIds;
 use crate::render::{self, Table};
 use crate::settings;
@@ -11,7 +12,9 @@ use potluck_node::clock::Clock;
 use potluck_node::store::jobs::Role;
 use potluck_node::store::jobs::history::{Filter, Listed};
 use potluck_node::wire::{HomeJobs, JobId, JobNow};
+use potluck_runtime::GuestProgress;
 use serde::Serialize;
+use serde_json::Value;
 use std::collections::{HashMap, HashSet};
 
 const EXAMPLES: &str = "\
@@ -67,6 +70,7 @@ struct Row {
     standing: Standing,
     /// Which of its runs that is; none before the first.
     attempt: u32,
+    progress: Option<GuestProgress>,
     listed: Listed,
 }
 
@@ -97,6 +101,10 @@ struct JobObject<'a> {
     submitted_ms: u64,
     ended_ms: Option<u64>,
     keep_until_ms: Option<u64>,
+    /// What the program says it has come to.
+    result: Option<Value>,
+    /// What it has said last of how far it is.
+    progress: Option<&'a GuestProgress>,
 }
 
 pub(crate) fn execute(args: &JobsArgs) -> anyhow::Result<u8> {
@@ -139,7 +147,12 @@ impl List {
         let ended_left = ended.len() > ended_max;
         for ended in ended.into_iter().take(ended_max).filter(|ended| !listed.contains(&ended.job.id)) {
             let Some(end) = &ended.job.end else { continue };
-            rows.push(Row { standing: Standing::Ended(end.into()), attempt: ended.job.attempts, listed: ended });
+            rows.push(Row {
+                standing: Standing::Ended(end.into()),
+                attempt: ended.job.attempts,
+                progress: None,
+                listed: ended,
+            });
         }
         Ok(Self { rows, unended_left, ended_left })
     }
@@ -165,7 +178,8 @@ impl List {
 /// Those that have not ended: which they are is in the records, how far they are the node says.
 fn unended(client: &Client, ids: &JobIds, home: &HomeJobs) -> anyhow::Result<Vec<Row>> {
     if !client.daemon_runs() {
-        let waits = |listed| Row { standing: Standing::Waits(Some(NO_NODE.to_owned())), attempt: 0, listed };
+        let waits =
+            |listed| Row { standing: Standing::Waits(Some(NO_NODE.to_owned())), attempt: 0, progress: None, listed };
         return Ok(ids.unended()?.into_iter().map(waits).collect());
     }
     if home.jobs.is_empty() {
@@ -175,7 +189,8 @@ fn unended(client: &Client, ids: &JobIds, home: &HomeJobs) -> anyhow::Result<Vec
     let filter = Filter { role: Some(Role::Sent), unended: true, ..Filter::default() };
     let row = |listed: Listed| {
         let now = at_home.get(&listed.job.id)?;
-        Some(Row { standing: Standing::from(*now), attempt: now.attempt, listed })
+        let (attempt, progress) = (now.attempt, now.progress.clone());
+        Some(Row { standing: Standing::from(*now), attempt, progress, listed })
     };
     Ok(ids.store().history(&filter)?.into_iter().filter_map(row).collect())
 }
@@ -183,16 +198,24 @@ fn unended(client: &Client, ids: &JobIds, home: &HomeJobs) -> anyhow::Result<Vec
 fn table(rows: &[Row]) -> String {
     let now = Clock::system().unix_now_ms();
     let mut table = Table::new(&["id", "state", "given", "program", "why"]);
-    for Row { standing, listed: Listed { short, job, .. }, .. } in rows {
+    for Row { standing, progress, listed: Listed { short, job, .. }, .. } in rows {
         table.push(vec![
             short.clone(),
-            standing.to_string(),
+            with_progress(standing, progress.as_ref()),
             render::age(now.saturating_sub(job.submitted_ms)),
             job.program.clone(),
             standing.why().unwrap_or_default().lines().next().unwrap_or_default().to_owned(),
         ]);
     }
     table.render()
+}
+
+/// How far a job is, and its guest where it says so.
+fn with_progress(standing: &Standing, progress: Option<&GuestProgress>) -> String {
+    match progress {
+        Some(progress) => format!("{standing}, {}", guest_words::progress_word(progress)),
+        None => standing.to_string(),
+    }
 }
 
 impl Row {
@@ -225,6 +248,8 @@ impl Row {
             submitted_ms: record.submitted_ms,
             ended_ms: record.ended_ms,
             keep_until_ms: record.keep_until_ms,
+            result: record.result.as_ref().map(guest_words::value),
+            progress: self.progress.as_ref(),
         }
     }
 }

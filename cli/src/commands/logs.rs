@@ -2,6 +2,7 @@
 
 use crate::exit;
 use crate::following::{Follower, Left, Streams, Until, reader_gone};
+use crate::guest_bar::GuestBar;
 use crate::job_ids::JobIds;
 use crate::progress::{Manner, Progress};
 use crate::settings;
@@ -44,6 +45,7 @@ pub(crate) fn execute(args: &LogsArgs) -> anyhow::Result<u8> {
     let ids = JobIds::open(&client)?;
     settings::block_on(async {
         let mut requests = EndRequests::listen()?;
+        let bar = GuestBar::new(if args.follow { Manner::suitable(false) } else { Manner::Silent });
         let follower = Follower {
             job: ids.find_given(&args.id).await?,
             client,
@@ -55,7 +57,8 @@ pub(crate) fn execute(args: &LogsArgs) -> anyhow::Result<u8> {
             },
             stamps: args.times.then(Stamps::default),
             progress: Progress::new(Manner::Silent),
-            writer: Writer::start()?,
+            writer: Writer::beside(bar.clone())?,
+            bar,
         };
         match follower.follow(&mut requests).await? {
             Left::Through(_) => Ok(exit::SUCCESS),

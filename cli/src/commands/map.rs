@@ -147,7 +147,7 @@ async fn run(args: &MapArgs, mut account: Account) -> anyhow::Result<u8> {
     }
     map.board.finish();
     account.borrow_mut().flush()?;
-    report::show(&account.borrow(), args)
+    report::show(&mut account.borrow_mut(), args)
 }
 
 async fn giving<'a>(

@@ -8,6 +8,8 @@ mod report;
 use crate::background;
 use crate::capture::Capture;
 use crate::exit::{self, Refusal, Trouble};
+use crate::guest_bar::GuestBar;
+use crate::guest_words::log_line;
 use crate::program::ProgramArgs;
 use crate::progress::{Manner, Progress};
 use crate::render::{self, say};
@@ -19,7 +21,7 @@ use bytes::Bytes;
 use clap::{Args, ValueEnum};
 use line::{Line, WordsArgs};
 use potluck_node::client::{Client, FailureKind, Job, JobEvent, JobStdin, StdinMode, Submission, SubmitError, Target};
-use potluck_runtime::OutputStream;
+use potluck_runtime::{GuestEvent, OutputStream};
 use report::Summary;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
@@ -157,6 +159,7 @@ fn submission(client: &Client, args: &RunArgs, line: Line) -> anyhow::Result<Sub
 /// Shows a job as it runs.
 struct Show {
     progress: Progress,
+    bar: GuestBar,
     writer: Writer,
     capture: Option<Capture>,
     quiet: bool,
@@ -166,7 +169,9 @@ struct Show {
 impl Show {
     fn new(args: &RunArgs, progress: Progress) -> anyhow::Result<Self> {
         let capture = args.json.then(Capture::default);
-        Ok(Self { progress, writer: Writer::start()?, capture, quiet: args.quiet, summary: Summary::default() })
+        let bar = GuestBar::new(Manner::suitable(args.quiet));
+        let writer = Writer::beside(bar.clone())?;
+        Ok(Self { progress, bar, writer, capture, quiet: args.quiet, summary: Summary::default() })
     }
 
     /// Until the job has ended, or the user asks a second time to end it.
@@ -206,6 +211,7 @@ impl Show {
                     cancelled = true;
                     self.summary.interrupted = true;
                     self.progress.finish();
+                    self.bar.finish();
                     job.canceller.cancel();
                 }
             }
@@ -229,12 +235,17 @@ impl Show {
                 self.progress.finish();
                 return Ok(ControlFlow::Continue(self.output(stream, bytes).await));
             }
+            JobEvent::Said(event) => {
+                self.progress.finish();
+                return Ok(ControlFlow::Continue(self.said(event).await));
+            }
             JobEvent::OutputFile { path, size, digest } => {
                 let (path, digest) = (path.to_string(), digest.to_string());
                 self.summary.outputs.push(report::OutputEntry { path, size, digest });
             }
             JobEvent::Ended(ended) => {
                 self.progress.finish();
+                self.bar.finish();
                 self.summary.ended = Some(ended);
                 return Ok(ControlFlow::Break(()));
             }
@@ -253,6 +264,21 @@ impl Show {
                 true
             }
             None => self.summary.reader_gone || self.writer.write(stream, bytes).await,
+        }
+    }
+
+    /// Shows what the guest says of itself, or keeps it for whoever reads the object.
+    async fn said(&mut self, event: GuestEvent) -> bool {
+        if let GuestEvent::Progress(progress) = &event {
+            self.bar.show(progress.clone());
+        }
+        match (&self.capture, event) {
+            (Some(_), event) => {
+                self.summary.events.push(event);
+                true
+            }
+            (None, GuestEvent::Log(log)) => self.summary.reader_gone || self.writer.line(log_line(&log)).await,
+            (None, GuestEvent::Progress(_) | GuestEvent::Result(_)) => true,
         }
     }
 

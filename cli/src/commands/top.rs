@@ -86,6 +86,7 @@ fn home_now(ids: &JobIds, home: &HomeJobs) -> anyhow::Result<HomeNow> {
             standing: Standing::from(job),
             place: job.place.clone(),
             attempt: job.attempt,
+            progress: job.progress.clone(),
         });
     }
     Ok(HomeNow { count: home.count, waiting: home.waiting, with_machines })

@@ -14,7 +14,7 @@ use crate::wire::{
     Accepted, Ended, Frame, FrameError, FrameReader, FrameStream, JobId, Need, OutputFile, SessionInfo, Stage, Tag,
 };
 use bytes::Bytes;
-use potluck_runtime::{Digest, GuestPath, OutputStream};
+use potluck_runtime::{Digest, GUEST_EVENTS_LEN_MAX, GuestEvent, GuestPath, OutputStream};
 use std::path::PathBuf;
 use std::time::Duration;
 use tokio::sync::{oneshot, watch};
@@ -67,6 +67,8 @@ pub enum JobEvent {
         /// What.
         bytes: Bytes,
     },
+    /// The guest said something of itself.
+    Said(GuestEvent),
     /// A file came back and lies under the outputs directory.
     OutputFile {
         /// Its place there.
@@ -102,6 +104,7 @@ pub struct JobEvents {
     accepted: watch::Sender<bool>,
     outputs: Option<OutputsDir>,
     output: Allowance,
+    said: Allowance,
     arriving: Option<ArrivingFile>,
     over: bool,
     carrier: Option<Carrier>,
@@ -145,6 +148,7 @@ impl Job {
             accepted,
             outputs: outputs_dir.map(|path| OutputsDir::of_job(path, &packed.job)),
             output: Allowance::new("output", packed.job.limits.output_bytes),
+            said: Allowance::new("what a guest says of itself", GUEST_EVENTS_LEN_MAX),
             arriving: None,
             over: false,
             carrier: Some(carrier),
@@ -256,6 +260,10 @@ impl JobEvents {
             }
             Tag::STDOUT => self.output(OutputStream::Stdout, frame),
             Tag::STDERR => self.output(OutputStream::Stderr, frame),
+            Tag::GUEST_SAYS => {
+                self.said.take(&self.peer, frame.payload.len() as u64)?;
+                Ok(Some(JobEvent::Said(self.decode(frame)?)))
+            }
             Tag::OUTPUT_FILE => self.begin_file(frame),
             Tag::DATA => self.file_bytes(frame),
             Tag::ENDED => {

@@ -101,6 +101,7 @@ pub(super) fn pack(submission: &Submission, id: JobId, mounts_by: MountsBy) -> R
         limits: submission.limits.clone(),
         stdin: submission.stdin == StdinMode::Piped,
         outputs: submission.outputs_dir.is_some(),
+        events: true,
         requires: Vec::new(),
     };
     Ok(Packed { job, sources: packer.sources, left_out: packer.left_out })
@@ -164,6 +165,7 @@ pub(super) fn pack_session(
         limits,
         stdin: false,
         outputs: false,
+        events: false,
         requires: Vec::new(),
     };
     Ok(Packed { job, sources: packer.sources, left_out: packer.left_out })

@@ -71,6 +71,7 @@ impl Trace {
     /// It has ended so.
     pub(super) fn ended(&mut self, ended: &Ended) {
         self.record.reported(&ended.report);
+        self.record.result.clone_from(&ended.result);
         self.ended = Some(ended.clone());
     }
 

@@ -124,6 +124,7 @@ fn with_spec(job: GivenJob, batch: Option<BatchId>, now_ms: u64) -> (JobSpec, As
         inputs: inputs.into(),
         retries: job.retries,
         queue_timeout_ms: job.queue_timeout_ms,
+        wall_ms: Some(job.submit.limits.wall_ms),
         submitted: Wall(now_ms),
     };
     let task = batch.map(|batch| batch.0).zip(job.task);

@@ -13,7 +13,7 @@ use crate::wire::{
     BlobHead, CollectRun, Ended, Fault, Frame, FrameError, FrameStream, FrameWriter, JobId, KeepRun, Need,
     OwnerSources, RefusedHow, RunList, RunRefused, RunState, SubmitJob, Tag, WhichRun,
 };
-use potluck_runtime::{Digest, Outcome, Report};
+use potluck_runtime::{Digest, GUEST_EVENTS_LEN_MAX, GuestEvent, Outcome, Report};
 use std::fs::File;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -24,7 +24,7 @@ use tokio::sync::mpsc;
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a machine may say nothing of a run it is given, or take nothing of what is sent for it: then it is given it again.
 const START_SILENCE_MAX: Duration = Duration::from_secs(60);
-/// Bytes of what is told of a run's progress, and of its end.
+/// Bytes of what is told of a run before its guest starts, and of its end.
 const PROGRESS_LEN_MAX: u64 = 16 << 20;
 
 /// Brings back what was heard.
@@ -240,6 +240,12 @@ async fn hear(teller: &Teller, place: Place, run: RunId, mut stream: FrameStream
                 teller.tell(Event::RunStarted { place, run }).await;
                 writer.send(frame).await?;
             }
+            Tag::GUEST_SAYS => {
+                if let GuestEvent::Progress(progress) = decoded(&frame)? {
+                    output.is_so_far(tame::progress(progress));
+                }
+                writer.send(frame).await?;
+            }
             Tag::STAGE | Tag::TIME | Tag::STDOUT | Tag::STDERR | Tag::OUTPUT_FILE | Tag::DATA => {
                 writer.send(frame).await?;
             }
@@ -271,12 +277,14 @@ async fn hear(teller: &Teller, place: Place, run: RunId, mut stream: FrameStream
     Ok(())
 }
 
-/// How long what a run says can be: its output and files, the frames around them, and what is told of its progress.
+/// How long what a run says can be: its output and files, the frames around them, what is told before its start, and what its
+/// guest says of itself.
 fn recording_len_max(submit: &SubmitJob) -> u64 {
     let inputs = submit.blobs().fold(0, |sum: u64, (_, size)| sum.saturating_add(size));
     let bytes = submit.limits.output_bytes.saturating_add(submit.limits.disk_bytes).saturating_add(inputs);
+    let events = if submit.events { GUEST_EVENTS_LEN_MAX } else { 0 };
     // A guest that prints a byte at a time has a frame of seven for each.
-    bytes.saturating_mul(8).saturating_add(PROGRESS_LEN_MAX)
+    bytes.saturating_mul(8).saturating_add(PROGRESS_LEN_MAX).saturating_add(events)
 }
 
 /// A run has ended, and all of it is here: kept for good before it is told.
@@ -294,12 +302,13 @@ async fn over(teller: &Teller, place: Place, run: RunId, ended: Ended, writer: F
     };
     let report = Report { outcome: tame::outcome(ended.report.outcome), ..ended.report };
     let (wall_ms, fuel) = (report.wall_ms, report.fuel_used);
+    let result = ended.result;
     let event = match report.outcome.clone() {
         Outcome::Lost(why) => Event::RunLost { place, run, why },
         Outcome::Cancelled => Event::RunEvicted { place, run, retry_after_ms: EVICTED_RETRY_MS },
         outcome => Event::RunEnded { place, run, outcome, wall_ms, fuel },
     };
-    teller.tell_with(event, With::Left(run, Box::new(Left { recorded, report, receipt }))).await;
+    teller.tell_with(event, With::Left(run, Box::new(Left { recorded, report, result, receipt }))).await;
     Ok(())
 }
 

@@ -252,7 +252,7 @@ impl Keeper {
         let named = counts.map(|(_, place)| self.shared.name_of(place));
         let place = named.or_else(|| view.and_then(|view| view.now.place));
         let attempt = counts.map_or(0, |(run, _)| run.attempt);
-        JobNow { job, map, task, at: JobAt::Ended(end.clone()), place, attempt }
+        JobNow { job, map, task, at: JobAt::Ended(end.clone()), place, attempt, progress: None }
     }
 
     async fn write(&self, writes: &[Write]) -> Result<(), StoreError> {

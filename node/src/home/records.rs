@@ -14,7 +14,7 @@ use crate::store::jobs::{
 };
 use crate::store::recording::Recorded;
 use crate::wire::{JobId, JobNow, SubmitJob, decode, encode};
-use potluck_runtime::Report;
+use potluck_runtime::{JsonText, Report};
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -47,6 +47,8 @@ struct Open {
 pub(crate) struct Left {
     pub(crate) recorded: Recorded,
     pub(crate) report: Report,
+    /// What its guest says it has come to.
+    pub(crate) result: Option<JsonText>,
     /// What its machine has signed of it.
     pub(crate) receipt: Option<KeptReceipt>,
 }
@@ -351,6 +353,7 @@ impl Open {
         let Some((_, left)) = left else { return (record, None) };
         record.reported(&left.report);
         record.bytes_out = left.recorded.len();
+        record.result = left.result;
         (record, left.receipt)
     }
 }

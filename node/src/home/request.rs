@@ -59,6 +59,7 @@ mod tests {
             limits: Limits::default(),
             stdin: false,
             outputs: false,
+            events: false,
             requires: vec![],
         };
         let requirements = Requirements { needs: "gpu,tag=fast".parse().unwrap(), ..Requirements::default() };

@@ -11,6 +11,7 @@ use crate::state::placement::Place;
 use crate::store::blobs::{BlobLease, BlobStore};
 use crate::store::recording::{self, Folder, Follower, Recorded, Recorder};
 use crate::wire::{HomeJobs, JobAt, JobId, JobNow};
+use potluck_runtime::GuestProgress;
 use std::collections::{HashMap, HashSet};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -79,6 +80,8 @@ struct Entry {
 pub(super) struct RunOutput {
     pub(super) recorder: Recorder,
     recorded: Mutex<Option<Recorded>>,
+    /// How far its guest is.
+    progress: Mutex<Option<GuestProgress>>,
     /// Held by whoever hears the run: two would write what it says twice.
     pub(super) hearing: tokio::sync::Mutex<()>,
 }
@@ -100,7 +103,15 @@ impl Shared {
         let job = asked.submit.job;
         let inputs = asked.submit.blobs().filter_map(|(digest, size)| self.blobs.lease(digest, size)).collect();
         let (map, task) = asked.task.unzip();
-        let now = JobNow { job, map: map.map(BatchId), task, at: JobAt::Waits(None), place: None, attempt: 0 };
+        let now = JobNow {
+            job,
+            map: map.map(BatchId),
+            task,
+            at: JobAt::Waits(None),
+            place: None,
+            attempt: 0,
+            progress: None,
+        };
         let view = watch::Sender::new(JobView { now, run: None });
         let (runs, over, last, winner) = Default::default();
         let entry = Entry { asked: Arc::new(asked), _inputs: inputs, view, runs, over, last, winner };
@@ -214,7 +225,8 @@ impl Shared {
             waiting_count += u64::from(waits);
             let list = if waits { &mut waiting } else { &mut jobs };
             if list.len() < max {
-                list.push(view.now.clone());
+                let run = view.run.and_then(|(run, _)| entry.runs.get(&run.attempt));
+                list.push(JobNow { progress: run.and_then(|run| run.progress()), ..view.now.clone() });
             }
         }
         waiting.truncate(max - jobs.len());
@@ -324,8 +336,18 @@ impl RunOutput {
         Ok(Arc::new(Self {
             recorder: Recorder::reopen(path)?,
             recorded: Mutex::default(),
+            progress: Mutex::default(),
             hearing: tokio::sync::Mutex::default(),
         }))
+    }
+
+    /// Its guest says how far it is.
+    pub(super) fn is_so_far(&self, progress: GuestProgress) {
+        *self.progress.lock().unwrap_or_else(PoisonError::into_inner) = Some(progress);
+    }
+
+    fn progress(&self) -> Option<GuestProgress> {
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn is_recorded(&self) -> bool {

@@ -2,7 +2,7 @@
 
 use crate::state::home::refusal::Refusal;
 use crate::wire::Fault;
-use potluck_runtime::Outcome;
+use potluck_runtime::{GuestProgress, Outcome};
 
 /// Bytes of a sentence of a machine: four thousand of them fit into one list of jobs.
 const SENTENCE_LEN_MAX: usize = 500;
@@ -48,6 +48,11 @@ pub(super) fn outcome(outcome: Outcome) -> Outcome {
     }
 }
 
+/// How far a machine says that a run is.
+pub(super) fn progress(progress: GuestProgress) -> GuestProgress {
+    GuestProgress { message: sentence(&progress.message), ..progress }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -73,9 +78,15 @@ mod tests {
             at,
             place: Some("n".repeat(63)),
             attempt: u32::MAX,
+            progress: None,
         };
         let jobs = vec![now(JobAt::Waits(Some(said.clone()))); HOME_JOBS_MAX];
         assert!(encode(&HomeJobs { jobs, count: u64::MAX, waiting: u64::MAX }).len() <= payload_len_max(Tag::HOME_IS));
+        let amount = potluck_runtime::Amount::new(0.1);
+        let doing = GuestProgress { done: amount.unwrap(), total: amount, message: "ä".repeat(70_000) };
+        let runs = JobNow { progress: Some(progress(doing)), ..now(JobAt::Runs) };
+        let jobs = HomeJobs { jobs: vec![runs; HOME_JOBS_MAX], count: u64::MAX, waiting: u64::MAX };
+        assert!(encode(&jobs).len() <= payload_len_max(Tag::HOME_IS));
         let lost = JobAt::Ended(End::Lost(LostWhy::Poison { times: u32::MAX, last: said }));
         assert!(encode(&now(lost)).len() <= payload_len_max(Tag::JOB_IS));
     }

@@ -120,7 +120,7 @@ impl Machine {
     async fn say(&self, from: u64, writer: &mut FrameWriter) {
         let outcome = self.outcome.clone().unwrap_or(Outcome::Exited(0));
         let report = Report { outcome, fuel_used: 5, wall_ms: 1, memory_peak_bytes: 0 };
-        let ended = Frame::message(Tag::ENDED, &Ended { report, left_behind: vec![], receipt: None });
+        let ended = Frame::message(Tag::ENDED, &Ended { report, left_behind: vec![], result: None, receipt: None });
         let failed = |code| Frame::message(Tag::FAULT, &Fault::new(code, "so it is").again_in(Some(0)));
         let frames = [
             Frame::empty(Tag::STARTED),
@@ -152,6 +152,7 @@ fn job(number: u8) -> (JobSpec, Asked) {
         inputs: [].into(),
         retries: 2,
         queue_timeout_ms: None,
+        wall_ms: None,
         submitted: Wall(1),
     };
     let request = SubmitJob {
@@ -165,6 +166,7 @@ fn job(number: u8) -> (JobSpec, Asked) {
         limits: Limits::default(),
         stdin: false,
         outputs: false,
+        events: false,
         requires: vec![],
     };
     (spec, Asked { submit: request, submitter: "ann".into(), priority: 0, task: None, wanted: Wanted::default() })
@@ -385,7 +387,7 @@ async fn what_a_second_run_says_after_the_job_has_ended_changes_nothing() {
     FrameWriter::new(recorder.writer()).send(said).await.unwrap();
     let (run, outcome) = (RunId { job: id, attempt: 2 }, Outcome::Exited(1));
     let report = Report { outcome: outcome.clone(), fuel_used: 5, wall_ms: 1, memory_peak_bytes: 0 };
-    let left = Left { recorded: recorder.finish().unwrap(), report, receipt: None };
+    let left = Left { recorded: recorder.finish().unwrap(), report, result: None, receipt: None };
     let event = Event::RunEnded { place: facts().place, run, outcome, wall_ms: 1, fuel: 5 };
     home.say(event, With::Left(run, Box::new(left))).await;
     // Twice: what came before the second question is written by then.

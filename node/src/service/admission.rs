@@ -219,6 +219,7 @@ mod tests {
             limits: Limits::default(),
             stdin: false,
             outputs: false,
+            events: false,
             requires: vec![],
         }
     }

@@ -19,7 +19,7 @@ use crate::identity::NodeId;
 use crate::state::home::run::RunId;
 use crate::state::home::words::{Kept, Refusal};
 use crate::state::placement::Place;
-use crate::state::runs::Event;
+use crate::state::runs::{Event, Key};
 use crate::store::recording::Recorded;
 use keeper::Keeper;
 use live::LiveRuns;
@@ -116,8 +116,11 @@ impl KeptRuns {
 
     /// Ends and removes all of a peer that is not trusted any more.
     pub(super) async fn forget(&self, peer: NodeId) {
-        for key in self.live.keys().into_iter().filter(|key| key.home == Place::Peer(peer)) {
-            self.tell(Event::Released(key), With::Nothing).await;
+        let home = Place::Peer(peer);
+        // Asked in its turn, so that what was asked for before is among it, also what has not begun.
+        let Said::All(runs) = self.tell(Event::AskedForAll { home, ask: 0 }, With::Nothing).await else { return };
+        for (run, _) in runs {
+            self.tell(Event::Released(Key { home, run }), With::Nothing).await;
         }
     }
 

@@ -8,7 +8,7 @@ use crate::identity::NodeId;
 use crate::store::jobs::{Change, End, JobRecord, JobStore, KeptReceipt, OtherEnd, Role as Side};
 use crate::wire::receipt::request_digest;
 use crate::wire::{Fault, Frame, OutputFile, OutputTally, Receipt, ReceiptBody, SubmitJob, Tag};
-use potluck_runtime::{Digest, Limits, OutputStream, Report};
+use potluck_runtime::{Digest, JsonText, Limits, OutputStream, Report};
 
 /// What will be known of a job. Dropped, it is recorded; a job of which nothing more was said was ended by somebody: its
 /// submitter left, or this machine's owner took the place back.
@@ -87,10 +87,11 @@ impl Noting {
         self.output.brought(file);
     }
 
-    /// Its run has ended so.
-    pub(super) fn ended(&mut self, report: &Report) {
+    /// Its run has ended so. What it has come to is remembered by whoever asked for it.
+    pub(super) fn ended(&mut self, report: &Report, result: Option<&JsonText>) {
         if let Some(record) = &mut self.record {
             record.reported(report);
+            record.result = result.filter(|_| record.role == Side::Sent).cloned();
         }
     }
 

@@ -5,7 +5,7 @@ use crate::clock::Clock;
 use crate::dispatch::{Caller, Role};
 use crate::identity::NodeId;
 use crate::wire::{Fault, JobId, JobState};
-use potluck_runtime::Limits;
+use potluck_runtime::{GuestProgress, Limits};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{oneshot, watch};
@@ -36,6 +36,8 @@ pub(super) struct Entry {
     pub(super) since_unix: u64,
     /// The process in which its guest runs.
     pub(super) process: Option<u32>,
+    /// What its guest has said last of how far it is.
+    pub(super) progress: Option<GuestProgress>,
     dismiss: Option<oneshot::Sender<Fault>>,
 }
 
@@ -72,6 +74,7 @@ impl Present {
             state: JobState::Waiting,
             since_unix: Clock::system().unix_now(),
             process: None,
+            progress: None,
             dismiss: Some(dismiss),
         };
         let mut table = self.table();
@@ -143,6 +146,11 @@ impl Here {
     /// Its guest runs.
     pub(super) fn runs(&self, process: Option<u32>) {
         self.change(|entry| (entry.state, entry.process) = (JobState::Running, process));
+    }
+
+    /// Its guest says how far it is.
+    pub(super) fn is_so_far(&self, progress: &GuestProgress) {
+        self.change(|entry| entry.progress = Some(progress.clone()));
     }
 
     fn change(&self, change: impl FnOnce(&mut Entry)) {

@@ -3,10 +3,11 @@
 
 use super::inbound::{Inbound, out_of_place};
 use super::noting::Noting;
+use super::present::Here;
 use super::{Stop, gone};
 use crate::clock::Clock;
 use crate::wire::{Frame, FrameWriter, Tag, Time};
-use potluck_runtime::{OutputStream, Outputs, Report, Run, RunEvent, RunEvents, RunStdin};
+use potluck_runtime::{GuestEvent, JsonText, OutputStream, Outputs, Report, Run, RunEvent, RunEvents, RunStdin};
 use std::pin::pin;
 use std::time::{Duration, Instant};
 
@@ -38,20 +39,36 @@ impl Times {
     }
 }
 
+/// What is told of a run while its guest runs, and to whom.
+pub(super) struct Telling<'a> {
+    pub(super) times: Times,
+    /// Whether what the guest says of itself is wanted.
+    pub(super) events: bool,
+    pub(super) noting: &'a mut Noting,
+    pub(super) here: &'a Here,
+}
+
+/// What a run leaves that has come to its end.
+pub(super) struct Over {
+    pub(super) report: Report,
+    pub(super) outputs: Outputs,
+    /// What the guest says it has come to, where that is wanted.
+    pub(super) result: Option<JsonText>,
+}
+
 /// Pumps until the run has ended.
 pub(super) async fn pump(
     run: Run,
     stdin_wanted: bool,
     inbound: &mut Inbound,
     writer: &mut FrameWriter,
-    times: Times,
-    noting: &mut Noting,
-) -> Result<(Report, Outputs), Stop> {
+    telling: Telling<'_>,
+) -> Result<Over, Stop> {
     let Run { stdin, mut events, canceller } = run;
     let stdin = stdin_wanted.then_some(stdin);
     let stopped = {
         let mut feeding = pin!(feed(stdin, inbound));
-        let mut draining = pin!(drain(&mut events, writer, times, noting));
+        let mut draining = pin!(drain(&mut events, writer, telling));
         let stop = tokio::select! {
             ended = &mut draining => match ended {
                 Ok(ended) => return Ok(ended),
@@ -116,13 +133,9 @@ pub(super) const fn tag_of(stream: OutputStream) -> Tag {
 }
 
 /// Passes output on until the run has ended.
-async fn drain(
-    events: &mut RunEvents,
-    writer: &mut FrameWriter,
-    times: Times,
-    noting: &mut Noting,
-) -> Result<(Report, Outputs), Stop> {
-    let mut told = None;
+async fn drain(events: &mut RunEvents, writer: &mut FrameWriter, telling: Telling<'_>) -> Result<Over, Stop> {
+    let Telling { times, events: wanted, noting, here } = telling;
+    let (mut told, mut result) = (None, None);
     loop {
         let event = tokio::select! {
             biased;
@@ -141,7 +154,20 @@ async fn drain(
                 noting.printed(stream, &bytes);
                 writer.queue_bytes(tag_of(stream), bytes).await.map_err(gone)?;
             }
-            RunEvent::Ended { report, outputs } => return Ok((report, outputs)),
+            RunEvent::Said(event) => {
+                match &event {
+                    GuestEvent::Progress(progress) => here.is_so_far(progress),
+                    GuestEvent::Result(said) if wanted => result = Some(said.clone()),
+                    GuestEvent::Result(_) | GuestEvent::Log(_) => {}
+                }
+                if wanted {
+                    if let Some(time) = times.due(&mut told) {
+                        writer.queue(Frame::message(Tag::TIME, &time)).await.map_err(gone)?;
+                    }
+                    writer.queue(Frame::message(Tag::GUEST_SAYS, &event)).await.map_err(gone)?;
+                }
+            }
+            RunEvent::Ended { report, outputs } => return Ok(Over { report, outputs, result }),
         }
     }
 }

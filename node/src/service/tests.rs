@@ -91,6 +91,7 @@ fn job(content: &[u8]) -> SubmitJob {
         limits: Limits::default(),
         stdin: false,
         outputs: false,
+        events: false,
         requires: vec![],
     }
 }

@@ -6,7 +6,7 @@ use super::inbound::Inbound;
 use super::inputs::{Inputs, LocalSources};
 use super::noting::Noting;
 use super::present::{About, Here};
-use super::pump::Times;
+use super::pump::{Over, Telling, Times};
 use super::stages::{StageRelay, tell_while};
 use super::{Inner, Stop, admission, gone, inputs, mounts, outputs, pump, sentence, sessions, sharing};
 use crate::dispatch::{Caller, Role};
@@ -121,22 +121,23 @@ impl Walk<'_> {
         here.runs(run.canceller.process());
         noting.started();
         writer.queue(Frame::empty(Tag::STARTED)).await.map_err(gone)?;
-        let (report, made) = pump::pump(run, job.stdin, inbound, writer, times, noting).await?;
-        noting.ended(&report);
+        let telling = Telling { times, events: job.events, noting, here };
+        let Over { report, outputs: made, result } = pump::pump(run, job.stdin, inbound, writer, telling).await?;
+        noting.ended(&report, result.as_ref());
         if let Some(promise) = promise {
             promise.settle(report.fuel_used);
         }
         tracing::debug!(job = %job.job, outcome = %report.outcome, "job ended");
         if !job.outputs || report.outcome == Outcome::Cancelled {
             let receipt = noting.receipt(inner, &report);
-            return Ok(Frame::message(Tag::ENDED, &Ended { report, left_behind: Vec::new(), receipt }));
+            return Ok(Frame::message(Tag::ENDED, &Ended { report, left_behind: Vec::new(), result, receipt }));
         }
         let left_behind = tokio::select! {
             sent = outputs::send(made, writer, noting) => sent?,
             stop = inbound.interrupted() => return Err(stop),
         };
         let receipt = noting.receipt(inner, &report);
-        Ok(Frame::message(Tag::ENDED, &Ended { report, left_behind, receipt }))
+        Ok(Frame::message(Tag::ENDED, &Ended { report, left_behind, result, receipt }))
     }
 }
 
@@ -280,7 +281,7 @@ fn request(
 /// The end of a job that was cancelled while no guest ran for it.
 fn cancelled() -> Ended {
     let report = Report { outcome: Outcome::Cancelled, fuel_used: 0, wall_ms: 0, memory_peak_bytes: 0 };
-    Ended { report, left_behind: Vec::new(), receipt: None }
+    Ended { report, left_behind: Vec::new(), result: None, receipt: None }
 }
 
 fn no_environment(error: &GetError) -> Fault {

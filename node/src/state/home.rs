@@ -76,6 +76,10 @@ pub const ATTACH_INTERVAL_MS: u64 = 5_000;
 /// A run of a machine that says nothing for so long is given up: longer than a restart, shorter than a night.
 pub const ABSENCE_MS: u64 = 10 * 60_000;
 
+/// A run that its machine says to go on is given up so long after its time is over, twice what its limits allow: a machine that
+/// slept meanwhile counts its time otherwise, and one that ends nothing must not hold a job for ever.
+pub const OVERDUE_MS: u64 = 10 * 60_000;
+
 /// A job whose runs took down their worker or node so often is sent to nobody else: once is the machine's, twice is chance.
 pub const POISON_MAX: u32 = 3;
 

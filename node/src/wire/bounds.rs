@@ -2,6 +2,7 @@
 
 use super::tag::Tag;
 use crate::defaults::CHUNK_LEN_MAX;
+use potluck_runtime::GUEST_EVENT_LEN_MAX;
 
 /// Bytes of a frame without payload that are tolerated, so that a later version may put something there.
 pub const CONTROL_LEN_MAX: usize = 64;
@@ -52,6 +53,7 @@ pub const fn payload_len_max(tag: Tag) -> usize {
         | Tag::REHEARSED_IS
         | Tag::RUNS_ARE => LIST_LEN_MAX,
         Tag::ENDED => ENDED_LEN_MAX,
+        Tag::GUEST_SAYS => GUEST_EVENT_LEN_MAX,
         Tag::DATA | Tag::STDIN | Tag::STDOUT | Tag::STDERR => CHUNK_LEN_MAX,
         tag if is_bare(tag) => CONTROL_LEN_MAX,
         Tag::FAULT

@@ -3,7 +3,7 @@
 
 use super::samples::{ended, frame_bytes, message, peer_list, sample, submit};
 use super::*;
-use potluck_runtime::{Digest, ImageChoice};
+use potluck_runtime::{Amount, Digest, GuestEvent, GuestProgress, ImageChoice, JsonText};
 use serde::{Serialize, de::DeserializeOwned};
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -52,6 +52,22 @@ fn the_kinds_of_a_message_that_has_several_keep_their_bytes() {
     ];
     for (stage, golden) in stages {
         assert_eq!(data_encoding::HEXLOWER.encode(&message(&stage)), golden, "{stage:?}");
+    }
+    let amount = Amount::new;
+    let progress = GuestProgress { done: amount(0.5).unwrap(), total: amount(10.0), message: "reading".into() };
+    let said = [
+        (
+            GuestEvent::Progress(progress.clone()),
+            "81a870726f677265737383a4646f6e65cb3fe0000000000000a5746f74616c0aa76d657373616765a772656164696e67",
+        ),
+        (
+            GuestEvent::Progress(GuestProgress { total: None, message: String::new(), ..progress }),
+            "81a870726f677265737381a4646f6e65cb3fe0000000000000",
+        ),
+        (GuestEvent::Result(JsonText::parse("[1]".into()).unwrap()), "81a6726573756c74a35b315d"),
+    ];
+    for (event, golden) in said {
+        assert_eq!(data_encoding::HEXLOWER.encode(&message(&event)), golden, "{event:?}");
     }
     let session = JobProgram::Session {
         environment: "python".into(),

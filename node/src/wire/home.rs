@@ -8,7 +8,7 @@ use crate::state::home::rehearsal::Rehearsal;
 use crate::state::home::spec::{BatchId, BatchSpec, Input, JobSpec, Kind, Priority, Submitter};
 use crate::state::needs::Requirements;
 use crate::state::now::Wall;
-use potluck_runtime::at_most;
+use potluck_runtime::{GuestProgress, at_most};
 use serde::{Deserialize, Serialize};
 
 /// Jobs in one `OWNER_GIVE`, tasks in one answer.
@@ -119,6 +119,7 @@ impl RehearseJob {
             inputs: self.inputs.into(),
             retries: 0,
             queue_timeout_ms: None,
+            wall_ms: None,
             submitted: Wall(now_ms),
         }
     }
@@ -159,6 +160,9 @@ pub struct JobNow {
     pub place: Option<String>,
     /// Which of its runs that is.
     pub attempt: u32,
+    /// What its run has said last of how far it is; only where jobs are listed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub progress: Option<GuestProgress>,
 }
 
 impl JobAt {

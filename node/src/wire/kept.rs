@@ -29,7 +29,7 @@ pub struct WhichRun {
 }
 
 /// `RUN_COLLECT`: what the run says, from this byte of its recording on, until it is over. The answer is the recording:
-/// `STAGE`, `STARTED`, `TIME`, `STDOUT`, `STDERR` and `OUTPUT_FILE` frames, and at last `ENDED` or `FAULT`.
+/// `STAGE`, `STARTED`, `TIME`, `STDOUT`, `STDERR`, `GUEST_SAYS` and `OUTPUT_FILE` frames, and at last `ENDED` or `FAULT`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CollectRun {
     /// Which run.

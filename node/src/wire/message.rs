@@ -6,7 +6,7 @@ use super::Receipt;
 use super::bounds::{BLOBS_MAX, FILES_MAX, MOUNTS_MAX, REQUIRES_MAX, WORDS_MAX};
 use crate::identity::NodeId;
 use crate::state::home::spec::Kind;
-use potluck_runtime::{Digest, GuestPath, ImageChoice, Limits, Report, at_most};
+use potluck_runtime::{Digest, GuestPath, ImageChoice, JsonText, Limits, Report, at_most};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -144,6 +144,9 @@ pub struct SubmitJob {
     pub stdin: bool,
     /// Whether files it made or changed are wanted back.
     pub outputs: bool,
+    /// Whether what its guest says of itself is wanted.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub events: bool,
     /// Features the answering node must understand, or refuse the job. None exist yet.
     #[serde(deserialize_with = "at_most::<REQUIRES_MAX, _, _>")]
     pub requires: Vec<String>,
@@ -312,6 +315,9 @@ pub struct Ended {
     pub report: Report,
     /// Entries of the working directory that could not be brought back, with the reason.
     pub left_behind: Vec<String>,
+    /// What the guest says it has come to; only where that was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub result: Option<JsonText>,
     /// What whoever ran it signs about it; none from a node that signs nothing, or to its own owner.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub receipt: Option<Receipt>,

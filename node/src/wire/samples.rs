@@ -8,7 +8,10 @@ use crate::state::home::words::Kept;
 use crate::state::needs::{Requirements, Who};
 use crate::state::placement::Place;
 use bytes::{BufMut, Bytes, BytesMut};
-use potluck_runtime::{Digest, GuestPath, ImageChoice, LimitHit, LimitKind, Limits, Outcome, Report, TurnLimits};
+use potluck_runtime::{
+    Digest, GuestEvent, GuestLog, GuestPath, ImageChoice, JsonText, LimitHit, LimitKind, Limits, LogLevel, Outcome,
+    Report, TurnLimits,
+};
 use serde::{Serialize, de::DeserializeOwned};
 use std::fmt::Debug;
 use std::net::SocketAddr;
@@ -50,6 +53,7 @@ pub(super) fn submit() -> SubmitJob {
         limits: Limits::default(),
         stdin: true,
         outputs: false,
+        events: false,
         requires: vec![],
     }
 }
@@ -114,6 +118,7 @@ fn jobs_here() -> JobsHere {
         wall_ms_max: 600_000,
         cpu_ms: Some(1500),
         memory_bytes: Some(60 << 20),
+        progress: None,
     };
     let waits = JobHere { peer: None, state: JobState::Waiting, cpu_ms: None, memory_bytes: None, ..job.clone() };
     JobsHere { jobs: vec![job, waits] }
@@ -175,7 +180,12 @@ fn remark() -> Remark {
 pub(super) fn ended() -> Ended {
     let hit = LimitHit { kind: LimitKind::WallTime, used: 2000, allowed: 1000 };
     let report = Report { outcome: Outcome::Limit(hit), fuel_used: 5, wall_ms: 2000, memory_peak_bytes: 65536 };
-    Ended { report, left_behind: vec!["link: a symbolic link".into()], receipt: Some(super::receipt::tests::receipt()) }
+    Ended {
+        report,
+        left_behind: vec!["link: a symbolic link".into()],
+        result: None,
+        receipt: Some(super::receipt::tests::receipt()),
+    }
 }
 
 fn session() -> SessionInfo {
@@ -223,6 +233,11 @@ pub(super) fn sample(tag: Tag) -> Bytes {
         Tag::ACCEPTED => message(&Accepted { job: JobId([2; 16]), node: id(3), name: "attic".into() }),
         Tag::NEED => message(&Need { digests: vec![digest] }),
         Tag::STAGE => message(&Stage::Fetching { what: "python".into(), done: 1, total: Some(2) }),
+        Tag::GUEST_SAYS => message(&GuestEvent::Log(GuestLog {
+            level: LogLevel::Warn,
+            message: "no header".into(),
+            fields: Some(JsonText::parse("{\"file\":\"a.csv\"}".into()).unwrap()),
+        })),
         Tag::OUTPUT_FILE => message(&OutputFile { path: path("out/plot.png"), digest, size: 9, executable: false }),
         Tag::ENDED => message(&ended()),
         Tag::BLOB => message(&BlobHead { digest, size: 300 }),
@@ -339,6 +354,7 @@ fn home_sample(tag: Tag) -> Bytes {
         at: JobAt::Waits(Some("gone".into())),
         place: Some("attic".into()),
         attempt: 1,
+        progress: None,
     };
     match tag {
         Tag::OWNER_GIVE => message(&GiveJobs {

@@ -2,6 +2,7 @@
 
 use super::message::JobId;
 use crate::identity::NodeId;
+use potluck_runtime::GuestProgress;
 use serde::{Deserialize, Serialize};
 
 /// What a machine lends now, as it tells its peers.
@@ -108,6 +109,9 @@ pub struct JobHere {
     pub cpu_ms: Option<u64>,
     /// Bytes of memory that its worker has for itself now.
     pub memory_bytes: Option<u64>,
+    /// What its guest has said last of how far it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub progress: Option<GuestProgress>,
 }
 
 /// What a job does.

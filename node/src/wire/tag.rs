@@ -130,6 +130,9 @@ tags! {
     /// The memory of a session that is saved: [`SessionMemory`](super::SessionMemory); its bytes follow as `DATA` frames.
     SESSION_MEMORY = 74;
 
+    /// The guest has said something of itself: a [`GuestEvent`](potluck_runtime::GuestEvent). Only where that was asked for.
+    GUEST_SAYS = 75;
+
     // The walk of a job, from the side that submitted it.
     /// A blob: [`BlobHead`](super::BlobHead); its bytes follow as `DATA` frames.
     BLOB = 80;

@@ -141,6 +141,7 @@ fn spinning(digest: Digest, size: u64) -> SubmitJob {
         limits: Limits::default(),
         stdin: true,
         outputs: false,
+        events: false,
         requires: vec![],
     }
 }

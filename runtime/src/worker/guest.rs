@@ -10,6 +10,7 @@ use super::meter::Meter;
 use super::preview1::ModuleGuest;
 use super::preview2::ComponentGuest;
 use super::stdio::{Inbox, Outbox};
+use super::talk::{self, Talk};
 use crate::engine::GUEST_STACK_BYTES;
 use crate::limits::{LimitHit, LimitKind};
 use crate::outcome::{Outcome, Report};
@@ -111,10 +112,12 @@ async fn run_module(
         wasi: wasi(spec, &meter, inbox, outbox)?.build_p1(),
         memory: MemoryGauge::new(spec.limits.memory_bytes, meter.clone()),
         meter: meter.clone(),
+        talk: Talk::of(spec, outbox),
         fuel: 0,
         replaced: [false; 3],
         interrupts: None,
     };
+    let events = guest.talk.events();
     let mut store = Store::new(module.module().engine(), guest);
     store.limiter(|guest| &mut guest.memory);
     meter_store(&mut store, spec).map_err(failed)?;
@@ -126,8 +129,9 @@ async fn run_module(
         let start = instance.get_typed_func::<(), ()>(&mut store, "_start")?;
         start.call_async(&mut store, ()).await.map(|()| 0)
     };
-    let result = tokio::time::timeout(spec.limits.wall(), work).await.ok();
+    let result = tokio::time::timeout(spec.limits.wall(), talk::during(events.clone(), work)).await.ok();
     let elapsed = started.elapsed();
+    events.iter().for_each(|events| events.finish());
     let fuel_used = fuel_used(&store, spec)?;
     let memory_peak_bytes = store.data().memory.peak();
     Ok(report(spec, &meter, Ended { result, elapsed, fuel_used, memory_peak_bytes }))
@@ -147,7 +151,9 @@ async fn run_component(
         table,
         memory: MemoryGauge::new(spec.limits.memory_bytes, meter.clone()),
         meter: meter.clone(),
+        talk: Talk::of(spec, outbox).numbered_by_guest(),
     };
+    let events = guest.talk.events();
     let mut store = Store::new(component.engine(), guest);
     store.set_hostcall_fuel(CALL_LEN_MAX);
     store.limiter(|guest| &mut guest.memory);
@@ -162,8 +168,9 @@ async fn run_component(
         let result = command.wasi_cli_run().call_run(&mut store).await?;
         Ok(i32::from(result.is_err()))
     };
-    let result = tokio::time::timeout(spec.limits.wall(), work).await.ok();
+    let result = tokio::time::timeout(spec.limits.wall(), talk::during(events.clone(), work)).await.ok();
     let elapsed = started.elapsed();
+    events.iter().for_each(|events| events.finish());
     let fuel_used = fuel_used(&store, spec)?;
     let memory_peak_bytes = store.data().memory.peak();
     Ok(report(spec, &meter, Ended { result, elapsed, fuel_used, memory_peak_bytes }))

@@ -10,6 +10,7 @@ use super::memory::MemoryGauge;
 use super::meter::Meter;
 use super::preview1::{self, ModuleGuest};
 use super::stdio::{Inbox, Outbox};
+use super::talk::{self, Talk};
 use crate::engine;
 use crate::handed::Handed;
 use crate::image::{GlobalValue, ImageFile, ImageTail, write_image};
@@ -140,13 +141,15 @@ async fn follow(
     guest: ModuleGuest,
 ) -> Result<(Ended, Option<Script>), Answer> {
     let started = Instant::now();
+    let events = guest.talk.events();
     let mut script = None;
     let work = async {
         let script = script.insert(interpreter.instantiate_again(image, guest).await?);
         script.enter(&spec.boot).await
     };
-    let result = tokio::time::timeout(spec.limits.wall(), work).await.ok();
+    let result = tokio::time::timeout(spec.limits.wall(), talk::during(events.clone(), work)).await.ok();
     let elapsed = started.elapsed();
+    events.iter().for_each(|events| events.finish());
     let (fuel_used, memory_peak_bytes) = match &mut script {
         Some(script) => {
             let meter = script.store.data().meter.clone();
@@ -168,7 +171,8 @@ pub(super) fn image_file(image: &Handed) -> Result<ImageFile, Answer> {
 }
 
 fn guest(spec: &RunSpec, meter: &Arc<Meter>, inbox: Inbox, outbox: &Outbox) -> Result<ModuleGuest, Answer> {
-    Ok(with_wasi(spec, meter, guest::wasi(spec, meter, inbox, outbox)?.build_p1()))
+    let wasi = guest::wasi(spec, meter, inbox, outbox)?.build_p1();
+    Ok(ModuleGuest { talk: Talk::of(spec, outbox), ..with_wasi(spec, meter, wasi) })
 }
 
 pub(super) fn with_wasi(spec: &RunSpec, meter: &Arc<Meter>, wasi: WasiP1Ctx) -> ModuleGuest {
@@ -176,6 +180,7 @@ pub(super) fn with_wasi(spec: &RunSpec, meter: &Arc<Meter>, wasi: WasiP1Ctx) -> 
         wasi,
         memory: MemoryGauge::new(spec.limits.memory_bytes, meter.clone()),
         meter: meter.clone(),
+        talk: Talk::none(),
         fuel: spec.limits.fuel,
         replaced: [false; 3],
         interrupts: None,

@@ -95,6 +95,11 @@ impl Meter {
         fits.map_err(|hit| state.reach(hit))
     }
 
+    /// A file was put into the guest's directories that is not its own.
+    pub(super) fn give_entry(&self) {
+        self.lock().disk.give_entry();
+    }
+
     /// Charges randomness, before it is drawn.
     pub(super) fn charge_random(&self, len: u64) -> Result<(), LimitReached> {
         let mut state = self.lock();

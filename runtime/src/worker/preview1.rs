@@ -11,6 +11,7 @@ use super::interrupts::Interrupts;
 use super::memory::MemoryGauge;
 use super::meter::Meter;
 use super::randomness;
+use super::talk::{Events, PIECE_LEN_MAX, Talk};
 use crate::limits::Limits;
 use crate::protocol::Given;
 use std::future::Future;
@@ -18,7 +19,7 @@ use std::sync::Arc;
 use wasmtime::{AsContextMut, Caller, Engine, Extern, Linker, Result};
 use wasmtime_wasi::p1::{self, WasiP1Ctx, wasi_snapshot_preview1 as preview1};
 use wasmtime_wasi::{I32Exit, WasiCtxBuilder};
-use wiggle::GuestMemory;
+use wiggle::{GuestMemory, GuestPtr};
 
 pub(super) const MODULE: &str = "wasi_snapshot_preview1";
 /// `__WASI_ERRNO_SUCCESS`.
@@ -37,6 +38,7 @@ pub(super) struct ModuleGuest {
     pub(super) wasi: WasiP1Ctx,
     pub(super) memory: MemoryGauge,
     pub(super) meter: Arc<Meter>,
+    pub(super) talk: Talk,
     /// What an interpreter may use in all; other modules' fuel is counted by the engine.
     pub(super) fuel: u64,
     /// Which of the standard descriptors the guest has put something else in the place of.
@@ -56,6 +58,7 @@ impl ModuleGuest {
             wasi,
             memory: MemoryGauge::new(0, meter.clone()),
             meter,
+            talk: Talk::none(),
             fuel: 0,
             replaced: [false; 3],
             interrupts: None,
@@ -124,9 +127,34 @@ fn iovec_len(memory: &GuestMemory<'_>, at: i32, count: i32) -> Result<u64> {
         let offset = index.checked_mul(8).and_then(|offset| offset.checked_add(4));
         let at = offset.and_then(|offset| at.cast_unsigned().checked_add(offset));
         let Some(at) = at else { wasmtime::bail!("pointer overflow in an array of buffers") };
-        total += u64::from(memory.read(wiggle::GuestPtr::<u32>::new(at))?);
+        total += u64::from(memory.read(GuestPtr::<u32>::new(at))?);
     }
     Ok(total)
+}
+
+/// Gives the host what the buffers of a write hold, and says that all of it was written.
+async fn say(caller: &mut Caller<'_, ModuleGuest>, events: &Events, (at, count, out): (i32, i32, i32)) -> Result<i32> {
+    let (mut memory, _) = parts(caller)?;
+    // No buffer lies beyond the address space.
+    iovec_len(&memory, at, count)?;
+    let mut written = 0u32;
+    for index in 0..count.cast_unsigned() {
+        let buffer = at.cast_unsigned() + 8 * index;
+        let start = memory.read(GuestPtr::<u32>::new(buffer))?;
+        let len = memory.read(GuestPtr::<u32>::new(buffer + 4))?;
+        let mut said = 0;
+        while said < len {
+            let piece = PIECE_LEN_MAX.min(len - said);
+            let Some(from) = start.checked_add(said) else { return Ok(INVALID) };
+            let bytes = memory.as_cow(GuestPtr::<[u8]>::new((from, piece)))?.into_owned();
+            events.hear(&bytes).await;
+            said += piece;
+        }
+        let Some(sum) = written.checked_add(len) else { return Ok(INVALID) };
+        written = sum;
+    }
+    memory.write(GuestPtr::<u32>::new(out.cast_unsigned()), written)?;
+    Ok(SUCCESS)
 }
 
 fn add_writes(linker: &mut Linker<ModuleGuest>) -> Result<()> {
@@ -137,6 +165,9 @@ fn add_writes(linker: &mut Linker<ModuleGuest>) -> Result<()> {
             Box::new(async move {
                 if are_too_many(count, BUFFERS_MAX) {
                     return Ok(INVALID);
+                }
+                if let Some(events) = caller.data().talk.listener(fd.cast_unsigned()) {
+                    return say(&mut caller, &events, (at, count, out)).await;
                 }
                 let (mut memory, guest) = parts(&mut caller)?;
                 let stdio = guest.is_stdio(fd);
@@ -159,6 +190,9 @@ fn add_writes(linker: &mut Linker<ModuleGuest>) -> Result<()> {
             Box::new(async move {
                 if are_too_many(count, BUFFERS_MAX) {
                     return Ok(INVALID);
+                }
+                if let Some(events) = caller.data().talk.listener(fd.cast_unsigned()) {
+                    return say(&mut caller, &events, (at, count, out)).await;
                 }
                 let (mut memory, guest) = parts(&mut caller)?;
                 guest.meter.charge_disk(iovec_len(&memory, at, count)?)?;

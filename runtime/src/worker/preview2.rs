@@ -8,9 +8,10 @@ mod stream;
 use super::memory::MemoryGauge;
 use super::meter::Meter;
 use super::randomness;
+use super::talk::{Events, PIECE_LEN_MAX, Talk};
 use std::future::Future;
 use std::sync::Arc;
-use stream::MeteredStream;
+use stream::{EventsStream, MeteredStream};
 use wasmtime::component::{Linker, LinkerInstance, Resource, ResourceTable, ResourceType};
 use wasmtime::{Engine, Result, StoreContextMut};
 use wasmtime_wasi::filesystem::{Descriptor, WasiFilesystemView};
@@ -27,6 +28,7 @@ pub(super) struct ComponentGuest {
     pub(super) table: ResourceTable,
     pub(super) memory: MemoryGauge,
     pub(super) meter: Arc<Meter>,
+    pub(super) talk: Talk,
 }
 
 impl WasiView for ComponentGuest {
@@ -83,6 +85,12 @@ fn add_writes(files: &mut LinkerInstance<'_, ComponentGuest>) -> Result<()> {
         |mut store: Guest<'_>, (fd, bytes, offset): (Resource<Descriptor>, Vec<u8>, u64)| {
             Box::new(async move {
                 let guest = store.data_mut();
+                if let Some(events) = guest.talk.listener(fd.rep()) {
+                    for piece in bytes.chunks(PIECE_LEN_MAX as usize) {
+                        events.hear(piece).await;
+                    }
+                    return Ok((Ok(bytes.len() as u64),));
+                }
                 guest.meter.charge_disk(bytes.len() as u64)?;
                 answer(guest.filesystem().write(fd, bytes, offset).await)
             }) as Call<'_, u64>
@@ -105,15 +113,27 @@ fn add_streams(files: &mut LinkerInstance<'_, ComponentGuest>) -> Result<()> {
         "[method]descriptor.write-via-stream",
         |mut store: Guest<'_>, (fd, offset): (Resource<Descriptor>, u64)| {
             let guest = store.data_mut();
+            if let Some(events) = guest.talk.listener(fd.rep()) {
+                return answer(listening(guest, events));
+            }
             let stream = guest.filesystem().write_via_stream(fd, offset);
             answer(stream.and_then(|stream| metered(guest, stream)))
         },
     )?;
     files.func_wrap("[method]descriptor.append-via-stream", |mut store: Guest<'_>, (fd,): (Resource<Descriptor>,)| {
         let guest = store.data_mut();
+        if let Some(events) = guest.talk.listener(fd.rep()) {
+            return answer(listening(guest, events));
+        }
         let stream = guest.filesystem().append_via_stream(fd);
         answer(stream.and_then(|stream| metered(guest, stream)))
     })
+}
+
+/// A stream into the events file.
+fn listening(guest: &mut ComponentGuest, events: Arc<Events>) -> FsResult<Resource<Box<dyn OutputStream>>> {
+    let stream: Box<dyn OutputStream> = Box::new(EventsStream::new(events));
+    Ok(guest.table.push(stream)?)
 }
 
 /// Puts a charging stream in the place of a stream.

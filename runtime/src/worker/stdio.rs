@@ -6,7 +6,7 @@ mod outbox;
 mod turn_input;
 
 pub(super) use inbox::Inbox;
-pub(super) use outbox::Outbox;
+pub(super) use outbox::{Outbox, Teller};
 pub(super) use turn_input::TurnInput;
 
 /// The most a guest may write or read at once.

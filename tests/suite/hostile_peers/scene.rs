@@ -113,6 +113,7 @@ pub(super) fn job(number: u64, program: &[u8]) -> SubmitJob {
         limits: Limits::default(),
         stdin: false,
         outputs: false,
+        events: false,
         requires: vec![],
     }
 }

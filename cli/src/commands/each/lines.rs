@@ -51,6 +51,11 @@ impl Lines {
         whole.into()
     }
 
+    /// A line that is no output.
+    pub(super) fn own(&self, machine: usize, line: &str) -> String {
+        format!("{}{line}", String::from_utf8_lossy(&self.machines[machine].prefix))
+    }
+
     /// The lines of a machine that never ended.
     pub(super) fn rest(&mut self, machine: usize) -> Vec<(OutputStream, Bytes)> {
         let streams = [OutputStream::Stdout, OutputStream::Stderr];

@@ -4,11 +4,13 @@ use super::{EachArgs, Machine, Over};
 use crate::capture::{Capture, PrintedObject};
 use crate::commands::run;
 use crate::exit;
+use crate::guest_words;
 use crate::outcome::{self, OutcomeObject};
 use crate::render::{self, say, tame};
 use potluck_node::wire::Ended;
 use potluck_runtime::Outcome;
 use serde::Serialize;
+use serde_json::Value;
 
 /// The program on one machine.
 pub(super) struct Report {
@@ -32,6 +34,8 @@ struct MachineObject<'a> {
     memory_peak_bytes: u64,
     #[serde(flatten)]
     printed: PrintedObject,
+    /// What the program says it has come to.
+    result: Option<Value>,
 }
 
 impl Report {
@@ -74,7 +78,8 @@ impl Report {
     }
 
     fn object(&self) -> MachineObject<'_> {
-        let report = self.end.as_ref().and_then(|end| end.as_ref().ok()).map(|ended| &ended.report);
+        let ended = self.end.as_ref().and_then(|end| end.as_ref().ok());
+        let report = ended.map(|ended| &ended.report);
         MachineObject {
             machine: &self.machine,
             id: &self.id,
@@ -85,6 +90,7 @@ impl Report {
             wall_ms: report.map_or(0, |report| report.wall_ms),
             memory_peak_bytes: report.map_or(0, |report| report.memory_peak_bytes),
             printed: PrintedObject::from(&self.capture),
+            result: ended.and_then(|ended| ended.result.as_ref()).map(guest_words::value),
         }
     }
 }

@@ -4,11 +4,13 @@
 use super::journal::{InputLine, Journal, Known};
 use super::plan::Task;
 use crate::standing::{EndKind, Ending};
+use anyhow::Context;
 use potluck_node::state::home::spec::BatchId;
 use potluck_node::wire::JobId;
 use potluck_runtime::Digest;
 use serde::Serialize;
-use std::collections::{BTreeMap, HashMap};
+use serde_json::Value;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 /// Failures that are listed with their last line; the others are counted.
@@ -64,6 +66,8 @@ pub(super) struct Came {
     pub(super) files: Option<Vec<String>>,
     /// What of its files could not be brought.
     pub(super) left_behind: Vec<String>,
+    /// What its program says it has come to.
+    pub(super) result: Option<Value>,
 }
 
 /// What of a task's files was not brought back.
@@ -227,7 +231,7 @@ impl Account {
         }
         self.not_brought(task, &came.left_behind);
         self.ended(task, State::Ended(ending.kind), ending, came.last_line);
-        self.journal.end(&self.tasks[task].name, job, ending, came.files)
+        self.journal.end(&self.tasks[task].name, job, ending, (came.files, came.result))
     }
 
     /// A task cannot be given.
@@ -263,6 +267,13 @@ impl Account {
             log: log.exists().then(|| log.display().to_string()),
         };
         self.failures.insert(task, failure);
+    }
+
+    /// What the programs of its tasks say they have come to, by the names of the tasks.
+    pub(super) fn results(&mut self) -> anyhow::Result<BTreeMap<String, Value>> {
+        let ours: HashSet<&str> = self.tasks.iter().map(|task| task.name.as_str()).collect();
+        let results = self.journal.results().context("cannot read the results of the map again")?;
+        Ok(results.into_iter().filter(|(task, _)| ours.contains(task.as_str())).collect())
     }
 
     /// Writes down what is not yet.

@@ -15,12 +15,20 @@ const LINE_PERIOD: Duration = Duration::from_secs(30);
 /// Machines that are counted by name in the bar: those that did most.
 const PLACES_MAX: usize = 5;
 
+/// How often the node is asked how far each task is.
+const TASKS_PERIOD: Duration = Duration::from_secs(1);
+/// Tasks that are named in the bar.
+const TASKS_MAX: usize = 4;
+
 /// Shows one map.
 pub(super) struct Board {
     manner: Manner,
     bar: Option<ProgressBar>,
     began: Instant,
     last_line: Instant,
+    /// How far the tasks are that run and say so.
+    tasks: Vec<String>,
+    tasks_seen: Instant,
 }
 
 impl Board {
@@ -29,7 +37,7 @@ impl Board {
         let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
         let bar = (manner == Manner::Bar).then(|| ProgressBar::new(total).with_style(style));
         let began = Instant::now();
-        Self { manner, bar, began, last_line: began }
+        Self { manner, bar, began, last_line: began, tasks: Vec::new(), tasks_seen: began }
     }
 
     /// Shows where the map stands now.
@@ -37,7 +45,11 @@ impl Board {
         let counts = account.counts();
         let ended = counts.total - counts.open - counts.running;
         if let Some(bar) = &self.bar {
-            bar.set_message(details(&counts, &account.places, self.began.elapsed()));
+            let mut message = details(&counts, &account.places, self.began.elapsed());
+            if !self.tasks.is_empty() {
+                message.push_str(&format!(" | {}", tame(&self.tasks.join(", "))));
+            }
+            bar.set_message(message);
             bar.set_position(ended);
         } else if self.manner == Manner::Lines && self.last_line.elapsed() >= LINE_PERIOD {
             self.last_line = Instant::now();
@@ -47,6 +59,17 @@ impl Board {
                 details(&counts, &account.places, self.began.elapsed())
             ));
         }
+    }
+
+    /// Whether it is time to ask how far each task is.
+    pub(super) fn wants_tasks(&self) -> bool {
+        self.bar.is_some() && self.tasks_seen.elapsed() >= TASKS_PERIOD
+    }
+
+    /// So far are those tasks that run and say so.
+    pub(super) fn tasks_are(&mut self, mut tasks: Vec<String>) {
+        tasks.truncate(TASKS_MAX);
+        (self.tasks, self.tasks_seen) = (tasks, Instant::now());
     }
 
     /// A sentence beside the bar.

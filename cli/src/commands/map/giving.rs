@@ -5,7 +5,7 @@ use super::account::Account;
 use super::journal::InputLine;
 use crate::commands::run;
 use crate::standing::Ending;
-use potluck_node::client::{Client, FailureKind, PARCELS_WEIGHT_MAX, Parcel, Pattern, SubmitError, Wish};
+use potluck_node::client::{Client, FailureKind, PARCELS_WEIGHT_MAX, Parcel, Pattern, SubmitError, Task, Wish};
 use potluck_node::state::home::end::{End, Failure};
 use potluck_node::state::home::spec::BatchSpec;
 use potluck_node::state::needs::Requirements;
@@ -89,7 +89,7 @@ impl Giving<'_> {
             let task = &account.tasks[task];
             (self.args.iter().cloned().chain(task.input_names()).collect(), task.inputs.clone())
         };
-        match self.pattern.parcel(job, args, inputs, u32::try_from(task).ok()).await {
+        match self.pattern.parcel(job, args, inputs, self.task(task)).await {
             Ok(parcel) => {
                 let (request, mut account) = (parcel.fingerprint(), self.account.borrow_mut());
                 let wanted = match job {
@@ -105,6 +105,12 @@ impl Giving<'_> {
                 Ok(None)
             }
         }
+    }
+
+    /// What a job is told of its place in the map.
+    fn task(&self, task: usize) -> Option<Task> {
+        let count = u32::try_from(self.account.borrow().tasks.len()).ok()?;
+        Some(Task { number: u32::try_from(task).ok()?, count })
     }
 
     fn note(&self, task: usize, parcel: &Parcel, request: Digest) -> anyhow::Result<()> {

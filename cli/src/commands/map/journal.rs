@@ -14,6 +14,7 @@ use potluck_node::wire::JobId;
 use potluck_runtime::Digest;
 use rustix::fs::FlockOperation;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, BufWriter, Seek, SeekFrom, Write};
@@ -60,6 +61,9 @@ enum Line {
         exit_code: u8,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         files: Option<Vec<String>>,
+        /// What its program says it has come to.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        result: Option<Value>,
     },
     /// A task was not given, because its input cannot be read.
     Unreadable { task: String, why: String },
@@ -125,11 +129,11 @@ impl Journal {
         task: &str,
         job: JobId,
         ending: &Ending,
-        files: Option<Vec<String>>,
+        (files, result): (Option<Vec<String>>, Option<Value>),
     ) -> anyhow::Result<()> {
         let (end, exit_code) = (ending.kind, ending.exit_code);
         self.known_ended(task, job, end, files.as_ref());
-        self.put(&Line::End { task: task.to_owned(), job: job.to_string(), end, exit_code, files })
+        self.put(&Line::End { task: task.to_owned(), job: job.to_string(), end, exit_code, files, result })
     }
 
     /// A task was not given, because its input cannot be read. The next command tries again.
@@ -148,6 +152,23 @@ impl Journal {
             known.end = Some(end);
             files.into_iter().for_each(|files| known.files.clone_from(files));
         }
+    }
+
+    /// What the programs of tasks say they have come to, of those jobs that ended last.
+    pub(super) fn results(&mut self) -> anyhow::Result<Vec<(String, Value)>> {
+        self.flush()?;
+        let mut file = self.file.get_ref().try_clone()?;
+        file.seek(SeekFrom::Start(0))?;
+        let mut results = Vec::new();
+        for line in BufReader::new(file).split(b'\n') {
+            let Ok(Line::End { task, job, result: Some(result), .. }) = serde_json::from_slice(&line?) else {
+                continue;
+            };
+            if self.known(&task).is_some_and(|known| Some(known.job) == job_ids::parse(&job)) {
+                results.push((task, result));
+            }
+        }
+        Ok(results)
     }
 
     /// Writes what was added.

@@ -5,6 +5,8 @@ use super::account::{Account, Counts, FAILURES_MAX, Failure, LeftBehind};
 use crate::exit;
 use crate::render::{self, say, tame};
 use serde::Serialize;
+use serde_json::Value;
+use std::collections::BTreeMap;
 
 /// The object of `--json`.
 #[derive(Serialize)]
@@ -13,11 +15,13 @@ struct MapObject<'a> {
     counts: Counts,
     dir: String,
     /// How many tasks were done on each machine by this command.
-    machines: &'a std::collections::BTreeMap<String, u64>,
+    machines: &'a BTreeMap<String, u64>,
     /// The first of those that did not end well.
     failures: Vec<&'a Failure>,
     /// How many tasks left files that were not brought back, and the first of them.
     not_brought_back: NotBroughtBack<'a>,
+    /// What the programs of its tasks say they have come to, by the names of the tasks; also of those that were done before.
+    results: BTreeMap<String, Value>,
 }
 
 #[derive(Serialize)]
@@ -27,7 +31,8 @@ struct NotBroughtBack<'a> {
 }
 
 /// Says it, and gives the exit code.
-pub(super) fn show(account: &Account, args: &MapArgs) -> anyhow::Result<u8> {
+pub(super) fn show(account: &mut Account, args: &MapArgs) -> anyhow::Result<u8> {
+    let results = if args.json { account.results()? } else { BTreeMap::new() };
     let counts = account.counts();
     let failures: Vec<&Failure> = account.failures().collect();
     for failure in &failures {
@@ -48,7 +53,8 @@ pub(super) fn show(account: &Account, args: &MapArgs) -> anyhow::Result<u8> {
     if args.json {
         let dir = account.dir.display().to_string();
         let not_brought_back = NotBroughtBack { tasks, first };
-        render::print_json(&MapObject { counts, dir, machines: &account.places, failures, not_brought_back })?;
+        let machines = &account.places;
+        render::print_json(&MapObject { counts, dir, machines, failures, not_brought_back, results })?;
     }
     Ok(if all_done { exit::SUCCESS } else { exit::SOME_FAILED })
 }

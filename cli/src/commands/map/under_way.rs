@@ -6,10 +6,11 @@ use super::board::Board;
 use super::collecting::Collecting;
 use super::forgotten::Forgotten;
 use crate::following::node_gone;
+use crate::guest_words::progress_word;
 use crate::signals::{Asked, EndRequests};
 use potluck_node::client::{Client, ClientError, HomeEvent};
 use potluck_node::state::home::spec::BatchId;
-use potluck_node::wire::{CANCELLED_MAX, CancelJobs, FollowMap, JobAt, JobId};
+use potluck_node::wire::{CANCELLED_MAX, CancelJobs, FollowMap, JobAt, JobId, JobNow};
 use std::cell::RefCell;
 use std::collections::HashSet;
 use std::future::Future;
@@ -19,6 +20,11 @@ use tokio::sync::Notify;
 
 /// How often the bar is drawn and the journal written.
 const TICK: Duration = Duration::from_millis(250);
+
+/// As long as no more tasks are with the node, it is shown how far each is.
+const FEW_TASKS: u64 = 16;
+/// Jobs of the node that are looked at for that, of whichever map they are.
+const HOME_JOBS_MAX: usize = 64;
 
 /// Whether the user wants to go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,6 +95,7 @@ impl<'a> Map<'a> {
                     self.ended.notify_one();
                 }
                 Next::Tick => {
+                    self.look_at_tasks(batch).await?;
                     if given {
                         self.forgotten.look(self.client, &mut self.account.borrow_mut())?;
                     }
@@ -98,6 +105,24 @@ impl<'a> Map<'a> {
             }
         }
         self.look()
+    }
+
+    /// Asks now and then how far the tasks are that run, if somebody sees it and they are few.
+    async fn look_at_tasks(&mut self, batch: BatchId) -> anyhow::Result<()> {
+        let few = (1..=FEW_TASKS).contains(&self.account.borrow().counts().running);
+        if !few || !self.board.wants_tasks() {
+            return Ok(());
+        }
+        let home = self.client.home_jobs(HOME_JOBS_MAX).await?;
+        let account = self.account.borrow();
+        let word = |job: &JobNow| {
+            let task = account.task_of(job.job)?;
+            Some(format!("{} {}", account.tasks[task].name, progress_word(job.progress.as_ref()?)))
+        };
+        let mut words: Vec<String> = home.jobs.iter().filter(|job| job.map == Some(batch)).filter_map(word).collect();
+        words.sort();
+        self.board.tasks_are(words);
+        Ok(())
     }
 
     fn look(&mut self) -> anyhow::Result<()> {

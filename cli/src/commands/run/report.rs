@@ -3,11 +3,13 @@
 
 use crate::capture::{Capture, PrintedObject};
 use crate::exit;
+use crate::guest_words;
 use crate::outcome::{OutcomeObject, explanation, tell_left_behind};
 use crate::render::{say, tame};
 use potluck_node::wire::{Ended, JobId};
-use potluck_runtime::Outcome;
+use potluck_runtime::{GuestEvent, Outcome};
 use serde::Serialize;
+use serde_json::Value;
 
 /// What is known of a job when it has ended.
 #[derive(Default)]
@@ -17,6 +19,8 @@ pub(super) struct Summary {
     pub(super) ended: Option<Ended>,
     pub(super) outputs: Vec<OutputEntry>,
     pub(super) capture: Option<Capture>,
+    /// What its guest said of itself, for the object; as much as a job may say.
+    pub(super) events: Vec<GuestEvent>,
     /// Whoever read our stdout went away.
     pub(super) reader_gone: bool,
     /// We were told to end it. A program may still end by itself on the way, for its input ends then.
@@ -45,6 +49,10 @@ pub(super) struct JobObject {
     #[serde(flatten)]
     printed: PrintedObject,
     outputs: Vec<OutputEntry>,
+    /// What the program says it has come to.
+    result: Option<Value>,
+    /// What it said of itself, in order.
+    events: Vec<Value>,
 }
 
 /// The object of a job that has no outcome.
@@ -64,6 +72,8 @@ pub(super) fn of_failure(why: &str, exit_code: u8) -> JobObject {
         memory_peak_bytes: 0,
         printed: PrintedObject::default(),
         outputs: Vec::new(),
+        result: None,
+        events: Vec::new(),
     }
 }
 
@@ -103,7 +113,9 @@ impl Summary {
         object.job = self.job.map(|job| job.to_string());
         object.peer = self.peer;
         object.outputs = self.outputs;
-        if let Some(Ended { report, .. }) = self.ended {
+        object.events = self.events.iter().map(guest_words::object).collect();
+        if let Some(Ended { report, result, .. }) = self.ended {
+            object.result = result.as_ref().map(guest_words::value);
             object.outcome = report.outcome.into();
             object.fuel_used = report.fuel_used;
             object.wall_ms = report.wall_ms;
@@ -121,7 +133,10 @@ mod tests {
 
     fn summary(outcome: Outcome) -> Summary {
         let report = Report { outcome, fuel_used: 5, wall_ms: 6, memory_peak_bytes: 7 };
-        Summary { ended: Some(Ended { report, left_behind: Vec::new(), receipt: None }), ..Summary::default() }
+        Summary {
+            ended: Some(Ended { report, left_behind: Vec::new(), result: None, receipt: None }),
+            ..Summary::default()
+        }
     }
 
     #[test]

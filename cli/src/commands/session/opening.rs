@@ -155,7 +155,11 @@ fn show(progress: &Progress, event: JobEvent) {
         JobEvent::Stage(stage) => progress.wire_stage(&stage),
         JobEvent::Started => progress.finish(),
         // A session says where it is when it is open, and the rest is of jobs.
-        JobEvent::Accepted { .. } | JobEvent::Output { .. } | JobEvent::OutputFile { .. } | JobEvent::Ended(_) => {}
+        JobEvent::Accepted { .. }
+        | JobEvent::Output { .. }
+        | JobEvent::Said(_)
+        | JobEvent::OutputFile { .. }
+        | JobEvent::Ended(_) => {}
     }
 }
 

@@ -4,6 +4,7 @@ use super::screen::{HomeJob, Sight};
 use crate::commands::share::LendsObject;
 use crate::commands::status::NodeObject;
 use potluck_node::wire::{JobHere, JobState, PeerState};
+use potluck_runtime::GuestProgress;
 use serde::Serialize;
 
 #[derive(Serialize)]
@@ -33,6 +34,7 @@ struct HomeJobObject {
     state: &'static str,
     place: Option<String>,
     attempt: u32,
+    progress: Option<GuestProgress>,
 }
 
 #[derive(Serialize)]
@@ -50,6 +52,7 @@ struct JobObject {
     memory_bytes_max: u64,
     fuel_max: u64,
     wall_ms_max: u64,
+    progress: Option<GuestProgress>,
 }
 
 #[derive(Serialize)]
@@ -91,6 +94,7 @@ impl JobObject {
             memory_bytes_max: job.memory_bytes_max,
             fuel_max: job.fuel_max,
             wall_ms_max: job.wall_ms_max,
+            progress: job.progress.clone(),
         }
     }
 }
@@ -103,6 +107,7 @@ impl HomeJobObject {
             state: job.standing.word(),
             place: job.place.clone(),
             attempt: job.attempt,
+            progress: job.progress.clone(),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::standing::Standing;
 use potluck_node::wire::{JobHere, PeerList, SharingNow};
+use potluck_runtime::GuestProgress;
 use ratatui::crossterm::event::{Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 use std::collections::HashMap;
 use std::time::Instant;
@@ -34,6 +35,8 @@ pub(super) struct HomeJob {
     pub(super) standing: Standing,
     pub(super) place: Option<String>,
     pub(super) attempt: u32,
+    /// What its guest has said last of how far it is.
+    pub(super) progress: Option<GuestProgress>,
 }
 
 /// What is shown.
@@ -186,6 +189,7 @@ pub(super) mod tests {
             wall_ms_max: 1,
             cpu_ms: Some(cpu_ms),
             memory_bytes: Some(60 << 20),
+            progress: None,
         }
     }
 
@@ -233,6 +237,7 @@ pub(super) mod tests {
             standing: Standing::Runs("desk".into()),
             place: Some("desk".into()),
             attempt: 1,
+            progress: None,
         };
         let home = HomeNow { count: 61, waiting: 60, with_machines: vec![job] };
         Sight { at, list, jobs, home, sharing: SharingNow { lends, ..SharingNow::default() } }

@@ -2,6 +2,7 @@
 
 use super::screen::{HomeJob, HomeNow, Screen};
 use crate::commands::peers;
+use crate::guest_words::{progress_text, progress_word};
 use crate::quantity::{ByteSize, Span};
 use crate::render::{Table as PlainTable, tame};
 use potluck_node::wire::{JobHere, JobState, PeerState};
@@ -111,7 +112,11 @@ fn head(screen: &Screen) -> Vec<String> {
 
 /// The jobs of this machine's queue that machines have.
 fn queue(screen: &Screen) -> Vec<Vec<String>> {
-    let row = |job: &HomeJob| vec![job.short.clone(), tame(&job.program), tame(&job.standing.to_string())];
+    let state = |job: &HomeJob| match &job.progress {
+        Some(progress) => format!("{}, {}", job.standing, progress_text(progress)),
+        None => job.standing.to_string(),
+    };
+    let row = |job: &HomeJob| vec![job.short.clone(), tame(&job.program), tame(&state(job))];
     screen.sight().home.with_machines.iter().map(row).collect()
 }
 
@@ -122,15 +127,18 @@ fn jobs(screen: &Screen) -> Vec<Vec<String>> {
 
 fn job_row(job: &JobHere, cores_milli: Option<u64>, now: u64) -> Vec<String> {
     let state = match job.state {
-        JobState::Waiting => "waiting",
-        JobState::Preparing => "preparing",
-        JobState::Running => "running",
+        JobState::Waiting => "waiting".to_owned(),
+        JobState::Preparing => "preparing".to_owned(),
+        // In as few letters as the column has.
+        JobState::Running => {
+            job.progress.as_ref().map_or_else(|| "running".to_owned(), |now| format!("at {}", progress_word(now)))
+        }
     };
     let or_none = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
     vec![
         tame(&job.who),
         tame(&job.what),
-        state.to_owned(),
+        state,
         Span(Duration::from_secs(now.saturating_sub(job.since_unix))).to_string(),
         or_none(cores_milli.map(|milli| format!("{}%", milli / 10))),
         or_none(job.memory_bytes.map(|bytes| ByteSize(bytes).to_string())),

@@ -5,7 +5,7 @@ use crate::client::network::{ClientError, decoded};
 use crate::client::receiving::{ArrivingFile, OutputsDir};
 use crate::wire::{Ended, Fault, Frame, FrameError, FrameStream, JobNow, OutputFile, RunSays, Stage, Tag, Time};
 use bytes::Bytes;
-use potluck_runtime::{Digest, GuestPath, OutputStream};
+use potluck_runtime::{Digest, GuestEvent, GuestPath, OutputStream};
 use std::path::PathBuf;
 
 /// What is heard of jobs.
@@ -28,6 +28,8 @@ pub enum HomeEvent {
         /// What.
         bytes: Bytes,
     },
+    /// The guest said something of itself.
+    Said(GuestEvent),
     /// A file came back and lies under the directory that was named.
     File {
         /// Its place there.
@@ -100,6 +102,7 @@ impl Following {
             Tag::TIME => HomeEvent::Time(decoded::<Time>(frame)?.unix_ms),
             Tag::STDOUT => HomeEvent::Output { stream: OutputStream::Stdout, bytes: frame.payload.clone() },
             Tag::STDERR => HomeEvent::Output { stream: OutputStream::Stderr, bytes: frame.payload.clone() },
+            Tag::GUEST_SAYS => HomeEvent::Said(decoded(frame)?),
             Tag::OUTPUT_FILE => return self.begin_file(decoded(frame)?),
             Tag::DATA => return self.file_bytes(&frame.payload),
             Tag::ENDED => HomeEvent::RunEnded(decoded(frame)?),

@@ -4,7 +4,7 @@ use crate::client::packing::{LeftOut, Packed, Source};
 use crate::state::home::spec::Kind;
 use crate::wire::bounds::SUBMIT_LEN_MAX;
 use crate::wire::{JobId, JobProgram, SubmitJob, encode};
-use potluck_runtime::Digest;
+use potluck_runtime::{Digest, TASK_VARIABLE, TASKS_VARIABLE};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -22,15 +22,24 @@ pub struct Parcel {
     packed: Packed,
     /// Where the bytes lie of what it shares with others.
     shared: Arc<HashMap<Digest, Source>>,
-    task: Option<u32>,
+    task: Option<Task>,
+}
+
+/// Which task of a map a job is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Task {
+    /// Its number, from 0.
+    pub number: u32,
+    /// Of how many; its result does not depend on that, so that a map may grow.
+    pub count: u32,
 }
 
 impl Parcel {
-    pub(super) fn of(packed: Packed, task: Option<u32>) -> Self {
+    pub(super) fn of(packed: Packed, task: Option<Task>) -> Self {
         Self::sharing(packed, Arc::default(), task)
     }
 
-    pub(super) fn sharing(mut packed: Packed, shared: Arc<HashMap<Digest, Source>>, task: Option<u32>) -> Self {
+    pub(super) fn sharing(mut packed: Packed, shared: Arc<HashMap<Digest, Source>>, task: Option<Task>) -> Self {
         // Whoever comes back wants what it made.
         packed.job.outputs = true;
         packed.job.stdin = false;
@@ -38,18 +47,23 @@ impl Parcel {
     }
 
     /// A job whose bytes the daemon has.
-    pub(super) fn again(job: SubmitJob) -> Self {
+    pub(super) fn again(mut job: SubmitJob) -> Self {
+        job.events = true;
         let packed = Packed { job, sources: HashMap::new(), left_out: LeftOut::default() };
         Self { packed, shared: Arc::default(), task: None }
     }
 
     /// What is asked for, and its number; where its bytes lie is added to `sources`.
-    pub(super) fn unpacked(self, sources: &mut HashMap<Digest, Source>) -> (SubmitJob, Option<u32>) {
+    pub(super) fn unpacked(mut self, sources: &mut HashMap<Digest, Source>) -> (SubmitJob, Option<u32>) {
+        if let Some(Task { number, count }) = self.task {
+            let variables = [(TASK_VARIABLE, number), (TASKS_VARIABLE, count)];
+            self.packed.job.env.extend(variables.map(|(name, value)| (name.to_owned(), value.to_string())));
+        }
         for (digest, source) in self.shared.iter() {
             sources.entry(*digest).or_insert_with(|| source.clone());
         }
         sources.extend(self.packed.sources);
-        (self.packed.job, self.task)
+        (self.packed.job, self.task.map(|task| task.number))
     }
 
     /// Its id.

@@ -1,6 +1,7 @@
 //! Many jobs that differ in their arguments and some of their files: what is the same in all of them is read once.
 
 use super::Parcel;
+use super::parcel::Task;
 use crate::client::packing::{self, MountsBy, Packed, Source};
 use crate::client::{Submission, SubmitError};
 use crate::service::blocking;
@@ -36,7 +37,7 @@ impl Pattern {
         id: Option<JobId>,
         args: Vec<String>,
         files: Vec<PathBuf>,
-        task: Option<u32>,
+        task: Option<Task>,
     ) -> Result<Parcel, SubmitError> {
         let id = id.map_or_else(crate::client::new_job_id, Ok)?;
         let pattern = self.clone();

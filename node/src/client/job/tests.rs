@@ -34,6 +34,7 @@ fn submission() -> SubmitJob {
         limits: LIMITS,
         stdin: false,
         outputs: true,
+        events: false,
         requires: vec![],
     }
 }
@@ -74,7 +75,7 @@ fn file(path: &str, content: &[u8], size: u64) -> [Frame; 2] {
 
 fn ended() -> Frame {
     let report = Report { outcome: Outcome::Exited(0), fuel_used: 0, wall_ms: 0, memory_peak_bytes: 0 };
-    Frame::message(Tag::ENDED, &Ended { report, left_behind: vec![], receipt: None })
+    Frame::message(Tag::ENDED, &Ended { report, left_behind: vec![], result: None, receipt: None })
 }
 
 /// These frames are refused for this reason, and nothing of them is left in or beside the directory.

@@ -102,13 +102,16 @@ impl LiveRuns {
         rooms.fold(0, |sum, (_, room)| sum.saturating_add(room.taken()))
     }
 
-    /// Removes recordings of runs that are not kept: an earlier process forgot them and was killed before they were gone. No
-    /// other process may keep runs there now.
+    /// Removes recordings that count for nothing: of runs that an earlier process forgot, or lost when it was killed. No other
+    /// process may keep runs there now.
     pub(super) fn sweep(&self) {
-        // Looked at first: what is made from now on is of a run that is kept by then.
+        // Looked at first: what is made from now on is of a run that says something by then.
         let files: Vec<PathBuf> =
             std::fs::read_dir(&self.dir).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
-        let kept: HashSet<PathBuf> = self.keys().iter().map(|key| self.path_of(key)).collect();
+        let table = self.lock();
+        let says = |live: &&Arc<Live>| !matches!(&*live.said(), Said::Nothing);
+        let kept: HashSet<PathBuf> = table.runs.values().filter(says).map(|live| live.path.clone()).collect();
+        drop(table);
         for file in files.iter().filter(|file| !kept.contains(*file)) {
             // What cannot be removed is tried again at the next start.
             let _ = recording::remove(file);
@@ -221,14 +224,15 @@ impl Said {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::state::runs::RunId;
+    use crate::state::home::run::RunId;
+    use crate::wire::JobId;
     use tokio::io::AsyncWriteExt;
 
     #[tokio::test]
     async fn what_was_given_up_takes_no_room_also_when_its_end_is_heard_late() {
         let dir = tempfile::tempdir().unwrap();
         let runs = LiveRuns::in_dir(dir.path());
-        let key = Key { home: Place::Here, run: RunId { job: 1, attempt: 1 } };
+        let key = Key { home: Place::Here, run: RunId { job: JobId([1; 16]), attempt: 1 } };
         let live = runs.enter(key);
         live.writer(1 << 20).unwrap().write_all(b"said").await.unwrap();
         let recorded = live.finish().unwrap();
@@ -237,5 +241,20 @@ mod tests {
         live.has_said(recorded);
         live.give_up();
         assert_eq!((runs.stored_bytes(|_| true), live.len()), (0, 0));
+    }
+
+    #[tokio::test]
+    async fn recordings_of_runs_that_were_lost_or_forgotten_are_swept_and_others_stay() {
+        let dir = tempfile::tempdir().unwrap();
+        let runs = LiveRuns::in_dir(dir.path());
+        let key = |number: u8| Key { home: Place::Here, run: RunId { job: JobId([number; 16]), attempt: 1 } };
+        for number in 1..=3 {
+            std::fs::write(runs.path_of(&key(number)), "said").unwrap();
+        }
+        runs.enter_again(key(1), None);
+        runs.enter_again(key(2), Some(Recorded::File { len: 4 }));
+        runs.sweep();
+        let left: Vec<bool> = (1..=3).map(|number| runs.path_of(&key(number)).exists()).collect();
+        assert_eq!(left, [false, true, false]);
     }
 }

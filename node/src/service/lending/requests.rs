@@ -84,6 +84,7 @@ pub(in crate::service) async fn jobs(inner: &Inner, caller: &Caller, writer: &mu
                 wall_ms_max: about.limits.wall_ms,
                 cpu_ms: None,
                 memory_bytes: None,
+                progress: entry.progress.clone(),
             },
         ));
     });

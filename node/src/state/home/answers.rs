@@ -233,9 +233,9 @@ impl Home {
         self.released_after(now, index, place, run, Over::GivenBack, &text, effects);
     }
 
-    /// A run is over that its runner still keeps: once that is written down, it need not.
+    /// A run is over that its runner may still keep: once that is written down, it need not.
     #[expect(clippy::too_many_arguments, reason = "the run, how it was over, and when")]
-    fn released_after(
+    pub(super) fn released_after(
         &mut self,
         now: Now,
         index: usize,

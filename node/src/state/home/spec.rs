@@ -110,6 +110,9 @@ pub struct JobSpec {
     pub retries: u32,
     /// How long it may wait for a machine that fits, each time it waits.
     pub queue_timeout_ms: Option<u64>,
+    /// How long a run of it may take by its limits, in milliseconds; nothing where that was not yet written down.
+    #[serde(default)]
+    pub wall_ms: Option<u64>,
     /// When it was accepted.
     pub submitted: Wall,
 }

@@ -1,9 +1,9 @@
 //! What time alone brings about: leases end, waits end, stragglers are raced, and runs that wait at one machine while another is
 //! free are asked back.
 
-use super::run::{Progress, RunId};
+use super::run::{Over, Progress, RunId};
 use super::words::Effect;
-use super::{Home, SWEEP_MS};
+use super::{Home, OVERDUE_MS, SWEEP_MS};
 use crate::state::now::Now;
 use crate::state::placement::Place;
 
@@ -45,6 +45,7 @@ impl Home {
         } else if known.lease_is_over(now.mono) {
             self.suspect(now, machine, effects);
         }
+        self.give_up_overdue(now, machine, effects);
         if self.machines[machine].is_to_be_asked(now.mono) {
             self.ask(now, machine, effects);
         }
@@ -66,6 +67,28 @@ impl Home {
             self.unweigh(now, index);
             self.jobs[index].last.clone_from(&why);
             self.settle(now, index, effects);
+        }
+    }
+
+    /// Runs of a machine that should long have met their wall time, and that it says to go on all the same.
+    fn give_up_overdue(&mut self, now: Now, machine: usize, effects: &mut Vec<Effect>) {
+        let place = self.machines[machine].place;
+        let overdue = |(index, attempt): &(usize, u32)| {
+            let job = &self.jobs[*index];
+            let over_ms = job.spec.wall_ms.map(|wall_ms| wall_ms.saturating_mul(2).saturating_add(OVERDUE_MS));
+            job.runs.iter().find(|run| run.attempt == *attempt && run.place == place).is_some_and(|run| {
+                let running = run.progress == Progress::Running && !run.suspect;
+                running && over_ms.is_some_and(|over_ms| now.mono.since(run.since) > over_ms)
+            })
+        };
+        let overdue: Vec<(usize, u32)> = self.machines[machine].runs.iter().copied().filter(overdue).collect();
+        for (index, attempt) in overdue {
+            // The end of one may have ended others of its map.
+            if self.machines[machine].runs.contains(&(index, attempt)) {
+                let why = format!("{} did not end it when its time was over", self.machines[machine].name());
+                let run = self.jobs[index].run_id(attempt);
+                self.released_after(now, index, place, run, Over::Vanished, &why, effects);
+            }
         }
     }
 

@@ -58,6 +58,7 @@ fn job(number: u64) -> JobSpec {
         inputs: [].into(),
         retries: 2,
         queue_timeout_ms: None,
+        wall_ms: None,
         submitted: Wall(0),
     }
 }

@@ -160,6 +160,7 @@ pub(super) fn work(plan: &Plan, chance: &mut Chance) -> (Vec<SimJob>, Vec<Submis
                 .into(),
                 retries: u32::try_from(chance.below(4)).expect("it is small"),
                 queue_timeout_ms: (chance.permille(50) && !plan.is_calm()).then(|| chance.spread(1_000, 60_000)),
+                wall_ms: None,
                 submitted: Wall(0),
             };
             let takes_ms = chance.between(task_ms / 2 + 1, task_ms + 1) * if chance.permille(20) { 10 } else { 1 };

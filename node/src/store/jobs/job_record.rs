@@ -3,7 +3,7 @@
 
 use crate::identity::NodeId;
 use crate::wire::{JobId, SubmitJob};
-use potluck_runtime::{Digest, Outcome, Report};
+use potluck_runtime::{Digest, JsonText, Outcome, Report};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -212,6 +212,9 @@ pub struct JobRecord {
     pub submitter: String,
     /// Until when its output is kept, of one that was given to this machine's home; 0 when it is not any more.
     pub keep_until_ms: Option<u64>,
+    /// What its guest says it has come to; none of what was run for another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub result: Option<JsonText>,
 }
 
 impl JobRecord {
@@ -245,6 +248,7 @@ impl JobRecord {
             priority: 0,
             submitter: String::new(),
             keep_until_ms: None,
+            result: None,
         }
     }
 

@@ -6,7 +6,7 @@ use super::job_record::{End, JobRecord, OtherEnd, Role, RunRecord};
 use super::ledger;
 use crate::identity::NodeId;
 use crate::wire::JobId;
-use potluck_runtime::Digest;
+use potluck_runtime::{Digest, JsonText};
 use rusqlite::types::Type;
 use rusqlite::{Row, Transaction, named_params, params};
 
@@ -16,18 +16,18 @@ const SEAL_LEN: usize = 8;
 /// The columns of a [`JobRecord`], in the order [`job`] reads them.
 pub(super) const JOB_COLUMNS: &str = "id, role, peer, peer_name, program, digest, args, submitted_ms, started_ms, ended_ms, \
      end_kind, exit_code, why, fuel, wall_ms, memory_peak_bytes, bytes_in, bytes_out, attempts, map, task, priority, \
-     submitter, keep_until_ms";
+     submitter, keep_until_ms, result";
 
 const PUT_JOB: &str = "INSERT INTO jobs (id, role, peer, peer_name, program, digest, args, submitted_ms, started_ms, \
      ended_ms, end_kind, exit_code, why, fuel, wall_ms, memory_peak_bytes, bytes_in, bytes_out, attempts, map, task, \
-     priority, submitter, keep_until_ms) VALUES (:id, :role, :peer, :peer_name, :program, :digest, :args, :submitted_ms, \
+     priority, submitter, keep_until_ms, result) VALUES (:id, :role, :peer, :peer_name, :program, :digest, :args, :submitted_ms, \
      :started_ms, :ended_ms, :end_kind, :exit_code, :why, :fuel, :wall_ms, :memory_peak_bytes, :bytes_in, :bytes_out, \
-     :attempts, :map, :task, :priority, :submitter, :keep_until_ms) ON CONFLICT (id, role) DO UPDATE SET \
+     :attempts, :map, :task, :priority, :submitter, :keep_until_ms, :result) ON CONFLICT (id, role) DO UPDATE SET \
      peer = :peer, peer_name = :peer_name, program = :program, digest = :digest, args = :args, \
      submitted_ms = :submitted_ms, started_ms = :started_ms, ended_ms = :ended_ms, end_kind = :end_kind, \
      exit_code = :exit_code, why = :why, fuel = :fuel, wall_ms = :wall_ms, memory_peak_bytes = :memory_peak_bytes, \
      bytes_in = :bytes_in, bytes_out = :bytes_out, attempts = :attempts, map = :map, task = :task, \
-     priority = :priority, submitter = :submitter, keep_until_ms = :keep_until_ms";
+     priority = :priority, submitter = :submitter, keep_until_ms = :keep_until_ms, result = :result";
 
 /// A number as SQLite holds it.
 pub(super) fn int(number: u64) -> i64 {
@@ -63,6 +63,7 @@ pub(super) fn put_job(to: &Transaction<'_>, job: &JobRecord) -> rusqlite::Result
         ":priority": job.priority,
         ":submitter": job.submitter,
         ":keep_until_ms": job.keep_until_ms.map(int),
+        ":result": job.result.as_ref().map(JsonText::as_str),
     })?;
     Ok(())
 }
@@ -116,7 +117,13 @@ pub(super) fn job(row: &Row<'_>) -> rusqlite::Result<JobRecord> {
         priority: row.get(21)?,
         submitter: row.get(22)?,
         keep_until_ms: row.get(23)?,
+        result: result(row, 24)?,
     })
+}
+
+fn result(row: &Row<'_>, at: usize) -> rusqlite::Result<Option<JsonText>> {
+    let Some(text) = row.get::<_, Option<String>>(at)? else { return Ok(None) };
+    JsonText::parse(text).map(Some).map_err(|_| nonsense(at, "the result is no JSON"))
 }
 
 /// The columns of a [`RunRecord`], in the order [`run`] reads them.

@@ -6,7 +6,12 @@ use rusqlite::{Connection, TransactionBehavior};
 use std::path::Path;
 
 /// The scripts; the file's version is how many of them it has been through.
-const SCRIPTS: &[&str] = &[include_str!("schema/1.sql"), include_str!("schema/2.sql"), include_str!("schema/3.sql")];
+const SCRIPTS: &[&str] = &[
+    include_str!("schema/1.sql"),
+    include_str!("schema/2.sql"),
+    include_str!("schema/3.sql"),
+    include_str!("schema/4.sql"),
+];
 
 /// The version this software writes.
 pub(super) fn version() -> i64 {

@@ -20,8 +20,8 @@ use std::path::Path;
 const MARK: &[u8; 4] = b"PJR\x01";
 /// Mark, length, and the beginning of the digest.
 const HEAD_LEN: usize = 4 + 4 + 8;
-/// Bytes of an entry: some texts of 512 bytes, and a receipt.
-const ENTRY_LEN_MAX: usize = 16 << 10;
+/// Bytes of an entry: some texts of 512 bytes, a receipt, and a result.
+const ENTRY_LEN_MAX: usize = 96 << 10;
 /// Bytes of all entries: some thousand jobs.
 const SPOOL_LEN_MAX: u64 = 512 << 10;
 

@@ -31,6 +31,16 @@ fn named(memory: &GuestMemory<'_>, guest: &ModuleGuest, (fd, path, len): (i32, i
     Ok(Some(Named { place: guest.meter.place(fd.cast_unsigned(), &path), len: last }))
 }
 
+/// Whether a path that is not too long leads to the events file.
+fn leads_to_events(
+    memory: &GuestMemory<'_>,
+    guest: &mut ModuleGuest,
+    (fd, path, len): (i32, i32, i32),
+) -> Result<bool> {
+    let path = memory.as_cow(GuestPtr::<[u8]>::new((path.cast_unsigned(), len.cast_unsigned())))?;
+    Ok(guest.talk.leads_to_events(fd.cast_unsigned(), &path, &guest.meter))
+}
+
 pub(super) fn add_making(linker: &mut Linker<ModuleGuest>) -> Result<()> {
     linker.func_wrap_async(
         MODULE,
@@ -127,7 +137,9 @@ pub(super) fn add_opening(linker: &mut Linker<ModuleGuest>) -> Result<()> {
                 let (mut memory, guest) = parts(&mut caller)?;
                 let Some(new) = named(&memory, guest, (fd, path, len))? else { return Ok(NAME_TOO_LONG) };
                 guest.meter.check_open()?;
-                let makes = flags & OFLAGS_CREAT != 0;
+                let is_events = leads_to_events(&memory, guest, (fd, path, len))?;
+                // The events file is the host's, and there.
+                let makes = flags & OFLAGS_CREAT != 0 && !is_events;
                 if makes {
                     guest.meter.charge_entry(new.place)?;
                 }
@@ -149,6 +161,9 @@ pub(super) fn add_opening(linker: &mut Linker<ModuleGuest>) -> Result<()> {
                 if errno == SUCCESS {
                     let opened = memory.read(GuestPtr::<u32>::new(out.cast_unsigned()))?;
                     guest.meter.opened(opened, new.place);
+                    if is_events {
+                        guest.talk.opened(opened);
+                    }
                 }
                 if makes { made(guest, new, errno) } else { Ok(errno) }
             }) as Call<'_>
@@ -165,6 +180,7 @@ pub(super) fn add_closing(linker: &mut Linker<ModuleGuest>) -> Result<()> {
             let errno = preview1::fd_close(&mut guest.wasi, &mut memory, fd).await?;
             if errno == SUCCESS {
                 guest.meter.closed(fd.cast_unsigned());
+                guest.talk.closed(fd.cast_unsigned());
                 mark_replaced(guest, fd);
             }
             Ok(errno)
@@ -176,6 +192,7 @@ pub(super) fn add_closing(linker: &mut Linker<ModuleGuest>) -> Result<()> {
             let errno = preview1::fd_renumber(&mut guest.wasi, &mut memory, from, to).await?;
             if errno == SUCCESS && from != to {
                 guest.meter.renumbered(from.cast_unsigned(), to.cast_unsigned());
+                guest.talk.renumbered(from.cast_unsigned(), to.cast_unsigned());
                 mark_replaced(guest, from);
                 mark_replaced(guest, to);
             }

@@ -113,13 +113,18 @@ pub(super) fn add_opening(files: &mut LinkerInstance<'_, ComponentGuest>) -> Res
                 let guest = store.data_mut();
                 let Some(new) = named(guest, &fd, &path) else { return too_long() };
                 guest.meter.check_open()?;
-                let makes = open.contains(OpenFlags::CREATE);
+                let is_events = guest.talk.leads_to_events(fd.rep(), path.as_bytes(), &guest.meter);
+                // The events file is the host's, and there.
+                let makes = open.contains(OpenFlags::CREATE) && !is_events;
                 if makes {
                     guest.meter.charge_entry(new.place)?;
                 }
                 let opened = answer(guest.filesystem().open_at(fd, lookup, path, open, flags).await)?;
                 if let Ok(descriptor) = &opened.0 {
                     guest.meter.opened(descriptor.rep(), new.place);
+                    if is_events {
+                        guest.talk.opened(descriptor.rep());
+                    }
                 }
                 if makes { note(guest, new, opened) } else { Ok(opened) }
             }) as Call<'_, Resource<Descriptor>>
@@ -128,6 +133,7 @@ pub(super) fn add_opening(files: &mut LinkerInstance<'_, ComponentGuest>) -> Res
     files.resource("descriptor", ResourceType::host::<Descriptor>(), |mut store: Guest<'_>, index| {
         let guest = store.data_mut();
         guest.meter.closed(index);
+        guest.talk.closed(index);
         HostDescriptor::drop(&mut guest.filesystem(), Resource::new_own(index))
     })
 }
@@ -169,9 +175,10 @@ pub(super) fn add_given(linker: &mut Linker<ComponentGuest>) -> Result<()> {
     linker.instance(GIVEN)?.func_wrap("get-directories", |mut store: Guest<'_>, (): ()| {
         let guest = store.data_mut();
         let given = guest.filesystem().get_directories()?;
-        for (directory, _) in &given {
+        for (directory, path) in &given {
             guest.meter.check_open()?;
             guest.meter.opened(directory.rep(), Place::default());
+            guest.talk.given(directory.rep(), path);
         }
         Ok((given,))
     })

@@ -1,6 +1,7 @@
 //! What a component writes into files by streams.
 
 use crate::worker::meter::{LimitReached, Meter};
+use crate::worker::talk::{Events, PIECE_LEN_MAX};
 use bytes::Bytes;
 use std::sync::Arc;
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamError, StreamResult};
@@ -57,5 +58,52 @@ impl OutputStream for MeteredStream {
 
     async fn cancel(&mut self) {
         self.inner.cancel().await;
+    }
+}
+
+/// An output stream into the events file: what is written goes to the host at once.
+pub(super) struct EventsStream {
+    events: Arc<Events>,
+    /// Whether it must be waited for before more is written.
+    waits: bool,
+}
+
+impl EventsStream {
+    pub(super) fn new(events: Arc<Events>) -> Self {
+        Self { events, waits: false }
+    }
+}
+
+#[async_trait::async_trait]
+impl Pollable for EventsStream {
+    async fn ready(&mut self) {
+        if self.waits {
+            self.events.room().await;
+            self.waits = false;
+        }
+    }
+}
+
+#[async_trait::async_trait]
+impl OutputStream for EventsStream {
+    fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
+        self.events.take(&bytes);
+        self.waits = true;
+        Ok(())
+    }
+
+    fn flush(&mut self) -> StreamResult<()> {
+        Ok(())
+    }
+
+    fn check_write(&mut self) -> StreamResult<usize> {
+        Ok(if self.waits { 0 } else { PIECE_LEN_MAX as usize })
+    }
+
+    async fn blocking_write_and_flush(&mut self, bytes: Bytes) -> StreamResult<()> {
+        for piece in bytes.chunks(PIECE_LEN_MAX as usize) {
+            self.events.hear(piece).await;
+        }
+        Ok(())
     }
 }

@@ -2,6 +2,7 @@
 //! is read waits; what waits for the pipe is bounded.
 
 use super::TURN_LEN_MAX;
+use crate::guest_event::GuestEvent;
 use crate::protocol::{self, Answer, CHUNK_LEN_MAX, HEAD_LEN, PIPE_LEN, tag};
 use crate::worker::meter::Meter;
 use bytes::Bytes;
@@ -49,6 +50,20 @@ impl Outgoing {
         state.last = None;
         self.filled.notify_one();
         Ok(())
+    }
+
+    /// Waits until there is room for more, or nobody reads.
+    async fn room(&self) {
+        loop {
+            let drained = self.drained.notified();
+            {
+                let state = self.lock();
+                if state.pending.len() < OUTPUT_LEN_MAX || state.broken {
+                    return;
+                }
+            }
+            drained.await;
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, OutgoingState> {
@@ -112,8 +127,8 @@ impl Outbox {
         self.writer.await.map_err(io::Error::other)?
     }
 
-    /// Who says that input is wanted.
-    pub(super) fn teller(&self) -> Teller {
+    /// Who says in the order of the guest's output what is none of it.
+    pub(in crate::worker) fn teller(&self) -> Teller {
         Teller { shared: self.shared.clone() }
     }
 
@@ -150,9 +165,9 @@ async fn write_out(shared: Arc<Outgoing>, mut pipe: pipe::Sender) -> io::Result<
     }
 }
 
-/// Says in the order of the guest's output that it waits for input.
+/// Says in the order of the guest's output what is none of it.
 #[derive(Clone)]
-pub(super) struct Teller {
+pub(in crate::worker) struct Teller {
     shared: Arc<Outgoing>,
 }
 
@@ -162,6 +177,19 @@ impl Teller {
         if let Err(error) = self.shared.say(tag::INPUT_WANTED, &received.to_le_bytes()) {
             tracing::debug!(%error, "the parent hears of no wait for input");
         }
+    }
+
+    /// The guest has said this of itself.
+    pub(in crate::worker) fn said(&self, event: &GuestEvent) {
+        let said = protocol::encode(event).and_then(|payload| self.shared.say(tag::SAID, &payload));
+        if let Err(error) = said {
+            tracing::debug!(%error, "the parent does not hear what the guest says");
+        }
+    }
+
+    /// Waits until there is room for more.
+    pub(in crate::worker) async fn room(&self) {
+        self.shared.room().await;
     }
 }
 
@@ -176,16 +204,7 @@ pub(in crate::worker) struct GuestOutput {
 #[async_trait::async_trait]
 impl Pollable for GuestOutput {
     async fn ready(&mut self) {
-        loop {
-            let drained = self.shared.drained.notified();
-            {
-                let state = self.shared.lock();
-                if state.pending.len() < OUTPUT_LEN_MAX || state.broken {
-                    return;
-                }
-            }
-            drained.await;
-        }
+        self.shared.room().await;
     }
 }
 

@@ -1,6 +1,7 @@
 use super::*;
 use potluck_node::state::home::end::{End, Failure};
 use potluck_runtime::Outcome;
+use serde_json::json;
 use std::path::PathBuf;
 
 fn task(name: &str) -> Task {
@@ -23,7 +24,7 @@ fn begun(dir: &Path) -> Journal {
         let number = u8::try_from(index).unwrap();
         journal.task((index, &task(name)), Vec::new(), Digest::of(name.as_bytes()), job(number)).unwrap();
     }
-    journal.end("a", job(0), &Ending::from(&End::Done), Some(vec!["made.txt".into()])).unwrap();
+    journal.end("a", job(0), &Ending::from(&End::Done), (Some(vec!["made.txt".into()]), Some(json!([1])))).unwrap();
     journal.flush().unwrap();
     journal
 }
@@ -43,6 +44,19 @@ fn what_was_given_and_how_it_ended_is_known_again() {
 }
 
 #[test]
+fn a_result_is_that_of_the_job_that_ended_last() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut journal = begun(dir.path());
+    assert_eq!(journal.results().unwrap(), [("a".to_owned(), json!([1]))]);
+    journal.begin(map(2)).unwrap();
+    journal.task((0, &task("a")), Vec::new(), Digest::of(b"other"), job(7)).unwrap();
+    assert_eq!(journal.results().unwrap(), [], "the job that came to it is not the task's any more");
+    journal.end("a", job(7), &Ending::from(&End::Done), (None, Some(json!("two")))).unwrap();
+    drop(journal);
+    assert_eq!(Journal::open(dir.path()).unwrap().results().unwrap(), [("a".to_owned(), json!("two"))]);
+}
+
+#[test]
 fn a_task_that_is_given_again_is_that_of_its_last_line() {
     let dir = tempfile::tempdir().unwrap();
     let mut journal = begun(dir.path());
@@ -50,14 +64,14 @@ fn a_task_that_is_given_again_is_that_of_its_last_line() {
     journal.task((0, &task("a")), Vec::new(), Digest::of(b"other"), job(7)).unwrap();
     // What an earlier job of the task came to does not count any more.
     let failed = Ending::from(&End::Failed(Failure::Outcome(Outcome::Exited(3))));
-    journal.end("a", job(0), &failed, Some(Vec::new())).unwrap();
+    journal.end("a", job(0), &failed, (Some(Vec::new()), None)).unwrap();
     drop(journal);
     let mut journal = Journal::open(dir.path()).unwrap();
     let files = vec!["made.txt".to_owned()];
     let known = Known { request: Digest::of(b"other"), job: job(7), map: map(2), end: None, files: files.clone() };
     assert_eq!(journal.known("a"), Some(&known));
     // Of a job of which nothing came, what the one before left is still there.
-    journal.end("a", job(7), &Ending::from(&End::Cancelled), None).unwrap();
+    journal.end("a", job(7), &Ending::from(&End::Cancelled), (None, None)).unwrap();
     drop(journal);
     let known = Known { end: Some(EndKind::Cancelled), ..known };
     assert_eq!(Journal::open(dir.path()).unwrap().known("a"), Some(&known));
@@ -73,7 +87,7 @@ fn a_line_that_a_crash_cut_off_means_nothing_and_harms_no_other() {
     std::fs::write(&path, bytes).unwrap();
     let mut journal = Journal::open(dir.path()).unwrap();
     assert_eq!(journal.known("b").unwrap().end, None);
-    journal.end("b", job(1), &Ending::lost("silence".into()), None).unwrap();
+    journal.end("b", job(1), &Ending::lost("silence".into()), (None, None)).unwrap();
     drop(journal);
     assert_eq!(Journal::open(dir.path()).unwrap().known("b").unwrap().end, Some(EndKind::Lost));
 }

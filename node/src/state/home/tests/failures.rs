@@ -132,6 +132,24 @@ fn a_machine_where_things_go_down_is_left_alone_for_longer_each_time() {
 }
 
 #[test]
+fn a_run_that_goes_on_long_after_its_time_was_over_is_given_up_and_released() {
+    let mut bench = Bench::new(&[(peer(1), 1), (peer(2), 1)]);
+    bench.submit(vec![JobSpec { wall_ms: Some(5_000), retries: 0, ..job(1) }, job(2)]);
+    let both = bench.started();
+    for (place, run) in &both {
+        bench.hears(Event::RunStarted { place: *place, run: *run });
+    }
+    bench.passes(OVERDUE_MS + 10_000, &[peer(1), peer(2)]);
+    assert_eq!(bench.end_of(1), None, "not before");
+    bench.passes(SWEEP_MS, &[]);
+    let Some(End::Lost(LostWhy::Vanished { runs: 1, last })) = bench.end_of(1) else { panic!("{:?}", bench.end_of(1)) };
+    assert!(last.contains("did not end it when its time was over"), "{last}");
+    let (place, run) = both.into_iter().find(|(_, run)| run.job == job_id(1)).unwrap();
+    assert!(bench.effects.contains(&Effect::Release { place, run }), "{:?}", bench.effects);
+    assert_eq!(bench.end_of(2), None, "a run whose time is not known is waited for");
+}
+
+#[test]
 fn who_takes_the_machine_back_costs_the_job_no_retry() {
     let mut bench = Bench::new(&[(peer(1), 1), (peer(2), 1)]);
     bench.submit(vec![JobSpec { retries: 0, ..job(1) }]);

@@ -1,0 +1,245 @@
+//! What a program says of itself and hears, through the files of the guest contract alone: nothing here links an SDK.
+
+use crate::jobs::{given, job};
+use crate::sight::{both_forms, is_at_rest};
+use potluck_tests::{Home, Node, guest, join, pair, until, write_script};
+use serde_json::{Value, json};
+use std::fs;
+
+const PROGRESS: &str = r#"{"progress":{"done":3,"total":10,"message":"reading"}}"#;
+const LOG: &str = r#"{"log":{"level":"warn","message":"no header","fields":{"file":"a.csv"}}}"#;
+const RESULT: &str = r#"{"result":{"mean":4.5}}"#;
+
+/// The events of `run --json` as they were written.
+fn events(object: &Value) -> Vec<String> {
+    object["events"].as_array().expect("a list of events").iter().map(Value::to_string).collect()
+}
+
+fn parsed(line: &str) -> Value {
+    serde_json::from_str(line).expect("the test's own line is JSON")
+}
+
+#[test]
+fn what_a_guest_says_is_in_the_object_in_order() {
+    let home = Home::new();
+    for program in both_forms("tell") {
+        let told = home.run(["--json", "-o", "out"]).arg(&program).args(["=one", PROGRESS, LOG, "=two", RESULT]);
+        let object = told.finish().expect(0).json();
+        assert_eq!(object["events"], json!([parsed(PROGRESS), parsed(LOG), parsed(RESULT)]), "{object:#}");
+        assert_eq!((&object["result"], &object["stdout"]), (&json!({"mean": 4.5}), &"one\ntwo\n".into()));
+        assert_eq!(object["outputs"], json!([]), "the file is none of the program's");
+    }
+}
+
+#[test]
+fn a_script_takes_part_by_opening_a_file() {
+    let home = Home::with_python();
+    let lines = [
+        "import json, os",
+        "assert os.environ['POTLUCK'] == '1' and 'POTLUCK_TASK' not in os.environ and 'POTLUCK_RESTORE' not in os.environ",
+        "path = os.environ['POTLUCK_EVENTS']",
+        "with open(path, 'a') as events: print(json.dumps({'log': {'level': 'info', 'message': 'one'}}), file=events)",
+        "fd = os.open(path, os.O_WRONLY | os.O_APPEND)",
+        "os.write(fd, b'{\"result\":')",
+        "os.write(fd, b'[1,2]}\\n')",
+        "os.dup2(fd, 50); os.close(fd)",
+        "os.write(50, b'{\"log\":{\"level\":\"debug\",\"message\":\"two\"}}')",
+        "assert os.stat(path).st_size == 0, 'it takes no room'",
+        "open('made.txt', 'w').write('x')",
+    ];
+    let script = write_script(&home, "script.py", &lines);
+    let object = home.run(["--json", "-o", "out", &script]).finish().expect(0).json();
+    let said = [
+        r#"{"log":{"level":"info","message":"one"}}"#,
+        r#"{"result":[1,2]}"#,
+        r#"{"log":{"level":"debug","message":"two"}}"#,
+    ];
+    assert_eq!(events(&object), said.map(|line| parsed(line).to_string()));
+    assert_eq!(object["outputs"].as_array().map(Vec::len), Some(1), "{object:#}");
+}
+
+#[test]
+fn logs_are_lines_on_stderr_and_progress_is_for_terminals() {
+    let home = Home::new();
+    let words = ["=out", PROGRESS, LOG, RESULT];
+    let finished = home.run(["-q"]).arg(guest("tell")).args(words).finish();
+    assert_eq!(finished.expect(0).out(), "out\n");
+    assert_eq!(finished.err(), "warn: no header file=a.csv\n");
+    let mut seen = home.run([guest("tell").as_os_str()]).args(words).arg("-").start_in_terminal();
+    seen.shows("3/10 reading");
+    seen.types("\n");
+    seen.finish().expect(0);
+}
+
+#[test]
+fn nothing_of_a_log_steers_the_terminal() {
+    let home = Home::new();
+    let line = r#"{"log":{"level":"error","message":"a\u001b[2Jb\r\nc","fields":{"\u001b]0;x\u0007":"\u009b31m"}}}"#;
+    let progress = r#"{"progress":{"done":1,"total":2,"message":"\u001b[2Jreading"}}"#;
+    let finished = home.run(["-q"]).arg(guest("tell")).args([line, progress]).finish();
+    let err = finished.expect(0).err();
+    assert!(err.starts_with("error: a") && err.lines().count() == 1, "{err:?}");
+    assert!(!err.trim_end().contains(char::is_control), "{err:?}");
+    let mut seen = home.run([guest("tell").as_os_str()]).args([line, progress, "-"]).start_in_terminal();
+    seen.shows("1/2");
+    seen.types("\n");
+    let screen = seen.finish().out();
+    assert!(!screen.contains("\u{1b}[2Jb") && !screen.contains("\u{1b}[2Jreading"), "{screen:?}");
+}
+
+#[test]
+fn what_is_no_event_is_one_warning_and_no_failure() {
+    let home = Home::new();
+    let long = format!(r#"{{"result":"{}"}}"#, "x".repeat(100_000));
+    for program in both_forms("tell") {
+        let told = home.run(["--json"]).arg(&program).args(["hello", "{}", &long, RESULT]).finish();
+        let object = told.expect(0).json();
+        let said = events(&object);
+        assert!(said.len() == 2 && said[0].contains("warn") && said[0].contains("no event"), "{said:?}");
+        assert_eq!(object["result"], json!({"mean": 4.5}));
+    }
+}
+
+#[test]
+fn too_many_events_are_cut_and_the_last_result_counts() {
+    let home = Home::new();
+    let told = home.run(["--json"]).arg(guest("tell")).args(["*20000", LOG, "*3", RESULT, r#"{"result":"last"}"#]);
+    let object = told.finish().expect(0).json();
+    assert_eq!(object["result"], "last");
+    let said = events(&object);
+    assert_eq!(said.len(), 10_002, "those that are passed on, a warning, and the last result");
+    assert!(said[10_000].contains("too much"), "{}", said[10_000]);
+}
+
+#[test]
+fn progress_of_a_moment_is_thinned_and_the_last_gets_through() {
+    let home = Home::new();
+    let last = r#"{"progress":{"done":2,"total":2}}"#;
+    let told = home.run(["--json"]).arg(guest("tell")).args(["*20000", r#"{"progress":{"done":1,"total":2}}"#, last]);
+    let said = events(&told.finish().expect(0).json());
+    // A machine that is slow may take minutes for them.
+    assert!(said.len() < 5000, "{}", said.len());
+    assert_eq!(said.last().map(String::as_str), Some(last));
+}
+
+#[test]
+fn a_job_that_was_given_says_the_same_to_whoever_comes_later() {
+    let home = Home::new();
+    let _node = Node::start(&home);
+    let id = given(&home, [guest("tell").as_os_str(), "=out".as_ref(), LOG.as_ref(), RESULT.as_ref()]);
+    home.potluck(["wait", &id]).finish().expect(0);
+    for command in ["attach", "logs"] {
+        let finished = home.potluck([command, &id]).finish();
+        assert_eq!(
+            (finished.expect(0).out().as_str(), finished.err().as_str()),
+            ("out\n", "warn: no header file=a.csv\n")
+        );
+    }
+    let stamped = home.potluck(["logs", "--times", "--stderr-only", &id]).finish().expect(0).err();
+    assert!(stamped.ends_with(" warn: no header file=a.csv\n") && stamped.len() > 30, "{stamped}");
+    assert_eq!(home.potluck(["logs", "--stdout-only", &id]).finish().expect(0).err(), "");
+    let got = home.potluck(["get", "--json", &id]).finish().expect(0).json();
+    assert_eq!((&got["result"], &got["files"]), (&json!({"mean": 4.5}), &json!([])));
+    assert_eq!(job(&home, &id)["result"], json!({"mean": 4.5}));
+    let history = home.potluck(["history", "--json"]).finish().expect(0).json();
+    assert_eq!(history[0]["result"], json!({"mean": 4.5}), "{history:#}");
+}
+
+#[test]
+fn how_far_a_job_is_is_seen_while_it_runs_here_and_elsewhere() {
+    let (ann, bob) = (Home::new().named("ann"), Home::new().named("bob"));
+    let (ours, theirs) = (Node::start(&ann), Node::start(&bob));
+    pair(&ours, &theirs);
+    // It says how far it is and then goes on for as long as it may.
+    let spin = write_spinner(&ann);
+    let id = given(&ann, ["--on", "bob", "--timeout", "10m", &spin]);
+    let expected = json!({"done": 3, "total": 10, "message": "reading"});
+    until("its home hears how far it is", || (job(&ann, &id)["progress"] == expected).then_some(()));
+    let top = bob.potluck(["top", "--json"]).finish().expect(0).json();
+    assert_eq!(top["jobs"][0]["progress"], expected, "{top:#}");
+    let top = ann.potluck(["top", "--once"]).finish().expect(0).out();
+    assert!(top.contains("running on bob, 3/10 reading"), "{top}");
+    let jobs = ann.potluck(["jobs"]).finish().expect(0).out();
+    assert!(jobs.contains("running on bob, 30%"), "{jobs}");
+    ann.potluck(["cancel", &id]).finish().expect(0);
+}
+
+/// A module that says how far it is and then spins.
+fn write_spinner(home: &Home) -> String {
+    let text = PROGRESS.replace('"', "\\22");
+    let len = PROGRESS.len() + 1;
+    let module = format!(
+        r#"(module
+        (import "wasi_snapshot_preview1" "path_open"
+            (func $path_open (param i32 i32 i32 i32 i32 i64 i64 i32 i32) (result i32)))
+        (import "wasi_snapshot_preview1" "fd_write" (func $fd_write (param i32 i32 i32 i32) (result i32)))
+        (memory (export "memory") 1) (data (i32.const 1024) "{text}\0a") (data (i32.const 64) ".potluck-events")
+        (func (export "_start")
+            (if (call $path_open (i32.const 4) (i32.const 0) (i32.const 64) (i32.const 15) (i32.const 0)
+                (i64.const 0x1fffffff) (i64.const 0x1fffffff) (i32.const 1) (i32.const 32)) (then unreachable))
+            (i32.store (i32.const 0) (i32.const 1024)) (i32.store (i32.const 4) (i32.const {len}))
+            (if (call $fd_write (i32.load (i32.const 32)) (i32.const 0) (i32.const 1) (i32.const 8)) (then unreachable))
+            (if (i32.ne (i32.load (i32.const 8)) (i32.const {len})) (then unreachable))
+            (loop $again (br $again))))"#
+    );
+    crate::sight::module(home, "spinner.wasm", &module)
+}
+
+#[test]
+fn a_peer_passes_on_what_a_guest_says() {
+    let (ann, bob) = (Home::new().named("ann"), Home::new().named("bob"));
+    let node = Node::start(&ann);
+    join(&node, &bob);
+    let object = bob.run(["--on", "ann", "--json"]).arg(guest("tell")).args([LOG, RESULT]).finish().expect(0).json();
+    assert_eq!((&object["result"], events(&object).len()), (&json!({"mean": 4.5}), 2), "{object:#}");
+    let theirs = ann.potluck(["history", "--json"]).finish().expect(0).json();
+    assert_eq!(theirs[0]["result"], Value::Null, "what it came to is remembered by whoever asked for it");
+    let ours = bob.potluck(["history", "--json"]).finish().expect(0).json();
+    assert_eq!(ours[0]["result"], json!({"mean": 4.5}));
+}
+
+#[test]
+fn a_task_knows_its_place_and_its_result_is_in_the_object() {
+    let home = Home::with_python();
+    let _node = Node::start(&home);
+    let lines = [
+        "import json, os, sys",
+        "place = [int(os.environ[name]) for name in ('POTLUCK_TASK', 'POTLUCK_TASKS')]",
+        "with open(os.environ['POTLUCK_EVENTS'], 'a') as events: print(json.dumps({'result': [sys.argv[1], *place]}), file=events)",
+    ];
+    write_script(&home, "task.py", &lines);
+    ["a", "b", "c"].iter().for_each(|name| drop(home.write(name, name)));
+    let map =
+        |names: &[&str]| home.potluck(["map", "--json", "-o", "out", "task.py"]).args(names).finish().expect(0).json();
+    assert_eq!(map(&["a", "b"])["results"], json!({"a": ["a", 0, 2], "b": ["b", 1, 2]}));
+    // A map that grows runs what is new, and has the results of what was done before.
+    let grown = map(&["a", "b", "c"]);
+    assert_eq!((&grown["skipped"], &grown["done"]), (&2.into(), &1.into()));
+    assert_eq!(grown["results"], json!({"a": ["a", 0, 2], "b": ["b", 1, 2], "c": ["c", 2, 3]}));
+}
+
+#[test]
+fn directories_in_which_a_guest_spoke_serve_again() {
+    let home = Home::new();
+    let _node = Node::start(&home);
+    let told = home.run(["-q"]).arg(guest("tell")).arg(LOG).finish();
+    assert_eq!(told.expect(0).err(), "warn: no header file=a.csv\n");
+    until("nothing of it is left", || is_at_rest(&home).then_some(()));
+    let left = home.scratch_entries();
+    assert!(!left.is_empty(), "its directories wait for the next run");
+    home.run(["-q"]).arg(guest("tell")).arg(LOG).finish().expect(0);
+    until("nothing of it is left", || is_at_rest(&home).then_some(()));
+    assert_eq!(home.scratch_entries().len(), left.len(), "and were used again");
+}
+
+#[test]
+fn a_session_hears_the_same_variables_and_what_it_says_is_not_passed_on() {
+    let home = Home::with_python();
+    let node = Node::start(&home);
+    home.potluck(["session", "start", "--name", "s"]).finish().expect(0);
+    let turn = "import os; f = open(os.environ['POTLUCK_EVENTS'], 'a'); f.write('{}\\n'); f.close(); print('fine')";
+    let finished = home.potluck(["session", "exec", "s", "-c", turn]).finish();
+    assert_eq!(finished.expect(0).out(), "fine\n");
+    drop(fs::read_dir(home.work()));
+    node.down();
+}
