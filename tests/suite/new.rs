@@ -1,6 +1,7 @@
 //! `potluck new`: what it makes is tested, built and run by the commands that its README names.
 
-use potluck_tests::{Home, guest_cargo, lasting, native_cargo, succeed, wasi_sdk, workspace};
+use potluck_tests::{Home, Node, guest_cargo, lasting, native_cargo, succeed, wasi_sdk, workspace};
+use serde_json::json;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -18,11 +19,16 @@ fn project(home: &Home, language: &str, name: &str) -> PathBuf {
     place.join(name)
 }
 
-/// The program adds what it is sent, here.
+/// The program adds what it is sent, on a node, and says what it should.
 #[track_caller]
 fn runs(home: &Home, project: &Path, program: &str) {
-    let run = home.run(["-f", "numbers.txt", program, "numbers.txt"]).within(project).finish();
-    assert_eq!(run.expect(0).out(), SAYS);
+    let _node = Node::start(home);
+    let run = home.run(["--json", "-f", "numbers.txt", program, "numbers.txt"]).within(project).finish();
+    let object = run.expect(0).json();
+    assert_eq!(object["stdout"], SAYS, "{object:#}");
+    assert_eq!(object["result"], json!({"lines": 30, "numbers": 29, "sum": 452.0}), "{object:#}");
+    let warned = object["events"].as_array().expect("a list").iter().find(|event| event["log"]["level"] == "warn");
+    assert_eq!(warned.expect("one line is no number")["log"]["fields"]["line"], 13, "{object:#}");
 }
 
 #[test]

@@ -145,9 +145,26 @@ fn a_script_that_brings_its_own_words_gets_those() {
 }
 
 #[test]
-fn a_program_in_the_sandbox_may_say_all_of_it() {
+fn each_example_gives_its_result_to_whoever_runs_it() {
+    let home = Home::with_python();
+    let compiled = ["rust-primes", "rust-primes-component", "c-primes"].map(guest);
+    for program in compiled.into_iter().chain([example("primes.py")]) {
+        let object = home.run(["--json"]).arg(&program).arg("300000").finish().expect(0).json();
+        assert_eq!(object["result"], part(), "{}: {object:#}", program.display());
+        let events = object["events"].as_array().expect("a list of events");
+        let done = events.iter().filter_map(|event| event["progress"]["done"].as_u64()).last();
+        assert_eq!(done, Some(300_000), "{}: {object:#}", program.display());
+    }
+}
+
+#[test]
+fn what_is_hard_to_say_comes_through_the_sandbox() {
     let home = Home::new();
-    home.run([guest("words")]).finish().expect(0);
+    let object = home.run(["--json"]).arg(guest("words")).finish().expect(0).json();
+    assert_eq!(object["result"], json!([1, 2]), "{object:#}");
+    let events = object["events"].as_array().expect("a list of events");
+    let logs: Vec<_> = events.iter().filter_map(|event| event["log"]["message"].as_str()).collect();
+    assert_eq!((logs[0], logs[1].len(), logs.len()), ("odd", 8192, 2), "{object:#}");
     let told = home.run([guest("words")]).arg("told").finish();
     assert_eq!(told.expect(0).out(), "task 0 0 0\nkept 0 \ncancelled 0\n");
 }
