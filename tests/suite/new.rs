@@ -26,7 +26,9 @@ fn runs(home: &Home, project: &Path, program: &str) {
     let run = home.run(["--json", "-f", "numbers.txt", program, "numbers.txt"]).within(project).finish();
     let object = run.expect(0).json();
     assert_eq!(object["stdout"], SAYS, "{object:#}");
-    assert_eq!(object["result"], json!({"lines": 30, "numbers": 29, "sum": 452.0}), "{object:#}");
+    let result = &object["result"];
+    assert_eq!((&result["lines"], &result["numbers"]), (&json!(30), &json!(29)), "{object:#}");
+    assert_eq!(result["sum"].as_f64(), Some(452.0), "{object:#}");
     let warned = object["events"].as_array().expect("a list").iter().find(|event| event["log"]["level"] == "warn");
     assert_eq!(warned.expect("one line is no number")["log"]["fields"]["line"], 13, "{object:#}");
 }
