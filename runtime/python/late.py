@@ -70,8 +70,25 @@ def find_spec(first, patch, name, path, target):
 
 def words_spec():
     """Of the module of words that every job has, unless it brings one itself."""
-    path = os.path.join(os.path.dirname(__file__), "potluck.py")
-    return sys.modules["_frozen_importlib_external"].spec_from_file_location("potluck", path)
+    external = sys.modules["_frozen_importlib_external"]
+
+    class Loader(external.SourceFileLoader):
+        def get_code(self, name):
+            return words()
+
+    return external.spec_from_file_location("potluck", WORDS, loader=Loader("potluck", WORDS))
+
+
+WORDS = os.path.join(os.path.dirname(__file__), "potluck.py")
+_compiled = []
+
+
+def words():
+    """Compiled once in the life of a memory, which for a script from an image was before it began."""
+    if not _compiled:
+        with open(WORDS, "rb") as file:
+            _compiled.append(compile(file.read(), WORDS, "exec", dont_inherit=True))
+    return _compiled[0]
 
 
 def apply(patch, module):
@@ -156,6 +173,7 @@ def warm(setup, imports, wait):
     for path in [path for path in sys.path_importer_cache if not path.startswith(HOME)]:
         del sys.path_importer_cache[path]
     linecache.clearcache()
+    words()
     flush(sys.stdout)
     flush(sys.stderr)
     wait()
