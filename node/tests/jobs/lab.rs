@@ -232,6 +232,7 @@ pub(crate) async fn ended(job: &mut Job) -> End {
             | JobEvent::Accepted { .. }
             | JobEvent::Stage(_)
             | JobEvent::Started
+            | JobEvent::Said(_)
             | JobEvent::OutputFile { .. } => {}
         }
     }
