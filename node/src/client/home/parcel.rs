@@ -38,7 +38,7 @@ impl Parcel {
     }
 
     /// A job whose bytes the daemon has.
-    pub(super) fn again(job: SubmitJob) -> Self {
+    pub(in crate::client) fn again(job: SubmitJob) -> Self {
         let packed = Packed { job, sources: HashMap::new(), left_out: LeftOut::default() };
         Self { packed, shared: Arc::default(), task: None }
     }
@@ -56,6 +56,12 @@ impl Parcel {
     #[must_use]
     pub fn id(&self) -> JobId {
         self.packed.job.job
+    }
+
+    /// What it runs.
+    #[must_use]
+    pub fn program(&self) -> &JobProgram {
+        &self.packed.job.program
     }
 
     /// The bytes it needs where it runs, program included.
