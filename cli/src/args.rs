@@ -1,8 +1,8 @@
 //! What can be typed. Each command's own options stand beside the command; nothing here opens or reads anything.
 
 use crate::commands::{
-    attach, cache, cancel, completions, config, doctor, down, each, env, get, history, identity, invite, jobs, join,
-    ledger, logs, map, new, pause, peers, quota, rerun, rm, run, session, setup, share, shell, status, top, up,
+    attach, cache, cancel, completions, config, doctor, down, each, env, get, history, identity, inspect, invite, jobs,
+    join, ledger, logs, map, new, pause, peers, quota, rerun, rm, run, session, setup, share, shell, status, top, up,
     version, wait, whoami, why,
 };
 use crate::exit;
@@ -64,6 +64,8 @@ pub(crate) enum Command {
     Why(why::WhyArgs),
     /// Give a job again, as it was
     Rerun(rerun::RerunArgs),
+    /// Say what a program is, what it could do, and where it can run
+    Inspect(inspect::InspectArgs),
     /// Open a Python prompt here or on a peer
     Shell(shell::ShellArgs),
     /// Interpreters that keep their variables: open, use, save, move and end them

@@ -24,6 +24,8 @@ pub(crate) mod each;
 
 pub(crate) mod map;
 
+pub(crate) mod inspect;
+
 pub(crate) mod shell;
 
 pub(crate) mod session;
@@ -89,6 +91,7 @@ pub(crate) fn dispatch(command: Command) -> anyhow::Result<u8> {
         Command::New(args) => new::execute(&args),
         Command::Each(args) => each::execute(&args),
         Command::Map(args) => map::execute(&args),
+        Command::Inspect(args) => inspect::execute(&args),
         Command::Shell(args) => shell::execute(args),
         Command::Session(args) => session::execute(args),
         Command::Up(args) => up::execute(&args),

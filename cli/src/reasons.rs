@@ -19,6 +19,26 @@ impl<'a> From<&'a WhyLine> for MachineObject<'a> {
     }
 }
 
+/// The same, kept.
+#[derive(Serialize)]
+pub(crate) struct OwnedMachineObject {
+    name: String,
+    reason: String,
+    change: Option<String>,
+}
+
+impl From<&WhyLine> for OwnedMachineObject {
+    fn from(WhyLine { name, reason, change }: &WhyLine) -> Self {
+        Self { name: name.clone(), reason: reason.clone(), change: change.clone() }
+    }
+}
+
+impl fmt::Display for OwnedMachineObject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        MachineObject { name: &self.name, reason: &self.reason, change: self.change.as_deref() }.fmt(f)
+    }
+}
+
 impl fmt::Display for MachineObject<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let change = self.change.map(|change| format!(" ({change})")).unwrap_or_default();

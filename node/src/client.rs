@@ -44,11 +44,14 @@ mod quotas;
 
 mod home;
 
+mod given;
+
 mod sharing;
 
 pub use crate::home::Wanted;
 pub use failure::{FailureKind, SubmitError};
 pub use found::{SessionFound, SessionsFound};
+pub use given::GivenProgram;
 pub use group::{Joined, PeerFound};
 pub use home::following::{Following, HomeEvent};
 pub use home::parcel::{PARCELS_WEIGHT_MAX, Parcel, Task};

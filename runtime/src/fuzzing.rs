@@ -13,15 +13,18 @@ use std::time::Duration;
 use tokio::io::AsyncRead;
 use wasmtime::Engine;
 
-/// Inspects a program as a worker does before it compiles one; whether it would be compiled.
+/// Inspects a program as a worker does before it compiles one, and as it does for people; whether it would be compiled.
 ///
 /// # Panics
-/// When there is no engine.
+/// When there is no engine, or what would be compiled cannot be described.
 #[must_use]
 pub fn inspect(program: &[u8]) -> bool {
     static ENGINE: OnceLock<Engine> = OnceLock::new();
     let engine = ENGINE.get_or_init(|| engine(Purpose::Command, None).expect("the engine's settings are its own"));
-    inspect::inspect(program, Purpose::Command, engine).is_ok()
+    let described = inspect::describe_outline(program, engine);
+    let would_be_compiled = inspect::inspect(program, Purpose::Command, engine).is_ok();
+    assert!(described.is_ok() || !would_be_compiled, "what runs can be described");
+    would_be_compiled
 }
 
 /// Reads the tail of an image or of a session's memory; whether it is one.

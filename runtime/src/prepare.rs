@@ -172,6 +172,23 @@ pub enum PrepareError {
     },
 }
 
+impl PrepareError {
+    /// The same failure of a program called `name`, wherever its bytes lie.
+    #[must_use]
+    pub fn called(mut self, name: &str) -> Self {
+        match &mut self {
+            Self::NotFound { path, .. }
+            | Self::NotAProgram { path, .. }
+            | Self::MissingImport { path, .. }
+            | Self::NoEntryPoint { path, .. }
+            | Self::Compile { path, .. }
+            | Self::Worker { path, .. } => *path = name.into(),
+            Self::Image { .. } | Self::MissingEnvironment { .. } | Self::Environment { .. } | Self::Cache { .. } => {}
+        }
+        self
+    }
+}
+
 impl Runtime {
     /// Makes a program ready: finds out what it is, checks that a job has all it imports, and compiles it unless that was
     /// done before. Dropping the future ends a compilation and leaves nothing behind.
@@ -313,9 +330,12 @@ impl Runtime {
             Answer::Made(made) => Ok(made),
             Answer::Refused(refusal) => Err(job.refusal(refusal, &said, self.compile())),
             Answer::Failed(why) | Answer::CodeUnusable(why) => Err(fail(why)),
-            Answer::Report { .. } | Answer::Loaded | Answer::Turned(_) | Answer::Kept { .. } | Answer::Proved(_) => {
-                Err(fail("the worker gave an answer that is none".to_owned()))
-            }
+            Answer::Report { .. }
+            | Answer::Loaded
+            | Answer::Turned(_)
+            | Answer::Kept { .. }
+            | Answer::Proved(_)
+            | Answer::Inspected(_) => Err(fail("the worker gave an answer that is none".to_owned())),
         }
     }
 

@@ -5,6 +5,7 @@
 
 use crate::handed::Handed;
 use crate::image::SavedSession;
+use crate::inspection::Inspection;
 use crate::limits::{Limits, TurnLimits};
 use crate::outcome::Report;
 use crate::script::{ScriptBoot, SignalPlaces};
@@ -66,6 +67,8 @@ pub(crate) enum Spec {
     Save(SaveSpec),
     /// Try what a confined worker must not be able to do.
     Prove,
+    /// Say what a program is.
+    Inspect(InspectSpec),
 }
 
 impl Spec {
@@ -81,6 +84,7 @@ impl Spec {
             Self::Turn(_) | Self::Prove => Vec::new(),
             Self::Layer(spec) => vec![&spec.state],
             Self::Save(spec) => vec![&spec.output],
+            Self::Inspect(spec) => vec![&spec.source],
         }
     }
 }
@@ -94,6 +98,7 @@ impl Spec {
         };
         match self {
             Self::Compile(spec) => spec.memory_bytes.map(|memory_bytes| Room { memory_bytes, disk_bytes: 0 }),
+            Self::Inspect(spec) => Some(Room { memory_bytes: spec.memory_bytes, disk_bytes: 0 }),
             Self::Run(spec) => Some(of(&spec.limits, 1)),
             Self::Warm(spec) => Some(of(&spec.run.limits, 2)),
             Self::Open(spec) => Some(of(&spec.run.limits, SESSION_COPIES)),
@@ -168,6 +173,14 @@ pub(crate) struct CompileSpec {
     /// The most memory that compiling may take, in bytes.
     pub(crate) memory_bytes: Option<u64>,
     pub(crate) destination: Destination,
+}
+
+/// Say what a program is, and make nothing of it.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct InspectSpec {
+    pub(crate) source: Handed,
+    /// The most memory that reading it may take, in bytes.
+    pub(crate) memory_bytes: u64,
 }
 
 /// Make the image of an interpreter that has not run yet.
@@ -302,6 +315,7 @@ pub(crate) enum Answer {
     },
     Made(Made),
     Proved(Vec<Proof>),
+    Inspected(Box<Inspection>),
     Refused(Refusal),
     /// The native code cannot be loaded: damaged, or made by another build.
     CodeUnusable(String),

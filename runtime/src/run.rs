@@ -205,7 +205,8 @@ impl RunEvents {
                 | Answer::Refused(_)
                 | Answer::Turned(_)
                 | Answer::Kept { .. }
-                | Answer::Proved(_),
+                | Answer::Proved(_)
+                | Answer::Inspected(_),
             )
             | Err(_) => self.lost("the worker gave an answer that is none".to_owned()),
         }

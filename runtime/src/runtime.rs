@@ -281,6 +281,7 @@ impl Runtime {
                     | Answer::Refused(_)
                     | Answer::Turned(_)
                     | Answer::Proved(_)
+                    | Answer::Inspected(_)
                     | Answer::Kept { .. } => Err(StartError::Worker("it gave an answer that is none".to_owned())),
                 }
             }

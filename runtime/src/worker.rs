@@ -99,6 +99,7 @@ async fn serve(role: &WorkerRole, mut orders: Orders, outbox: &Outbox) -> io::Re
     while let Some(order) = orders.next().await {
         let (spec, inbox) = order?;
         let answer = match spec {
+            Spec::Inspect(spec) => return outbox.answer(&compile::inspect(&spec)),
             Spec::Compile(spec) => return outbox.answer(&compile::compile(&spec)),
             Spec::Base(spec) => return outbox.answer(&compile::base(&spec)),
             Spec::Warm(spec) => return outbox.answer(&guest::warm(&spec, inbox, outbox).await),

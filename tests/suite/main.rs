@@ -13,6 +13,7 @@ mod workspace;
 
 mod examples;
 mod images;
+mod inspect;
 mod new;
 mod packages;
 mod python;

@@ -299,26 +299,9 @@ fn unprepared(error: PrepareError, program: &Program, role: Role) -> Fault {
     if code == FaultCode::INTERNAL {
         tracing::warn!(error = %super::chain(&error), "program could not be prepared");
     }
-    let error = if let Program::Wasm { name, .. } = program { called(error, name) } else { error };
+    let error = if let Program::Wasm { name, .. } = program { error.called(name) } else { error };
     let text = if code == FaultCode::INTERNAL { sentence(&error, role) } else { super::chain(&error) };
     Fault::new(code, text)
-}
-
-/// The same failure of a program called `name`.
-fn called(mut error: PrepareError, name: &str) -> PrepareError {
-    match &mut error {
-        PrepareError::NotFound { path, .. }
-        | PrepareError::NotAProgram { path, .. }
-        | PrepareError::MissingImport { path, .. }
-        | PrepareError::NoEntryPoint { path, .. }
-        | PrepareError::Compile { path, .. }
-        | PrepareError::Worker { path, .. } => *path = name.into(),
-        PrepareError::Image { .. }
-        | PrepareError::MissingEnvironment { .. }
-        | PrepareError::Environment { .. }
-        | PrepareError::Cache { .. } => {}
-    }
-    error
 }
 
 fn prepare_code(error: &PrepareError, role: Role) -> FaultCode {

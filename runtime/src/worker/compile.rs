@@ -6,7 +6,8 @@ use crate::digest::Digest;
 use crate::engine;
 use crate::handed::Handed;
 use crate::image::{ImageTail, write_image};
-use crate::protocol::{Answer, BaseSpec, CodeKind, CompileSpec, Made, Purpose, Refusal};
+use crate::inspection::Inspection;
+use crate::protocol::{Answer, BaseSpec, CodeKind, CompileSpec, InspectSpec, Made, Purpose, Refusal};
 use crate::rewrite::rewrite;
 use rustix::process::Resource;
 use std::io::{self, Read, Write};
@@ -37,6 +38,18 @@ fn try_compile(spec: &CompileSpec) -> Result<Made, Refusal> {
     drop(program);
     let displaced = make::store(&spec.destination, |mut file| file.write_all(&code))?;
     Ok(Made { kind, len: code.len() as u64, digest: Digest::of(&code), displaced })
+}
+
+/// Says what a program is.
+pub(super) fn inspect(spec: &InspectSpec) -> Answer {
+    try_inspect(spec).map_or_else(Answer::Refused, |inspection| Answer::Inspected(Box::new(inspection)))
+}
+
+fn try_inspect(spec: &InspectSpec) -> Result<Inspection, Refusal> {
+    confine::limit(Resource::Data, spec.memory_bytes).map_err(|error| Refusal::Compile(error.to_string()))?;
+    let program = read(&spec.source)?;
+    let engine = engine::engine(Purpose::Command, None).map_err(compile_error)?;
+    inspect::describe_outline(&program, &engine)
 }
 
 /// Lays out the memory of an interpreter that has not run yet.

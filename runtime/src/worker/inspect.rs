@@ -1,7 +1,9 @@
 //! Finds out what a file is before it is compiled, so that what cannot run is refused in words its author understands.
-//! It reads only the outline (imports and exports); whether the rest is valid is the compiler's business.
+//! It reads only the outline (imports and exports); whether the rest is valid is the compiler's business. What people are told
+//! of a program before it runs comes from the same outline and the same rules.
 
 use super::preview1::{self, ModuleGuest};
+use crate::inspection::{Inspection, LISTED_MAX, MEMORIES_MAX, ProgramImport, ProgramKind, ProgramMemory};
 use crate::protocol::{CodeKind, Purpose, Refusal};
 use std::collections::BTreeSet;
 use wasmparser::{Chunk, Encoding, Parser, Payload};
@@ -11,6 +13,10 @@ use wasmtime::{Engine, Store};
 const INTERFACES: &[&str] =
     &["wasi:cli/", "wasi:clocks/", "wasi:filesystem/", "wasi:io/", "wasi:random/", "wasi:sockets/"];
 const RUN: &str = "wasi:cli/run@0.2.";
+/// Bytes of a name that are told.
+const NAME_LEN_MAX: usize = 200;
+/// Bytes of a page of memory, unless a memory says otherwise.
+const PAGE_LEN_LOG2: u32 = 16;
 
 /// What a program imports and exports at its outermost level.
 #[derive(Default)]
@@ -21,16 +27,82 @@ struct Outline {
 
 /// Says what the program is, or why it cannot run.
 pub(crate) fn inspect(program: &[u8], purpose: Purpose, engine: &Engine) -> Result<CodeKind, Refusal> {
-    if !program.starts_with(b"\0asm") {
-        return Err(Refusal::NotAProgram(describe(program).to_owned()));
-    }
-    let (kind, outline) = outline(program).map_err(|error| Refusal::NotAProgram(format!("it is damaged: {error}")))?;
+    let (kind, outline) = read(program)?;
     match kind {
         CodeKind::Module => check_module(&outline, purpose, engine)?,
         CodeKind::Component => check_component(&outline)?,
         CodeKind::Image => return Err(Refusal::NotAProgram("it is a memory image".to_owned())),
     }
     Ok(kind)
+}
+
+/// Says of a program to be run by itself what it wants and offers, and which of its wishes are refused.
+pub(crate) fn describe_outline(program: &[u8], engine: &Engine) -> Result<Inspection, Refusal> {
+    let (kind, outline) = read(program)?;
+    let listed = outline.imports.iter().take(LISTED_MAX);
+    let (kind, imports) = match kind {
+        CodeKind::Component => (ProgramKind::Component, listed.map(|i| told(i, component_import(i))).collect()),
+        CodeKind::Module | CodeKind::Image => {
+            let mut refusal = module_import(Purpose::Command, engine)?;
+            (ProgramKind::Module, listed.map(|import| told(import, refusal(import))).collect())
+        }
+    };
+    Ok(Inspection {
+        kind,
+        bytes: program.len() as u64,
+        imports,
+        imports_count: outline.imports.len() as u64,
+        exports: outline.exports.iter().take(LISTED_MAX).map(|name| cut(name)).collect(),
+        exports_count: outline.exports.len() as u64,
+        memories: memories(program),
+    })
+}
+
+fn told((from, name): &(String, String), refusal: Option<MissingImport>) -> ProgramImport {
+    ProgramImport { from: cut(from), name: cut(name), refused: refusal.map(|refusal| refusal.hint.to_owned()) }
+}
+
+/// An import that nobody provides.
+struct MissingImport {
+    import: String,
+    hint: &'static str,
+}
+
+impl From<MissingImport> for Refusal {
+    fn from(MissingImport { import, hint }: MissingImport) -> Self {
+        Self::MissingImport { import, hint: hint.to_owned() }
+    }
+}
+
+fn cut(name: &str) -> String {
+    name[..name.floor_char_boundary(NAME_LEN_MAX)].to_owned()
+}
+
+/// The memories of a module, or of all modules inside a component; of a damaged one those before the damage.
+fn memories(program: &[u8]) -> Vec<ProgramMemory> {
+    let mut found = Vec::new();
+    for payload in Parser::new(0).parse_all(program) {
+        let section = match payload {
+            Ok(Payload::MemorySection(section)) => section,
+            Ok(_) => continue,
+            Err(_) => break,
+        };
+        for memory in section.into_iter().flatten().take(MEMORIES_MAX - found.len()) {
+            let page_len = 1u64.checked_shl(memory.page_size_log2.unwrap_or(PAGE_LEN_LOG2)).unwrap_or(u64::MAX);
+            found.push(ProgramMemory {
+                initial_bytes: memory.initial.saturating_mul(page_len),
+                maximum_bytes: memory.maximum.map(|pages| pages.saturating_mul(page_len)),
+            });
+        }
+    }
+    found
+}
+
+fn read(program: &[u8]) -> Result<(CodeKind, Outline), Refusal> {
+    if !program.starts_with(b"\0asm") {
+        return Err(Refusal::NotAProgram(describe(program).to_owned()));
+    }
+    outline(program).map_err(|error| Refusal::NotAProgram(format!("it is damaged: {error}")))
 }
 
 /// What a file that is no binary WebAssembly looks like.
@@ -103,17 +175,8 @@ fn outline(mut rest: &[u8]) -> Result<(CodeKind, Outline), wasmparser::BinaryRea
 }
 
 fn check_module(outline: &Outline, purpose: Purpose, engine: &Engine) -> Result<(), Refusal> {
-    let internal = |error: wasmtime::Error| Refusal::Compile(format!("{error:#}"));
-    let linker = match purpose {
-        Purpose::Command => preview1::linker(engine).map_err(internal)?,
-        Purpose::Interpreter => preview1::interpreter_linker(engine).map_err(internal)?,
-    };
-    let mut store = Store::new(engine, ModuleGuest::idle());
-    for (module, name) in &outline.imports {
-        if linker.get(&mut store, module, name).is_err() {
-            let hint = module_hint(module, name).to_owned();
-            return Err(Refusal::MissingImport { import: format!("{module}.{name}"), hint });
-        }
+    if let Some(missing) = outline.imports.iter().find_map(module_import(purpose, engine)?) {
+        return Err(missing.into());
     }
     let exports = |name: &str| outline.exports.contains(name);
     if purpose == Purpose::Interpreter || exports("_start") {
@@ -125,6 +188,23 @@ fn check_module(outline: &Outline, purpose: Purpose, engine: &Engine) -> Result<
         "it has no '_start'; build it as a program with a 'main' for the target wasm32-wasip1"
     };
     Err(Refusal::NoEntryPoint(why.to_owned()))
+}
+
+/// Says of an import of a module whether it is missing.
+fn module_import(
+    purpose: Purpose,
+    engine: &Engine,
+) -> Result<impl FnMut(&(String, String)) -> Option<MissingImport>, Refusal> {
+    let internal = |error: wasmtime::Error| Refusal::Compile(format!("{error:#}"));
+    let linker = match purpose {
+        Purpose::Command => preview1::linker(engine).map_err(internal)?,
+        Purpose::Interpreter => preview1::interpreter_linker(engine).map_err(internal)?,
+    };
+    let mut store = Store::new(engine, ModuleGuest::idle());
+    Ok(move |(module, name): &(String, String)| {
+        let missing = || MissingImport { import: format!("{module}.{name}"), hint: module_hint(module, name) };
+        linker.get(&mut store, module, name).is_err().then(missing)
+    })
 }
 
 fn module_hint(module: &str, name: &str) -> &'static str {
@@ -142,10 +222,8 @@ fn module_hint(module: &str, name: &str) -> &'static str {
 }
 
 fn check_component(outline: &Outline) -> Result<(), Refusal> {
-    for (import, _) in &outline.imports {
-        if !INTERFACES.iter().any(|interface| import.starts_with(interface)) || !import.contains("@0.2.") {
-            return Err(Refusal::MissingImport { import: import.clone(), hint: component_hint(import).to_owned() });
-        }
+    if let Some(missing) = outline.imports.iter().find_map(component_import) {
+        return Err(missing.into());
     }
     if outline.exports.iter().any(|export| export.starts_with(RUN)) {
         return Ok(());
@@ -156,6 +234,12 @@ fn check_component(outline: &Outline) -> Result<(), Refusal> {
         "it does not export 'wasi:cli/run'; build it as a command, with a 'main' for the target wasm32-wasip2"
     };
     Err(Refusal::NoEntryPoint(why.to_owned()))
+}
+
+/// Says of an import of a component whether it is missing.
+fn component_import((import, _): &(String, String)) -> Option<MissingImport> {
+    let is_there = INTERFACES.iter().any(|interface| import.starts_with(interface)) && import.contains("@0.2.");
+    (!is_there).then(|| MissingImport { import: import.clone(), hint: component_hint(import) })
 }
 
 fn component_hint(import: &str) -> &'static str {

@@ -47,7 +47,7 @@ impl Parcel {
     }
 
     /// A job whose bytes the daemon has.
-    pub(super) fn again(mut job: SubmitJob) -> Self {
+    pub(in crate::client) fn again(mut job: SubmitJob) -> Self {
         job.events = true;
         let packed = Packed { job, sources: HashMap::new(), left_out: LeftOut::default() };
         Self { packed, shared: Arc::default(), task: None }
@@ -70,6 +70,12 @@ impl Parcel {
     #[must_use]
     pub fn id(&self) -> JobId {
         self.packed.job.job
+    }
+
+    /// What it runs.
+    #[must_use]
+    pub fn program(&self) -> &JobProgram {
+        &self.packed.job.program
     }
 
     /// The bytes it needs where it runs, program included.

@@ -1,0 +1,188 @@
+//! `potluck inspect`: what a program is, what it could do and what not, and where it can run, before it runs anywhere. Whether
+//! it can run is asked of what runs it: it is compiled as it would be, and kept for when it does.
+
+mod object;
+mod text;
+
+use crate::exit::{self, Refusal, Trouble};
+use crate::progress::{Manner, Progress};
+use crate::quantity::ByteSize;
+use crate::reasons::OwnedMachineObject;
+use crate::render::{self, sentence};
+use crate::{records, settings};
+use clap::Args;
+use object::{About, Report};
+use potluck_node::client::{Client, GivenProgram, Parcel, Submission};
+use potluck_node::state::needs::Requirements;
+use potluck_node::store::jobs::Role;
+use potluck_node::wire::{JobProgram, Rehearsed};
+use potluck_runtime::{Inspection, Limits, Program};
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+const EXAMPLES: &str = "\
+Examples:
+  potluck inspect tool.wasm                      what it is, what it could do, where it can run
+  potluck inspect report.py                      its environment and what it imports
+  potluck inspect --job 3fa9c1                   of a job that was given, or that a peer has waiting here
+  potluck inspect tool.wasm --json | jq .runs_here
+
+Ends with 0 if it can run here, and with 126 if it cannot.";
+
+#[derive(Args, Debug)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct InspectArgs {
+    /// A .wasm, a .py, or a folder with `__main__.py`
+    #[arg(value_name = "FILE", required_unless_present = "job", conflicts_with = "job")]
+    file: Option<PathBuf>,
+    /// The program of this job instead: one that this machine gave away, or keeps for a peer
+    #[arg(long, value_name = "ID")]
+    job: Option<String>,
+    /// The memory that the job would get [default: 1G]
+    #[arg(long, value_name = "SIZE", conflicts_with = "job")]
+    memory: Option<ByteSize>,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) fn execute(args: &InspectArgs) -> anyhow::Result<u8> {
+    let client = settings::client()?;
+    let report = settings::block_on(async {
+        match (&args.job, &args.file) {
+            (Some(job), _) => of_job(&client, job).await,
+            (None, Some(file)) => of_file(&client, file, args.memory).await,
+            (None, None) => Err(Refusal::error(Trouble::Failed, "name a file, or a job with `--job ID`")),
+        }
+    })?;
+    if args.json {
+        render::print_json(&report)?;
+    } else {
+        render::print(&text::of(&report))?;
+    }
+    Ok(if report.runs_here { exit::SUCCESS } else { exit::CANNOT_RUN })
+}
+
+async fn of_file(client: &Client, file: &Path, memory: Option<ByteSize>) -> anyhow::Result<Report> {
+    let default = Limits::default();
+    let limits = Limits { memory_bytes: memory.map_or(default.memory_bytes, |memory| memory.0), ..default };
+    let memory_bytes = limits.memory_bytes;
+    let name = file.file_name().unwrap_or(file.as_os_str()).to_string_lossy().into_owned();
+    let mut report = Report::of(name.clone(), memory_bytes);
+    let parcel = match client.parcel(Submission::new(file).limits(limits)).await {
+        Ok(parcel) => Some(parcel),
+        Err(error) if super::run::trouble(&error) == Trouble::CannotRun => {
+            report.refuse(sentence(&anyhow::Error::new(error)));
+            None
+        }
+        Err(error) => return Err(super::run::refusal(error)),
+    };
+    report.bytes = std::fs::metadata(file).ok().filter(std::fs::Metadata::is_file).map(|metadata| metadata.len());
+    match parcel.as_ref().map(Parcel::program) {
+        Some(program @ (JobProgram::Script { .. } | JobProgram::Session { .. })) => {
+            script(client, program, &mut report)?
+        }
+        Some(JobProgram::Wasm { .. }) => wasm(client, file, &name, &mut report).await?,
+        // What is no script is looked at all the same, for what it shows of itself.
+        None if is_wasm(file) => drop(outline(client, file, &name, &mut report).await?),
+        None => {}
+    }
+    if let Some(parcel) = parcel {
+        machines(client, &parcel, &Requirements::default(), &mut report).await?;
+    }
+    Ok(report)
+}
+
+async fn of_job(client: &Client, text: &str) -> anyhow::Result<Report> {
+    let records = records::open(client)?;
+    let given: GivenProgram = client.given_program(&records, text)?;
+    let mut report = Report::of(given.name().to_owned(), given.memory_bytes());
+    report.job = Some(given.job().to_string());
+    report.role = Some(given.role().word());
+    let path = given.path().map(Path::to_owned);
+    report.bytes = path.as_ref().and_then(|path| std::fs::metadata(path).ok()).map(|metadata| metadata.len());
+    match (given.program(), &path) {
+        (JobProgram::Wasm { name, .. }, Some(path)) => wasm(client, path, name, &mut report).await?,
+        (JobProgram::Wasm { .. }, None) => {
+            report.refuse("its bytes are not here any more, so it can be neither looked at nor given again".to_owned());
+        }
+        (program, _) => {
+            report.files = given.files().iter().map(ToString::to_string).collect();
+            script(client, program, &mut report)?;
+        }
+    }
+    let is_ours = given.role() == Role::Sent;
+    let (parcel, requirements) = given.into_parcel();
+    // A peer's job is its home's to place.
+    if is_ours {
+        machines(client, &parcel, &requirements, &mut report).await?;
+    }
+    Ok(report)
+}
+
+fn is_wasm(file: &Path) -> bool {
+    let mut magic = [0; 4];
+    let read = std::fs::File::open(file).and_then(|mut file| file.read_exact(&mut magic));
+    read.is_ok() && magic == *b"\0asm"
+}
+
+/// What a script needs.
+fn script(client: &Client, program: &JobProgram, report: &mut Report) -> anyhow::Result<()> {
+    let environment = program.environment().unwrap_or_default();
+    let environments = client.runtime()?;
+    let environments = environments.environments();
+    report.about = Some(About::script(program, environments.path(environment).is_some()));
+    if let Err(error) = environments.missing(environment) {
+        report.refuse(sentence(&anyhow::Error::new(error)));
+    }
+    Ok(())
+}
+
+/// What a program of WebAssembly is, and whether it can run.
+async fn wasm(client: &Client, path: &Path, name: &str, report: &mut Report) -> anyhow::Result<()> {
+    let Some(inspection) = outline(client, path, name, report).await? else { return Ok(()) };
+    let progress = Progress::new(Manner::suitable(false));
+    let program = Program::Wasm { path: path.to_owned(), name: name.to_owned() };
+    let prepared = client.runtime()?.prepare(&program, &progress).await;
+    progress.finish();
+    if let Err(error) = prepared {
+        report.refuse(sentence(&anyhow::Error::new(error.called(name))));
+    }
+    let (begins, gets) = (inspection.initial_bytes(), report.memory_bytes);
+    if begins > gets {
+        report.refuse(format!(
+            "it begins with {} of memory and the job gets {}; run it with `--memory {}M`",
+            ByteSize(begins),
+            ByteSize(gets),
+            begins.div_ceil(1 << 20)
+        ));
+    }
+    Ok(())
+}
+
+/// What it shows of itself.
+async fn outline(client: &Client, path: &Path, name: &str, report: &mut Report) -> anyhow::Result<Option<Inspection>> {
+    match client.runtime()?.inspect(path, name).await {
+        Ok(inspection) => {
+            report.about = Some(About::program(&inspection));
+            Ok(Some(inspection))
+        }
+        Err(error) => {
+            report.refuse(sentence(&anyhow::Error::new(error)));
+            Ok(None)
+        }
+    }
+}
+
+/// Where it would go now, and why not elsewhere.
+async fn machines(
+    client: &Client,
+    parcel: &Parcel,
+    requirements: &Requirements,
+    report: &mut Report,
+) -> anyhow::Result<()> {
+    let Rehearsed { place, lines } = client.rehearse(parcel, requirements).await?;
+    report.place = place;
+    report.machines = lines.iter().map(OwnedMachineObject::from).collect();
+    Ok(())
+}

@@ -1,0 +1,138 @@
+//! The object of `--json`, which is also what the words for people are made of.
+
+use crate::reasons::OwnedMachineObject;
+use potluck_node::wire::JobProgram;
+use potluck_runtime::{BuiltIn, ImageChoice, Inspection, NEVER, ProgramImport, ProgramKind};
+use serde::Serialize;
+
+/// What is known of a program.
+#[derive(Serialize)]
+pub(super) struct Report {
+    pub(super) name: String,
+    /// The job it is of, and whose.
+    pub(super) job: Option<String>,
+    pub(super) role: Option<&'static str>,
+    pub(super) bytes: Option<u64>,
+    /// Files of a job, where a script may find its modules.
+    pub(super) files: Vec<String>,
+    #[serde(flatten)]
+    pub(super) about: Option<About>,
+    /// The memory the job gets.
+    pub(super) memory_bytes: u64,
+    pub(super) runs_here: bool,
+    /// Why not, and what to do.
+    pub(super) why: Option<String>,
+    /// The machine it would go to now; none when it would wait.
+    pub(super) place: Option<String>,
+    /// Machines that would not take it now.
+    pub(super) machines: Vec<OwnedMachineObject>,
+}
+
+/// What it is.
+#[derive(Serialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub(super) enum About {
+    /// A core module.
+    Module(Outline),
+    /// A component.
+    Component(Outline),
+    /// A script.
+    Script {
+        environment: String,
+        environment_here: bool,
+        /// What it imports whenever it runs, beside its own files.
+        modules: Vec<String>,
+        /// The image it starts from, where its imports decide.
+        image: Option<&'static str>,
+    },
+}
+
+/// What a program of WebAssembly shows of itself.
+#[derive(Serialize)]
+pub(super) struct Outline {
+    pub(super) imports: Vec<ProgramImport>,
+    pub(super) imports_count: u64,
+    pub(super) exports: Vec<String>,
+    pub(super) exports_count: u64,
+    pub(super) memory_initial_bytes: u64,
+    pub(super) memory_maximum_bytes: Option<u64>,
+    pub(super) can: Vec<&'static str>,
+    pub(super) denied: Vec<Denied>,
+    pub(super) cannot: &'static str,
+}
+
+/// Something it reaches for and does not get.
+#[derive(Serialize)]
+pub(super) struct Denied {
+    pub(super) what: &'static str,
+    pub(super) why: &'static str,
+}
+
+impl Report {
+    /// A program of which nothing is known but what its job would get.
+    pub(super) fn of(name: String, memory_bytes: u64) -> Self {
+        Self {
+            name,
+            job: None,
+            role: None,
+            bytes: None,
+            files: Vec::new(),
+            about: None,
+            memory_bytes,
+            runs_here: true,
+            why: None,
+            place: None,
+            machines: Vec::new(),
+        }
+    }
+
+    /// It cannot run; the first reason stands.
+    pub(super) fn refuse(&mut self, why: String) {
+        self.runs_here = false;
+        self.why.get_or_insert(why);
+    }
+}
+
+impl About {
+    pub(super) fn script(program: &JobProgram, environment_here: bool) -> Self {
+        let image = match program {
+            JobProgram::Script { image, .. } | JobProgram::Session { image, .. } => Some(image),
+            JobProgram::Wasm { .. } => None,
+        };
+        let modules = match image {
+            Some(ImageChoice::Auto(modules)) => Some(modules),
+            Some(ImageChoice::None | ImageChoice::Recipe(_)) | None => None,
+        };
+        Self::Script {
+            environment: program.environment().unwrap_or_default().to_owned(),
+            environment_here,
+            modules: modules.into_iter().flatten().cloned().collect(),
+            image: modules.map(|modules| BuiltIn::covering(modules).name),
+        }
+    }
+
+    pub(super) fn program(inspection: &Inspection) -> Self {
+        let (mut can, mut denied) = (Vec::new(), Vec::new());
+        for ability in inspection.abilities() {
+            match ability.denied {
+                None => can.push(ability.what),
+                Some(why) => denied.push(Denied { what: ability.what, why }),
+            }
+        }
+        let outline = Outline {
+            imports: inspection.imports.clone(),
+            imports_count: inspection.imports_count,
+            exports: inspection.exports.clone(),
+            exports_count: inspection.exports_count,
+            memory_initial_bytes: inspection.initial_bytes(),
+            memory_maximum_bytes: inspection.maximum_bytes(),
+            can,
+            denied,
+            cannot: NEVER,
+        };
+        match inspection.kind {
+            ProgramKind::Module => Self::Module(outline),
+            ProgramKind::Component => Self::Component(outline),
+        }
+    }
+}
