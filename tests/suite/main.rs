@@ -13,6 +13,7 @@ mod workspace;
 
 mod examples;
 mod images;
+mod languages;
 mod packages;
 mod python;
 mod python_libraries;
