@@ -15,6 +15,8 @@ pub mod group;
 
 pub mod trust;
 
+mod interpreting;
+
 mod packing;
 
 mod sending;
@@ -193,7 +195,7 @@ impl Client {
         let target = if target == Target::Any && self.stays_here(needs).await { Target::Local } else { target };
         // What is wrong with the job is said before anyone is looked for.
         let mounts_by = if target == Target::Local { MountsBy::Path } else { MountsBy::Content };
-        let packed = read(submission, id, mounts_by).await?;
+        let packed = self.read(submission, id, mounts_by).await?;
         self.submit_packed(target, packed, outputs_dir).await
     }
 
@@ -407,17 +409,18 @@ impl Client {
         embedded.map_or_else(Vec::new, Embedded::images_wanted)
     }
 
+    async fn read(&self, submission: Submission, id: JobId, mounts_by: MountsBy) -> Result<Packed, SubmitError> {
+        let submission = interpreting::resolve(self.paths(), submission)?;
+        if packing::is_quick(&submission) {
+            return pack(&submission, id, mounts_by);
+        }
+        crate::service::blocking(move || pack(&submission, id, mounts_by)).await
+    }
+
     /// Whether there is a peer at all; without one, nothing of the network is touched.
     fn has_group(&self) -> bool {
         network::book(self.paths()).is_ok_and(|book| book.peers().next().is_some())
     }
-}
-
-async fn read(submission: Submission, id: JobId, mounts_by: MountsBy) -> Result<Packed, SubmitError> {
-    if packing::is_quick(&submission) {
-        return pack(&submission, id, mounts_by);
-    }
-    crate::service::blocking(move || pack(&submission, id, mounts_by)).await
 }
 
 fn new_job_id() -> Result<JobId, SubmitError> {

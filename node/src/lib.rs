@@ -39,6 +39,8 @@ mod driver;
 
 pub mod node;
 
+pub mod interpreters;
+
 pub mod client;
 
 #[doc(hidden)]

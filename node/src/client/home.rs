@@ -37,13 +37,15 @@ impl Client {
     /// # Errors
     /// [`SubmitError`] for what is wrong with it.
     pub async fn parcel(&self, submission: Submission) -> Result<Parcel, SubmitError> {
-        let packed = super::read(submission, super::new_job_id()?, MountsBy::Content).await?;
+        let packed = self.read(submission, super::new_job_id()?, MountsBy::Content).await?;
         Ok(Parcel::of(packed, None))
     }
 
     /// Reads what is the same for many jobs, once. What is wrong with it, each of them will say.
     pub async fn pattern(&self, submission: Submission) -> Pattern {
-        let packed = super::read(submission.clone(), JobId([0; 16]), MountsBy::Content).await;
+        let resolved = super::interpreting::resolve(self.paths(), submission.clone());
+        let submission = resolved.unwrap_or(submission);
+        let packed = self.read(submission.clone(), JobId([0; 16]), MountsBy::Content).await;
         Pattern::new(submission, packed.ok())
     }
 

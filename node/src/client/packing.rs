@@ -9,7 +9,8 @@ use super::failure::SubmitError;
 use super::opening::{GoesOn, SessionOpening};
 use super::submission::{StdinMode, Submission};
 use crate::service::{Case, check_paths};
-use crate::wire::{JobFile, JobId, JobMount, JobProgram, SavedMemory, SubmitJob};
+use crate::interpreters::{Interpreter, PYTHON};
+use crate::wire::{INTERPRETER_FEATURE, JobFile, JobId, JobInterpreter, JobMount, JobProgram, SavedMemory, SubmitJob};
 use folder::Leaves;
 use potluck_runtime::{Digest, GuestPath, ImageChoice, script_imports};
 use std::collections::{BTreeSet, HashMap};
@@ -18,14 +19,12 @@ use std::io;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-/// What runs scripts whose name ends in `.py`, and directories.
-const PYTHON: &str = "python";
 /// What a directory runs by.
 const DIRECTORY_ENTRY: &str = "__main__.py";
 /// Files of one job; a folder with more was not meant.
 const FILES_MAX: usize = 65_536;
-/// Bytes of a program that is read at once: a tenth of a millisecond's worth.
-const QUICK_LEN_MAX: u64 = 256 << 10;
+/// Bytes of a program that is read at once: a fifth of a millisecond's worth.
+const QUICK_LEN_MAX: u64 = 512 << 10;
 /// Bytes of a script that are looked at for imports.
 const SCRIPT_LEN_MAX: u64 = 16 << 20;
 
@@ -58,7 +57,12 @@ pub(super) fn is_quick(submission: &Submission) -> bool {
     let is_small = |program: &Path| {
         fs::metadata(program).is_ok_and(|metadata| metadata.is_file() && metadata.len() <= QUICK_LEN_MAX)
     };
-    submission.files.is_empty() && submission.mounts.is_empty() && is_small(&submission.program)
+    let interpreter = submission.interpreter.as_ref();
+    let is_plain = |own: &Interpreter| own.manifest.files.is_empty() && is_small(&own.program);
+    submission.files.is_empty()
+        && submission.mounts.is_empty()
+        && is_small(&submission.program)
+        && interpreter.is_none_or(is_plain)
 }
 
 /// Reads a submission.
@@ -77,7 +81,7 @@ pub(super) fn pack(submission: &Submission, id: JobId, mounts_by: MountsBy) -> R
         packer.input(path, &mut tree)?;
     }
     tree.check()?;
-    if let JobProgram::Script { environment, entry, image } = &mut program
+    if let JobProgram::Script { environment, entry, image, .. } = &mut program
         && environment == PYTHON
     {
         let modules = packer.check_script(submission, entry, &tree)?;
@@ -90,11 +94,20 @@ pub(super) fn pack(submission: &Submission, id: JobId, mounts_by: MountsBy) -> R
     for (host, guest) in &submission.mounts {
         mounts.push(packer.mount(host, guest, mounts_by)?);
     }
+    let mut env = Vec::new();
+    if let Some(interpreter) = &submission.interpreter {
+        env.extend(interpreter.manifest.env.clone());
+        for (guest, folder) in &interpreter.manifest.files {
+            mounts.push(packer.mount(&interpreter.folder.join(folder.as_str()), guest, mounts_by)?);
+        }
+    }
+    env.extend(submission.env.iter().cloned());
+    let requires = submission.interpreter.iter().map(|_| INTERPRETER_FEATURE.to_owned()).collect();
     let job = SubmitJob {
         job: id,
         program,
         args: submission.args.clone(),
-        env: submission.env.clone(),
+        env,
         files: tree.files,
         directories: tree.directories,
         mounts,
@@ -102,7 +115,7 @@ pub(super) fn pack(submission: &Submission, id: JobId, mounts_by: MountsBy) -> R
         stdin: submission.stdin == StdinMode::Piped,
         outputs: submission.outputs_dir.is_some(),
         events: true,
-        requires: Vec::new(),
+        requires,
     };
     Ok(Packed { job, sources: packer.sources, left_out: packer.left_out })
 }
@@ -203,6 +216,11 @@ impl Packer {
 
     fn directory_program(&mut self, submission: &Submission, tree: &mut Tree) -> Result<JobProgram, SubmitError> {
         let dir = &submission.program;
+        if let Some(interpreter) = &submission.interpreter {
+            let name = &interpreter.manifest.name;
+            let why = format!("only Python runs folders; name the file for {name} and put the folder beside it with `-f`");
+            return Err(bad_program(dir, why));
+        }
         if !dir.join(DIRECTORY_ENTRY).is_file() {
             return Err(bad_program(dir, format!("the directory has no {DIRECTORY_ENTRY}; add one or name a file")));
         }
@@ -216,13 +234,13 @@ impl Packer {
             return Err(bad_program(dir, why));
         }
         let environment = submission.environment.clone().unwrap_or_else(|| PYTHON.to_owned());
-        Ok(JobProgram::Script { environment, entry, image: ImageChoice::default() })
+        Ok(JobProgram::Script { environment, entry, image: ImageChoice::default(), interpreter: None })
     }
 
     fn file_program(&mut self, submission: &Submission, tree: &mut Tree) -> Result<JobProgram, SubmitError> {
         let path = &submission.program;
         let name = base_name(path)?;
-        let ending = Path::new(&name).extension().and_then(|ending| ending.to_str()).unwrap_or_default().to_lowercase();
+        let ending = super::interpreting::ending(Path::new(&name));
         let file = self.file(path, &name).map_err(|error| match error {
             SubmitError::Input { path, source } => SubmitError::ProgramNotFound { path, source },
             other => other,
@@ -230,18 +248,37 @@ impl Packer {
         if file.size == 0 && ending == "wasm" {
             return Err(bad_program(path, "the file is empty".into()));
         }
+        if let Some(interpreter) = &submission.interpreter {
+            let program = self.interpreted(interpreter, &file)?;
+            tree.files.push(file);
+            return Ok(program);
+        }
         let environment = match (&submission.environment, ending.as_str()) {
             (Some(environment), _) => environment.clone(),
             (None, "py") => PYTHON.to_owned(),
             (None, "wasm") => return Ok(JobProgram::Wasm { digest: file.digest, size: file.size, name }),
             (None, _) => {
-                let why = "its name ends neither in .py nor in .wasm; name the environment with --env".to_owned();
+                let why = "its name ends in none of .py, .wasm, .lua, .js and what `potluck env ls` lists; name the \
+                           environment with --env"
+                    .to_owned();
                 return Err(bad_program(path, why));
             }
         };
         let entry = file.path.clone();
         tree.files.push(file);
-        Ok(JobProgram::Script { environment, entry, image: ImageChoice::default() })
+        Ok(JobProgram::Script { environment, entry, image: ImageChoice::default(), interpreter: None })
+    }
+
+    /// A script whose interpreter goes along.
+    fn interpreted(&mut self, interpreter: &Interpreter, script: &JobFile) -> Result<JobProgram, SubmitError> {
+        let (digest, size) = self.blob(&interpreter.program)?;
+        let argv = interpreter.manifest.argv(&script.path);
+        Ok(JobProgram::Script {
+            environment: interpreter.manifest.name.clone(),
+            entry: script.path.clone(),
+            image: ImageChoice::None,
+            interpreter: Some(JobInterpreter { digest, size, argv }),
+        })
     }
 
     fn input(&mut self, path: &Path, tree: &mut Tree) -> Result<(), SubmitError> {

@@ -1,5 +1,6 @@
 //! What a user wants to run, as they said it. Nothing here touches the disk; `packing` reads it, once.
 
+use crate::interpreters::Interpreter;
 use potluck_runtime::{ImageChoice, Limits};
 use std::path::PathBuf;
 
@@ -17,6 +18,8 @@ pub struct Submission {
     pub(super) outputs_dir: Option<PathBuf>,
     pub(super) environment: Option<String>,
     pub(super) image: Option<ImageChoice>,
+    /// What runs it, once that was looked for.
+    pub(super) interpreter: Option<Interpreter>,
 }
 
 /// Whether the job gets a stdin.
@@ -29,7 +32,7 @@ pub enum StdinMode {
 }
 
 impl Submission {
-    /// A job that runs this program: a `.py`, a `.wasm`, or a directory with a `__main__.py`.
+    /// A job that runs this program: a `.py`, a `.wasm`, a directory with a `__main__.py`, or a script of another environment.
     #[must_use]
     pub fn new(program: impl Into<PathBuf>) -> Self {
         Self {
@@ -44,6 +47,7 @@ impl Submission {
             outputs_dir: None,
             environment: None,
             image: None,
+            interpreter: None,
         }
     }
 

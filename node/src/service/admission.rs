@@ -4,7 +4,7 @@
 use super::clashes::{Case, check_paths};
 use crate::dispatch::Role;
 use crate::wire::bounds::{FILES_MAX, MOUNTS_MAX, WORDS_MAX};
-use crate::wire::{Fault, FaultCode, JobFile, JobMount, JobProgram, SubmitJob};
+use crate::wire::{Fault, FaultCode, INTERPRETER_FEATURE, JobFile, JobMount, JobProgram, SubmitJob};
 use potluck_runtime::{GuestPath, ImageChoice, Limits};
 
 /// Bytes of inputs of a peer's job.
@@ -27,7 +27,7 @@ pub(crate) struct MemoryLent {
 
 /// Refuses what may not run here.
 pub(crate) fn admit(job: &SubmitJob, role: Role, lent: MemoryLent, name: &str, case: Case) -> Result<(), Fault> {
-    if let Some(feature) = job.requires.first() {
+    if let Some(feature) = job.requires.iter().find(|feature| *feature != INTERPRETER_FEATURE) {
         let text = format!("the job needs {feature:?}, which {name} does not know; a newer Potluck there may");
         return Err(Fault::new(FaultCode::UNSUPPORTED, text));
     }
@@ -39,6 +39,9 @@ pub(crate) fn admit(job: &SubmitJob, role: Role, lent: MemoryLent, name: &str, c
         JobProgram::Wasm { .. } => Ok(()),
         JobProgram::Script { entry, .. } if !job.files.iter().any(|file| file.path == *entry) => {
             Err(bad_input(format!("the script {entry} is not among the job's files")))
+        }
+        JobProgram::Script { interpreter: Some(interpreter), .. } if interpreter.argv.is_empty() => {
+            Err(bad_input("the script's interpreter has no name".to_owned()))
         }
         JobProgram::Script { image, .. } => admit_image(image),
         // The folders are not there any more when it goes on elsewhere.
@@ -96,15 +99,20 @@ fn admit_peer(limits: &Limits, lent: MemoryLent, name: &str) -> Result<(), Fault
 }
 
 fn admit_words(job: &SubmitJob) -> Result<(), Fault> {
-    let words = job.args.len().saturating_add(job.env.len());
-    let len: usize = job.args.iter().map(String::len).chain(job.env.iter().map(|(k, v)| k.len() + v.len())).sum();
+    let own = match &job.program {
+        JobProgram::Script { interpreter: Some(interpreter), .. } => interpreter.argv.as_slice(),
+        JobProgram::Script { .. } | JobProgram::Wasm { .. } | JobProgram::Session { .. } => &[],
+    };
+    let args = || own.iter().chain(&job.args);
+    let words = args().count().saturating_add(job.env.len());
+    let len: usize = args().map(String::len).chain(job.env.iter().map(|(k, v)| k.len() + v.len())).sum();
     if words > WORDS_MAX || len > WORDS_LEN_MAX {
         return Err(bad_input(format!(
             "a job may have {WORDS_MAX} arguments and environment variables of {WORDS_LEN_MAX} bytes together; this one \
              has {words} of {len} bytes"
         )));
     }
-    if let Some(word) = job.args.iter().find(|word| word.contains('\0')) {
+    if let Some(word) = args().find(|word| word.contains('\0')) {
         return Err(bad_input(format!("argument {word:?} holds a NUL character")));
     }
     for (key, value) in &job.env {
@@ -125,6 +133,7 @@ fn admit_files(job: &SubmitJob, case: Case) -> Result<(), Fault> {
     let program = match &job.program {
         JobProgram::Wasm { size, .. } => *size,
         JobProgram::Session { saved: Some(saved), .. } => saved.size,
+        JobProgram::Script { interpreter: Some(interpreter), .. } => interpreter.size,
         JobProgram::Script { .. } | JobProgram::Session { saved: None, .. } => 0,
     };
     let bytes = all.fold(program, |sum, file| sum.saturating_add(file.size));
@@ -284,7 +293,12 @@ mod tests {
         assert_eq!(code(|job| job.requires = vec!["wings".into()]), FaultCode::UNSUPPORTED);
         let script = |job: &mut SubmitJob| {
             job.program =
-                JobProgram::Script { environment: "python".into(), entry: path("x.py"), image: ImageChoice::None };
+                JobProgram::Script {
+                    environment: "python".into(),
+                    entry: path("x.py"),
+                    image: ImageChoice::None,
+                    interpreter: None,
+                };
         };
         assert!(refusal(Role::Owner, LENT, script).text.contains("x.py"));
     }

@@ -235,7 +235,11 @@ fn program(job: &SubmitJob, inputs: &Inputs) -> Result<Program, Fault> {
         JobProgram::Wasm { digest, name, .. } => {
             Program::Wasm { path: inputs.path(digest)?.to_owned(), name: name.clone() }
         }
-        JobProgram::Script { environment, entry, image } => {
+        JobProgram::Script { interpreter: Some(interpreter), .. } => {
+            let name = interpreter.argv.first().cloned().unwrap_or_default();
+            Program::Wasm { path: inputs.path(&interpreter.digest)?.to_owned(), name }
+        }
+        JobProgram::Script { environment, entry, image, interpreter: None } => {
             Program::Script { environment: environment.clone(), entry: entry.clone(), image: image.clone() }
         }
         // Saved memory needs no image below it.
@@ -244,6 +248,14 @@ fn program(job: &SubmitJob, inputs: &Inputs) -> Result<Program, Fault> {
         }
         JobProgram::Session { environment, image, .. } => sessions::session_program(environment, image.clone())?,
     })
+}
+
+/// The arguments between an interpreter's name and the script's own, the script last.
+fn interpreted(program: &JobProgram) -> &[String] {
+    match program {
+        JobProgram::Script { interpreter: Some(interpreter), .. } => interpreter.argv.get(1..).unwrap_or_default(),
+        JobProgram::Script { .. } | JobProgram::Wasm { .. } | JobProgram::Session { .. } => &[],
+    }
 }
 
 /// For whom a job runs: all that its owner runs is one tenant, each peer is another.
@@ -269,7 +281,7 @@ fn request(
     Ok(RunRequest {
         tenant,
         program,
-        args: job.args.clone(),
+        args: interpreted(&job.program).iter().chain(&job.args).cloned().collect(),
         env: job.env.clone(),
         inputs: files,
         directories: job.directories.clone(),

@@ -48,6 +48,9 @@ pub enum JobProgram {
         /// What of its imports may have been done before.
         #[serde(default)]
         image: ImageChoice,
+        /// What the environment is where the machine need not have it: a command that comes with the job.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        interpreter: Option<JobInterpreter>,
     },
     /// An interpreter that stays: a session, whose id is the job's.
     Session {
@@ -63,14 +66,29 @@ pub enum JobProgram {
 }
 
 impl JobProgram {
-    /// The environment that runs it, if it needs one.
+    /// The environment that runs it, if the machine must have one.
     #[must_use]
     pub fn environment(&self) -> Option<&str> {
         match self {
-            Self::Wasm { .. } => None,
+            Self::Wasm { .. } | Self::Script { interpreter: Some(_), .. } => None,
             Self::Script { environment, .. } | Self::Session { environment, .. } => Some(environment),
         }
     }
+}
+
+/// What a job with a [`JobInterpreter`] requires of whoever runs it: one that does not know it would look for an environment.
+pub const INTERPRETER_FEATURE: &str = "interpreter";
+
+/// An interpreter that comes with its script: a WASI command, a blob.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobInterpreter {
+    /// Its bytes.
+    pub digest: Digest,
+    /// How many bytes.
+    pub size: u64,
+    /// Its arguments up to the script, which the job's follow; never empty.
+    #[serde(deserialize_with = "at_most::<WORDS_MAX, _, _>")]
+    pub argv: Vec<String>,
 }
 
 /// The memory of a saved session.
@@ -147,7 +165,7 @@ pub struct SubmitJob {
     /// Whether what its guest says of itself is wanted.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub events: bool,
-    /// Features the answering node must understand, or refuse the job. None exist yet.
+    /// Features the answering node must understand, or refuse the job: [`INTERPRETER_FEATURE`].
     #[serde(deserialize_with = "at_most::<REQUIRES_MAX, _, _>")]
     pub requires: Vec<String>,
 }
@@ -163,7 +181,7 @@ impl SubmitJob {
         let program = match &self.program {
             JobProgram::Wasm { digest, size, .. } => Some((*digest, *size)),
             JobProgram::Session { saved, .. } => saved.as_ref().map(|saved| (saved.digest, saved.size)),
-            JobProgram::Script { .. } => None,
+            JobProgram::Script { interpreter, .. } => interpreter.as_ref().map(|own| (own.digest, own.size)),
         };
         let carried = self.mounts.iter().filter(|mount| mount.local.is_none()).flat_map(|mount| &mount.files);
         let files = self.files.iter().chain(carried).map(|file| (file.digest, file.size));

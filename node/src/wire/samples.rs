@@ -39,6 +39,7 @@ pub(super) fn submit() -> SubmitJob {
             environment: "python".into(),
             entry: path("report.py"),
             image: ImageChoice::Auto(["pandas".into()].into()),
+            interpreter: None,
         },
         args: vec!["-v".into()],
         env: vec![("LANG".into(), "C".into())],

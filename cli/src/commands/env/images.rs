@@ -57,6 +57,7 @@ pub(super) struct ImageObject {
 /// Makes an image, and remembers its name.
 pub(super) fn warm(client: &Client, args: WarmArgs) -> anyhow::Result<()> {
     let own = !args.imports.is_empty() || args.setup.is_some();
+    super::interpreters::refuse_other_than_python(client, &args.environment, "memory images")?;
     let recipe = if own { own_recipe(&args)? } else { known_recipe(client, &args.name)? };
     let progress = Progress::new(Manner::suitable(args.quiet));
     let runtime = client.runtime()?;

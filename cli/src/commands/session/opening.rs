@@ -1,5 +1,6 @@
 //! Opening a session: the flags that `potluck shell` and `potluck session new` share, and the way to the open session.
 
+use crate::commands::env::refuse_other_than_python;
 use crate::commands::run::{self, line};
 use crate::exit::{Refusal, Trouble};
 use crate::limits::LimitArgs;
@@ -18,6 +19,9 @@ pub(crate) struct OpeningArgs {
     /// Where it lives: a peer's name or id, `any`, or `local`
     #[arg(long, value_name = "PEER|any|local", default_value = "local", value_parser = line::machine)]
     on: String,
+    /// The environment; only Python has sessions
+    #[arg(long = "env", value_name = "NAME", default_value = "python", hide_default_value = true)]
+    environment: String,
     /// The memory image it starts from, made first if need be; `none` imports everything anew [default: the plain
     /// interpreter]
     #[arg(long, value_name = "NAME|none")]
@@ -65,6 +69,10 @@ impl OpeningArgs {
         life: Life,
         requests: &mut EndRequests,
     ) -> anyhow::Result<SessionHandle> {
+        if self.environment != "python" {
+            refuse_other_than_python(client, &self.environment, "sessions")?;
+            anyhow::bail!("there is no environment {:?}; sessions are Python's, so leave `--env` out", self.environment);
+        }
         let mut opening = SessionOpening::new();
         if let Some(limits) = self.limits.typed() {
             opening = opening.limits(limits);

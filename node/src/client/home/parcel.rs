@@ -101,7 +101,9 @@ impl Parcel {
         let SubmitJob { program, args, env, files, directories, mounts, .. } = &self.packed.job;
         let program = match program {
             JobProgram::Wasm { digest, name, .. } => (Some(*digest), name.as_str(), ""),
-            JobProgram::Script { environment, entry, .. } => (None, entry.as_str(), environment.as_str()),
+            JobProgram::Script { environment, entry, interpreter, .. } => {
+                (interpreter.as_ref().map(|own| own.digest), entry.as_str(), environment.as_str())
+            }
             JobProgram::Session { environment, .. } => (None, "", environment.as_str()),
         };
         Digest::of(&encode(&(program, args, env, files, directories, mounts)))
@@ -123,7 +125,10 @@ impl Parcel {
         });
         let program = match &job.program {
             JobProgram::Wasm { name, size, .. } => Some((name.clone(), *size)),
-            _ => None,
+            JobProgram::Script { environment, interpreter: Some(own), .. } => {
+                Some((format!("the interpreter {environment}"), own.size))
+            }
+            JobProgram::Script { interpreter: None, .. } | JobProgram::Session { .. } => None,
         };
         program
             .into_iter()

@@ -32,7 +32,8 @@ fn a_script_is_an_input_and_folders_keep_their_last_name() {
         JobProgram::Script {
             environment: "python".into(),
             entry,
-            image: ImageChoice::Auto(std::collections::BTreeSet::new())
+            image: ImageChoice::Auto(std::collections::BTreeSet::new()),
+            interpreter: None,
         }
     );
     assert_eq!(packed.sources.len(), 2);

@@ -1,0 +1,100 @@
+//! The part of `potluck env` that is about interpreters: those that come with Potluck and those added from a manifest.
+
+use super::EnvironmentObject;
+use crate::exit::{Refusal, Trouble};
+use crate::progress::{Manner, Progress};
+use crate::quantity::ByteSize;
+use crate::render::{self, say};
+use crate::settings;
+use crate::signals::EndRequests;
+use anyhow::Context;
+use potluck_node::client::Client;
+use potluck_node::interpreters::{Interpreter, Interpreters};
+use potluck_runtime::{Digest, Program};
+use std::fs::File;
+use std::path::Path;
+
+/// All of them, as they are listed.
+pub(super) fn list(client: &Client) -> anyhow::Result<Vec<EnvironmentObject>> {
+    let runtime = client.runtime()?;
+    let object = |interpreter: Interpreter| {
+        let content = File::open(&interpreter.program).and_then(Digest::of_reader);
+        EnvironmentObject {
+            ready: content.is_ok(),
+            compiled: content.is_ok_and(|(digest, _)| runtime.program_compiled(digest)),
+            bytes: interpreter.bytes(),
+            path: interpreter.path().display().to_string(),
+            added: !interpreter.is_bundled,
+            sha256: interpreter.manifest.program.sha256,
+            name: interpreter.manifest.name,
+            title: interpreter.manifest.title,
+            version: interpreter.manifest.version,
+            endings: interpreter.manifest.endings,
+        }
+    };
+    Ok(Interpreters::of(client.paths()).list()?.into_iter().map(object).collect())
+}
+
+/// Takes an interpreter from a manifest. It is compiled first: what cannot run here is not kept.
+pub(super) fn add_from(client: &Client, name: &str, from: &Path, quiet: bool) -> anyhow::Result<()> {
+    let interpreters = Interpreters::of(client.paths());
+    let candidate = interpreters.candidate(name, from)?;
+    prepare(client, &candidate.manifest().args[0], candidate.program(), quiet)
+        .with_context(|| format!("{} is not kept as {name}", candidate.program().display()))?;
+    client.paths().create()?;
+    let interpreter = interpreters.add(&candidate)?;
+    if !quiet {
+        let endings: Vec<String> = interpreter.manifest.endings.iter().map(|ending| format!(".{ending}")).collect();
+        let whose = if endings.is_empty() {
+            format!("`--env {name}` runs a script in it")
+        } else {
+            format!("files that end in {} run in it", endings.join(" or "))
+        };
+        say(&format!("{name} is ready; {whose}"));
+    }
+    Ok(())
+}
+
+/// Compiles one that is here, so that its first script need not.
+pub(super) fn compile(client: &Client, interpreter: &Interpreter, quiet: bool) -> anyhow::Result<()> {
+    prepare(client, &interpreter.manifest.args[0], &interpreter.program, quiet)?;
+    if !quiet {
+        say(&format!("{} is ready", interpreter.manifest.name));
+    }
+    Ok(())
+}
+
+/// Removes one that was added; whether there was one of this name.
+pub(super) fn remove(client: &Client, name: &str) -> anyhow::Result<bool> {
+    let freed = Interpreters::of(client.paths()).remove(name)?;
+    if let Some(bytes) = freed {
+        say(&format!("removed {}: {} freed", render::tame(name), ByteSize(bytes)));
+    }
+    Ok(freed.is_some())
+}
+
+/// Why something that only Python has is asked for in vain of this environment; nothing if it is Python or not here.
+pub(crate) fn refuse_other_than_python(client: &Client, name: &str, what: &str) -> anyhow::Result<()> {
+    match Interpreters::of(client.paths()).named(name)? {
+        Some(_) => anyhow::bail!("{name} has no {what}, only Python has; run a script in it with `potluck run --env {name} FILE`"),
+        None => Ok(()),
+    }
+}
+
+fn prepare(client: &Client, called: &str, program: &Path, quiet: bool) -> anyhow::Result<()> {
+    let progress = Progress::new(Manner::suitable(quiet));
+    let runtime = client.runtime()?;
+    let program = Program::Wasm { path: program.to_owned(), name: called.to_owned() };
+    let warning = settings::block_on(async {
+        let mut requests = EndRequests::listen()?;
+        tokio::select! {
+            prepared = runtime.prepare(&program, &progress) => anyhow::Ok(prepared?.warning().map(ToString::to_string)),
+            () = requests.next() => Err(Refusal::error(Trouble::Cancelled, "cancelled; nothing was added")),
+        }
+    })?;
+    progress.finish();
+    if let Some(warning) = warning {
+        say(&format!("warning: {warning}"));
+    }
+    Ok(())
+}

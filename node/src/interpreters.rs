@@ -1,0 +1,214 @@
+//! The languages that need no code of ours: each is an ordinary WASI command that is given a script's path. Some come in this
+//! binary, others the owner of this machine has added from a manifest. Whoever submits a script reads its interpreter here
+//! and sends it along by digest, so a machine that runs one need not know any.
+
+mod added;
+mod bundled;
+mod manifest;
+
+pub use added::Candidate;
+pub use bundled::{BUNDLED, Bundled};
+pub use manifest::{MANIFEST_LEN_MAX, Manifest, ManifestError, ProgramFile, SCRIPT, check_name};
+
+use crate::paths::Paths;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// What scripts in Python run in; the one environment that is more than a command.
+pub const PYTHON: &str = "python";
+
+/// The interpreters of one user.
+#[derive(Clone, Debug)]
+pub struct Interpreters {
+    /// Where those of this binary are laid out.
+    laid_out: PathBuf,
+    /// Where those that were added lie, each in a folder of its name.
+    added: PathBuf,
+}
+
+/// An interpreter that is on this machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Interpreter {
+    /// What it is.
+    pub manifest: Manifest,
+    /// Its command.
+    pub program: PathBuf,
+    /// The folder that what it reads lies in.
+    pub folder: PathBuf,
+    /// Whether it comes in this binary.
+    pub is_bundled: bool,
+}
+
+/// An interpreter cannot be had, added or removed.
+#[derive(Debug, thiserror::Error)]
+pub enum InterpreterError {
+    /// The manifest says what cannot be.
+    #[error("{}: {source}", path.display())]
+    Manifest {
+        /// Where it lies.
+        path: PathBuf,
+        /// What is wrong, with the cure.
+        source: ManifestError,
+    },
+    /// What the manifest names cannot be taken.
+    #[error("{}: {why}", path.display())]
+    File {
+        /// Which file or folder.
+        path: PathBuf,
+        /// What is wrong, with the cure.
+        why: String,
+    },
+    /// The name belongs to another.
+    #[error("{name} cannot be added: {why}")]
+    Taken {
+        /// What it was to be called.
+        name: String,
+        /// Whose the name or the ending is, and what to do.
+        why: String,
+    },
+    /// It comes in this binary.
+    #[error("{0} comes with Potluck and takes no room beside it, so it is not removed")]
+    Bundled(String),
+    /// The disk refuses.
+    #[error("cannot {doing} {}", path.display())]
+    Disk {
+        /// What was attempted.
+        doing: &'static str,
+        /// With what.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+}
+
+impl Interpreters {
+    /// Those of the user of these directories.
+    #[must_use]
+    pub fn of(paths: &Paths) -> Self {
+        Self { laid_out: paths.bundled_dir(), added: paths.interpreters_dir() }
+    }
+
+    /// All of them: those that come with Potluck, then those that were added, by name. One whose files are damaged is left
+    /// out and logged.
+    ///
+    /// # Errors
+    /// [`InterpreterError::Disk`].
+    pub fn list(&self) -> Result<Vec<Interpreter>, InterpreterError> {
+        let mut all = Vec::new();
+        for bundled in &BUNDLED {
+            all.push(bundled.interpreter(&self.laid_out)?);
+        }
+        for name in added::names(&self.added)? {
+            match added::read(&self.added, &name) {
+                Ok(interpreter) => all.push(interpreter),
+                Err(error) => tracing::warn!(name, %error, "an environment that was added cannot be used"),
+            }
+        }
+        Ok(all)
+    }
+
+    /// The one of this name, if there is one.
+    ///
+    /// # Errors
+    /// [`InterpreterError`] if it is there and cannot be used.
+    pub fn named(&self, name: &str) -> Result<Option<Interpreter>, InterpreterError> {
+        if let Some(bundled) = Bundled::named(name) {
+            return bundled.interpreter(&self.laid_out).map(Some);
+        }
+        let is_there = check_name(name).is_ok() && self.added.join(name).is_dir();
+        if is_there { added::read(&self.added, name).map(Some) } else { Ok(None) }
+    }
+
+    /// The one whose scripts' names end so, if there is one.
+    ///
+    /// # Errors
+    /// [`InterpreterError::Disk`].
+    pub fn of_ending(&self, ending: &str) -> Result<Option<Interpreter>, InterpreterError> {
+        if let Some(bundled) = BUNDLED.iter().find(|bundled| bundled.endings.contains(&ending)) {
+            return bundled.interpreter(&self.laid_out).map(Some);
+        }
+        let is_its = |interpreter: &Interpreter| interpreter.manifest.endings.iter().any(|own| own == ending);
+        Ok(self.list()?.into_iter().find(is_its))
+    }
+
+    /// The names of all environments there are, for a sentence about one that is not.
+    #[must_use]
+    pub fn known(&self) -> String {
+        let own = added::names(&self.added).unwrap_or_default();
+        let bundled = BUNDLED.iter().map(|bundled| bundled.name.to_owned());
+        let all: Vec<String> = std::iter::once(PYTHON.to_owned()).chain(bundled).chain(own).collect();
+        all.join(", ")
+    }
+
+    /// Reads what is to be added under `name`: a manifest, or a folder with one that is called `environment.toml`. Nothing
+    /// is kept yet.
+    ///
+    /// # Errors
+    /// [`InterpreterError`] names the file and the cure.
+    pub fn candidate(&self, name: &str, from: &Path) -> Result<Candidate, InterpreterError> {
+        let taken = |why: String| InterpreterError::Taken { name: name.to_owned(), why };
+        check_name(name).map_err(|error| taken(error.to_string()))?;
+        if name == PYTHON || Bundled::named(name).is_some() {
+            return Err(taken("an environment of this name comes with Potluck; call yours otherwise".to_owned()));
+        }
+        let candidate = Candidate::read(name, from)?;
+        for ending in &candidate.manifest().endings {
+            if let Some(other) = self.of_ending(ending)?.filter(|other| other.manifest.name != name) {
+                let other = other.manifest.name;
+                return Err(taken(format!(
+                    "files that end in .{ending} are run by {other}; leave it out of `endings` and say `--env {name}`"
+                )));
+            }
+        }
+        Ok(candidate)
+    }
+
+    /// Keeps a candidate, in place of what had its name before.
+    ///
+    /// # Errors
+    /// [`InterpreterError::Disk`], or what is wrong with its folders.
+    pub fn add(&self, candidate: &Candidate) -> Result<Interpreter, InterpreterError> {
+        candidate.keep_in(&self.added)?;
+        added::read(&self.added, &candidate.manifest().name)
+    }
+
+    /// Removes one that was added; how many bytes that freed, or nothing if there is none.
+    ///
+    /// # Errors
+    /// [`InterpreterError::Bundled`], or what the disk says.
+    pub fn remove(&self, name: &str) -> Result<Option<u64>, InterpreterError> {
+        if Bundled::named(name).is_some() {
+            return Err(InterpreterError::Bundled(name.to_owned()));
+        }
+        if check_name(name).is_err() {
+            return Ok(None);
+        }
+        added::remove(&self.added, name)
+    }
+}
+
+impl Interpreter {
+    /// The bytes it takes on the disk.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        if self.is_bundled {
+            return std::fs::metadata(&self.program).map_or(0, |metadata| metadata.len());
+        }
+        added::size_of(&self.folder)
+    }
+
+    /// Where it lies.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        if self.is_bundled { &self.program } else { &self.folder }
+    }
+}
+
+/// Makes a disk error; for `map_err`.
+fn failed(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> InterpreterError {
+    let path = path.to_owned();
+    move |source| InterpreterError::Disk { doing, path, source }
+}
+
+#[cfg(test)]
+mod tests;
