@@ -2,7 +2,7 @@
 //! they run it, or before they lend their machine to it. The bytes are read by a confined worker. Whether it runs is not
 //! decided here: that is what [`Runtime::prepare`] says, of this program as of every other.
 
-pub mod abilities;
+pub(crate) mod abilities;
 
 use crate::handed::Handed;
 use crate::job::Tenant;
@@ -16,9 +16,9 @@ use std::path::Path;
 use std::time::Duration;
 
 /// Imports, and exports, that are listed; of more only the number is told.
-pub const LISTED_MAX: usize = 1024;
+pub(crate) const LISTED_MAX: usize = 1024;
 /// Memories that are counted.
-pub const MEMORIES_MAX: usize = 64;
+pub(crate) const MEMORIES_MAX: usize = 64;
 /// How long an outline may take; the largest program's takes a second.
 const TIME_MAX: Duration = Duration::from_secs(60);
 

@@ -59,7 +59,7 @@ fn backstop() {
         loop {
             match tokio::time::timeout(Duration::from_millis(100), run.events.next()).await {
                 Ok(potluck_runtime::RunEvent::Ended { report, outputs: _removed }) => break report.outcome,
-                Ok(potluck_runtime::RunEvent::Output { .. } | potluck_runtime::RunEvent::Said(_)) | Err(_) => {}
+                Ok(_) | Err(_) => {}
             }
         }
     });
