@@ -179,7 +179,7 @@ fn each_example_gives_its_result_to_whoever_runs_it() {
         let object = home.run(["--json"]).arg(&program).arg("300000").finish().expect(0).json();
         assert_eq!(object["result"], part(), "{}: {object:#}", program.display());
         let events = object["events"].as_array().expect("a list of events");
-        let done = events.iter().filter_map(|event| event["progress"]["done"].as_u64()).last();
+        let done = events.iter().filter_map(|event| event["progress"]["done"].as_u64()).next_back();
         assert_eq!(done, Some(300_000), "{}: {object:#}", program.display());
     }
 }
