@@ -1,5 +1,6 @@
 //! `potluck new`: what it makes is tested, built and run by the commands that its README names.
 
+use crate::words::readme_code;
 use potluck_tests::{Home, Node, guest_cargo, lasting, native_cargo, succeed, wasi_sdk, workspace};
 use serde_json::json;
 use std::fs;
@@ -38,14 +39,17 @@ fn a_rust_job_is_tested_built_and_run() {
     let home = Home::new();
     let project = project(&home, "rust", "word-count");
     succeed(native_cargo().args(["test", "--quiet"]).current_dir(&project));
-    let outside = succeed(native_cargo().args(["run", "--quiet", "--", "numbers.txt"]).current_dir(&project));
-    assert_eq!(outside, SAYS);
+    let run = || succeed(native_cargo().args(["run", "--quiet", "--", "numbers.txt"]).current_dir(&project));
+    assert_eq!(run(), SAYS);
     let mut build = guest_cargo();
     build.args(["build", "--quiet", "--release", "--target", "wasm32-wasip1"]).current_dir(&project);
     succeed(&mut build);
     let (_, target) = build.get_envs().find(|(name, _)| *name == "CARGO_TARGET_DIR").expect("it was set");
     let built = Path::new(target.expect("it was set")).join("wasm32-wasip1/release/word-count.wasm");
     runs(&home, &project, built.to_str().expect("the path is text"));
+
+    fs::write(project.join("src/main.rs"), readme_code("rust")).expect("the source can be written");
+    assert_eq!(run(), "", "what the README shows compiles, and outside Potluck it says nothing");
 }
 
 #[test]

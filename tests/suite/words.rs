@@ -55,6 +55,33 @@ fn compiled(source: &Path, name: &str) -> PathBuf {
     program
 }
 
+/// What the README shows in this language as the shortest job.
+pub(crate) fn readme_code(language: &str) -> String {
+    let readme = fs::read_to_string(workspace().join("README.md")).expect("the README is text");
+    let (_, part) = readme.split_once("## Writing a job").expect("the README says how");
+    let (_, code) = part.split_once(&format!("```{language}\n")).expect("it shows the language");
+    code.split_once("```").expect("the code has an end").0.to_owned()
+}
+
+#[test]
+fn what_the_readme_shows_adds_up() {
+    let place = lasting("readme");
+    fs::create_dir_all(&place).expect("a directory can be made");
+    let numbers: String = (1..=2500).map(|number| format!("{number}\n")).collect();
+    for (name, text) in [("numbers.txt", numbers), ("job.py", readme_code("python")), ("job.c", readme_code("c"))] {
+        fs::write(place.join(name), text).expect("a file can be written");
+    }
+    let mut python = Command::new("python3");
+    python.env("PYTHONDONTWRITEBYTECODE", "1").env("PYTHONPATH", workspace().join("guest-sdk/python")).arg("job.py");
+    let c = Command::new(compiled(&place.join("job.c"), "readme"));
+    for (mut job, result) in [(python, json!({"line": 2500, "sum": 3_126_250.0})), (c, json!(3_126_250))] {
+        let contract = Contract::new();
+        assert_eq!(succeed(contract.around(&mut job).current_dir(&place)), "");
+        assert_eq!(contract.last("result"), Some(result));
+        assert!(!contract.kept().is_empty());
+    }
+}
+
 #[test]
 fn rust_says_it() {
     let cargo = |word: &str| {

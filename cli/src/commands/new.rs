@@ -15,22 +15,26 @@ use template::Names;
 /// A name becomes that of a package, a module, a file and a target of make, which all take so many bytes.
 const NAME_LEN_MAX: usize = 64;
 /// What neither of the languages takes as a name, or what hides something of theirs.
-const TAKEN: [&str; 64] = [
+#[rustfmt::skip]
+const TAKEN: &[&str] = &[
     "abstract", "alloc", "and", "as", "assert", "async", "await", "become", "box", "break", "build", "class", "const",
-    "continue", "core", "crate", "def", "del", "do", "dyn", "elif", "else", "enum", "except", "extern", "false",
-    "final", "finally", "fn", "for", "from", "gen", "global", "if", "impl", "import", "in", "is", "lambda", "let",
-    "loop", "macro", "match", "mod", "move", "mut", "nonlocal", "not", "or", "pass", "potluck", "priv", "pub", "raise",
-    "ref", "return", "self", "static", "std", "struct", "test", "trait", "try", "type",
+    "continue", "core", "crate", "def", "del", "deps", "do", "dyn", "elif", "else", "enum", "examples", "except",
+    "extern", "false", "final", "finally", "fn", "for", "from", "gen", "global", "if", "impl", "import", "in",
+    "incremental", "is", "lambda", "let", "loop", "macro", "match", "mod", "move", "mut", "nonlocal", "not", "or",
+    "pass", "potluck", "potluck_guest", "priv", "proc_macro", "pub", "raise", "ref", "return", "self", "serde",
+    "static", "std", "struct", "super", "test", "trait", "true", "try", "type", "typeof", "unsafe", "unsized", "use",
+    "virtual", "where", "while", "with", "yield",
 ];
 
 const EXAMPLES: &str = "\
 Examples:
-  potluck new rust word-count      a directory word-count with a Rust program, its tests and an input
+  potluck new rust word-count      a directory word-count with a Rust program and its tests
   potluck new c columns            the same in C, with a Makefile
   potluck new python report        the same in Python: nothing to build
 
-The program adds up the numbers of a file, and shows on the way how a job says how far it is, keeps its state, notes what is
-odd, and gives a result. README.md in the directory has the commands that build, test and run it.";
+The program adds up the numbers of a file. On the way it shows how a job says how far it is, keeps \
+its state, notes what is odd, and gives a result. README.md in the directory has the commands that \
+build, test and run it.";
 
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
