@@ -8,7 +8,7 @@ use super::noting::Noting;
 use super::present::{About, Here};
 use super::pump::Times;
 use super::stages::{StageRelay, tell_while};
-use super::{Inner, Stop, admission, gone, inputs, mounts, outputs, pump, sentence, sessions, sharing};
+use super::{Inner, Stop, admission, gone, inputs, mounts, outputs, packages, pump, sentence, sessions, sharing};
 use crate::dispatch::{Caller, Role};
 use crate::service::environment::GetError;
 use crate::service::gate::Place;
@@ -104,7 +104,8 @@ impl Walk<'_> {
             inner.images.note(environment, &prepared);
         }
         let laid_out = mounts::lay_out(&inner.mounts_dir, &job.mounts, inputs, caller.role).await?;
-        let request = request(job, tenant(caller), program, inputs, laid_out.mounts.clone())?;
+        let mut request = request(job, tenant(caller), program, inputs, laid_out.mounts.clone())?;
+        request.packages = packages::lay_out(inner, job, inputs, caller.role).await?;
         if let Some(opening) = opening(job, inputs)? {
             let opening = sessions::open(inner, caller, opening, &prepared, request);
             let info = tell_while(&relay, inbound, writer, opening).await??;
@@ -273,6 +274,7 @@ fn request(
         inputs: files,
         directories: job.directories.clone(),
         mounts,
+        packages: None,
         limits: job.limits.clone(),
     })
 }
