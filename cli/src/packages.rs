@@ -70,7 +70,11 @@ impl PackageArgs {
         let progress = Progress::new(Manner::suitable(quiet));
         let freshness = if self.refresh_packages { Freshness::Anew } else { Freshness::AsFound };
         let found = resolve(&client.paths().cache_dir, &asked, freshness, &progress).await;
-        progress.finish();
+        if found.is_ok() {
+            progress.finish()
+        } else {
+            progress.abandon()
+        }
         let found = found.map_err(|error| refusal(error, declared.place.as_deref()))?;
         if !quiet {
             tell(&found, declared.place.as_deref());

@@ -93,6 +93,9 @@ impl Walk<'_> {
     ) -> Result<Frame, Stop> {
         let Self { inner, caller, job, inputs, times, here } = *self;
         let relay = StageRelay::new(tenant(caller));
+        // What is wrong with them is said before anything is fetched or made for the job.
+        let packages = packages::lay_out(inner, job, inputs, caller.role);
+        let packages = tell_while(&relay, inbound, writer, packages).await??;
         if let Some(environment) = job.program.environment() {
             let got = inner.environments.ensure(environment, Some(caller), &relay);
             tell_while(&relay, inbound, writer, got).await?.map_err(|error| no_environment(&error))?;
@@ -105,7 +108,7 @@ impl Walk<'_> {
         }
         let laid_out = mounts::lay_out(&inner.mounts_dir, &job.mounts, inputs, caller.role).await?;
         let mut request = request(job, tenant(caller), program, inputs, laid_out.mounts.clone())?;
-        request.packages = packages::lay_out(inner, job, inputs, caller.role).await?;
+        request.packages = packages;
         if let Some(opening) = opening(job, inputs)? {
             let opening = sessions::open(inner, caller, opening, &prepared, request);
             let info = tell_while(&relay, inbound, writer, opening).await??;

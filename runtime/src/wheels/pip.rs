@@ -5,12 +5,14 @@ use super::PYTHON_VERSION;
 use super::failed::PackagesError;
 use super::requirement::{Requirement, normal};
 use super::stubs::Stubs;
-use crate::python::built_ins;
 use crate::python::pip::{find, last_lines};
 use std::path::Path;
 use std::process::{Output, Stdio};
 use tokio::process::Command;
 
+/// Packages with compiled parts that are built in and that people ask for.
+const COMPILED: [&str; 10] =
+    ["numpy", "pandas", "scipy", "scikit-learn", "statsmodels", "matplotlib", "pillow", "lxml", "regex", "pyyaml"];
 /// Versions that are named where another was asked for.
 const VERSIONS_SHOWN: usize = 8;
 /// What is said of a package that nobody can be found for.
@@ -77,8 +79,8 @@ async fn explain(pip: &[&str], asked: String, said: &str, aside: &Path) -> Packa
         // Without any version it is either not there at all or not as Python alone.
         let known = is_known(pip, &missing.name, aside).await;
         return if known {
-            let built_in: Vec<&str> = built_ins().into_keys().collect();
-            PackagesError::Native { name: missing.name, built_in: built_in.join(", ") }
+            let built_in = COMPILED.join(", ");
+            PackagesError::Native { name: missing.name, built_in }
         } else {
             PackagesError::NoSuchPackage { name: missing.name }
         };
@@ -125,6 +127,11 @@ pub(super) fn named(asked: &[Requirement]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_said_to_be_built_in_is() {
+        assert!(COMPILED.iter().all(|name| crate::python::built_in(name).is_some()));
+    }
 
     #[test]
     fn what_pip_did_not_find_is_read_from_its_words() {

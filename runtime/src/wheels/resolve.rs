@@ -63,7 +63,9 @@ pub async fn resolve(
         known => {
             watch.stage(Stage::Fetching { what: named(&wanted), done: 0, total: None });
             let fetched = fetch(&shelf, &wanted, &question).await;
-            watch.stage(Stage::Ready);
+            if fetched.is_ok() {
+                watch.stage(Stage::Ready);
+            }
             match (fetched, known) {
                 (Err(PackagesError::NoNetwork { .. } | PackagesError::NoPip { .. }), Some((answer, wheels, _))) => {
                     found.stale =
