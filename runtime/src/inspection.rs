@@ -39,15 +39,15 @@ pub struct Inspection {
     pub kind: ProgramKind,
     /// Its size.
     pub bytes: u64,
-    /// What it wants from outside, at most [`LISTED_MAX`].
+    /// What it wants from outside, at most 1024.
     pub imports: Vec<ProgramImport>,
     /// How many imports it has in all.
     pub imports_count: u64,
-    /// What it offers, at most [`LISTED_MAX`], in alphabetical order.
+    /// What it offers, at most 1024, in alphabetical order.
     pub exports: Vec<String>,
     /// How many exports it has in all.
     pub exports_count: u64,
-    /// Its own memories, those of modules inside a component included, at most [`MEMORIES_MAX`].
+    /// Its own memories, those of modules inside a component included, at most 64.
     pub memories: Vec<ProgramMemory>,
 }
 

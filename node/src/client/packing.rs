@@ -8,10 +8,14 @@ pub use folder::LeftOut;
 use super::failure::SubmitError;
 use super::opening::{GoesOn, SessionOpening};
 use super::submission::{StdinMode, Submission};
-use crate::service::{Case, check_paths};
 use crate::interpreters::{Interpreter, PYTHON};
-use crate::wire::{INTERPRETER_FEATURE, JobFile, JobId, JobInterpreter, JobMount, JobProgram, SavedMemory, SubmitJob};
+use crate::service::{Case, check_paths};
+use crate::wire::{
+    INTERPRETER_FEATURE, JobFile, JobId, JobInterpreter, JobMount, JobPackage, JobProgram, PACKAGES_FEATURE,
+    SavedMemory, SubmitJob,
+};
 use folder::Leaves;
+use potluck_runtime::wheels::resolve::FoundWheel;
 use potluck_runtime::{Digest, GuestPath, ImageChoice, script_imports};
 use std::collections::{BTreeSet, HashMap};
 use std::fs::{self, File, OpenOptions};
@@ -102,7 +106,12 @@ pub(super) fn pack(submission: &Submission, id: JobId, mounts_by: MountsBy) -> R
         }
     }
     env.extend(submission.env.iter().cloned());
-    let requires = submission.interpreter.iter().map(|_| INTERPRETER_FEATURE.to_owned()).collect();
+    let packages = packer.packages(submission, &program)?;
+    let features = [
+        submission.interpreter.is_some().then_some(INTERPRETER_FEATURE),
+        (!packages.is_empty()).then_some(PACKAGES_FEATURE),
+    ];
+    let requires = features.into_iter().flatten().map(str::to_owned).collect();
     let job = SubmitJob {
         job: id,
         program,
@@ -116,6 +125,7 @@ pub(super) fn pack(submission: &Submission, id: JobId, mounts_by: MountsBy) -> R
         outputs: submission.outputs_dir.is_some(),
         events: true,
         requires,
+        packages,
     };
     Ok(Packed { job, sources: packer.sources, left_out: packer.left_out })
 }
@@ -180,6 +190,7 @@ pub(super) fn pack_session(
         outputs: false,
         events: false,
         requires: Vec::new(),
+        packages: Vec::new(),
     };
     Ok(Packed { job, sources: packer.sources, left_out: packer.left_out })
 }
@@ -218,7 +229,8 @@ impl Packer {
         let dir = &submission.program;
         if let Some(interpreter) = &submission.interpreter {
             let name = &interpreter.manifest.name;
-            let why = format!("only Python runs folders; name the file for {name} and put the folder beside it with `-f`");
+            let why =
+                format!("only Python runs folders; name the file for {name} and put the folder beside it with `-f`");
             return Err(bad_program(dir, why));
         }
         if !dir.join(DIRECTORY_ENTRY).is_file() {
@@ -318,6 +330,21 @@ impl Packer {
         Ok((digest, size))
     }
 
+    /// The packages of a script; their bytes are known by their names already.
+    fn packages(&mut self, submission: &Submission, program: &JobProgram) -> Result<Vec<JobPackage>, SubmitError> {
+        let wheels = &submission.packages.wheels;
+        if !wheels.is_empty() && program.environment() != Some(PYTHON) {
+            let why = "only Python scripts bring packages along; leave `--with` out".to_owned();
+            return Err(bad_program(&submission.program, why));
+        }
+        for wheel in wheels {
+            self.sources.insert(wheel.digest, Source { path: wheel.path.clone(), size: wheel.len });
+        }
+        let package =
+            |wheel: &FoundWheel| JobPackage { name: wheel.name.clone(), digest: wheel.digest, size: wheel.len };
+        Ok(wheels.iter().map(package).collect())
+    }
+
     fn mount(&mut self, host: &Path, guest: &str, by: MountsBy) -> Result<JobMount, SubmitError> {
         let resolved = fs::canonicalize(host).map_err(|source| input(host, source))?;
         if !resolved.is_dir() {
@@ -353,7 +380,12 @@ impl Packer {
             String::from_utf8(fs::read(&source.path).ok()?).ok()
         };
         let files: Vec<GuestPath> = tree.files.iter().map(|file| file.path.clone()).collect();
-        let imports = script_imports(entry, &files, &read);
+        let mut imports = script_imports(entry, &files, &read);
+        let packages = &submission.packages;
+        imports.missing.retain(|missing| !packages.modules.contains(&missing.module));
+        // What they bring needs no image, and what they use does.
+        imports.modules.retain(|module| !packages.modules.contains(module));
+        imports.modules.extend(packages.uses.iter().cloned());
         if imports.missing.is_empty() {
             return Ok(imports.modules);
         }

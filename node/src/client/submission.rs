@@ -1,6 +1,7 @@
 //! What a user wants to run, as they said it. Nothing here touches the disk; `packing` reads it, once.
 
 use crate::interpreters::Interpreter;
+use potluck_runtime::wheels::resolve::Found;
 use potluck_runtime::{ImageChoice, Limits};
 use std::path::PathBuf;
 
@@ -20,6 +21,7 @@ pub struct Submission {
     pub(super) image: Option<ImageChoice>,
     /// What runs it, once that was looked for.
     pub(super) interpreter: Option<Interpreter>,
+    pub(super) packages: Found,
 }
 
 /// Whether the job gets a stdin.
@@ -48,6 +50,7 @@ impl Submission {
             environment: None,
             image: None,
             interpreter: None,
+            packages: Found::default(),
         }
     }
 
@@ -111,6 +114,13 @@ impl Submission {
     #[must_use]
     pub fn environment(mut self, name: impl Into<String>) -> Self {
         self.environment = Some(name.into());
+        self
+    }
+
+    /// Packages that a script brings along.
+    #[must_use]
+    pub fn packages(mut self, packages: Found) -> Self {
+        self.packages = packages;
         self
     }
 

@@ -168,6 +168,7 @@ fn job(number: u8) -> (JobSpec, Asked) {
         outputs: false,
         events: false,
         requires: vec![],
+        packages: vec![],
     };
     (spec, Asked { submit: request, submitter: "ann".into(), priority: 0, task: None, wanted: Wanted::default() })
 }

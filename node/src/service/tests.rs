@@ -93,6 +93,7 @@ fn job(content: &[u8]) -> SubmitJob {
         outputs: false,
         events: false,
         requires: vec![],
+        packages: vec![],
     }
 }
 

@@ -9,7 +9,7 @@ use super::noting::Noting;
 use super::present::{About, Here};
 use super::pump::{Over, Telling, Times};
 use super::stages::{StageRelay, tell_while};
-use super::{Inner, Stop, admission, gone, inputs, mounts, outputs, pump, sentence, sessions, sharing};
+use super::{Inner, Stop, admission, gone, inputs, mounts, outputs, packages, pump, sentence, sessions, sharing};
 use crate::dispatch::{Caller, Role};
 use crate::service::environment::GetError;
 use crate::service::gate::Place;
@@ -101,6 +101,9 @@ impl Walk<'_> {
     ) -> Result<Frame, Stop> {
         let Self { inner, caller, job, inputs, restore, times, here } = *self;
         let relay = StageRelay::new(tenant(caller));
+        // What is wrong with them is said before anything is fetched or made for the job.
+        let packages = packages::lay_out(inner, job, inputs, caller.role);
+        let packages = tell_while(&relay, inbound, writer, packages).await??;
         if let Some(environment) = job.program.environment() {
             let got = inner.environments.ensure(environment, Some(caller), &relay);
             tell_while(&relay, inbound, writer, got).await?.map_err(|error| no_environment(&error))?;
@@ -114,6 +117,7 @@ impl Walk<'_> {
         let laid_out = mounts::lay_out(&inner.mounts_dir, &job.mounts, inputs, caller.role).await?;
         let mut request = request(job, tenant(caller), program, inputs, laid_out.mounts.clone())?;
         request.restore = restore.map(|checkpoint| inputs.path(&checkpoint.digest)).transpose()?.map(Path::to_owned);
+        request.packages = packages;
         if let Some(opening) = opening(job, inputs)? {
             let opening = sessions::open(inner, caller, opening, &prepared, request);
             let info = tell_while(&relay, inbound, writer, opening).await??;
@@ -301,6 +305,7 @@ fn request(
         inputs: files,
         directories: job.directories.clone(),
         mounts,
+        packages: None,
         limits: job.limits.clone(),
         restore: None,
     })

@@ -56,6 +56,7 @@ pub(super) fn submit() -> SubmitJob {
         outputs: false,
         events: false,
         requires: vec![],
+        packages: vec![],
     }
 }
 

@@ -115,5 +115,6 @@ pub(super) fn job(number: u64, program: &[u8]) -> SubmitJob {
         outputs: false,
         events: false,
         requires: vec![],
+        packages: vec![],
     }
 }

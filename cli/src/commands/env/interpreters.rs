@@ -76,7 +76,9 @@ pub(super) fn remove(client: &Client, name: &str) -> anyhow::Result<bool> {
 /// Why something that only Python has is asked for in vain of this environment; nothing if it is Python or not here.
 pub(crate) fn refuse_other_than_python(client: &Client, name: &str, what: &str) -> anyhow::Result<()> {
     match Interpreters::of(client.paths()).named(name)? {
-        Some(_) => anyhow::bail!("{name} has no {what}, only Python has; run a script in it with `potluck run --env {name} FILE`"),
+        Some(_) => anyhow::bail!(
+            "{name} has no {what}, only Python has; run a script in it with `potluck run --env {name} FILE`"
+        ),
         None => Ok(()),
     }
 }

@@ -36,6 +36,7 @@ fn submission() -> SubmitJob {
         outputs: true,
         events: false,
         requires: vec![],
+        packages: vec![],
     }
 }
 

@@ -138,6 +138,7 @@ fn request(resident: &Resident, program: Program, inputs: Vec<InputFile>, direct
         inputs,
         directories,
         mounts: Vec::new(),
+        packages: None,
         limits,
         restore: None,
     }
