@@ -92,6 +92,7 @@ fn job() -> SubmitJob {
         outputs: false,
         events: false,
         requires: Vec::new(),
+        packages: Vec::new(),
     }
 }
 

@@ -1,3 +1,4 @@
+/* What WASI has not and Lua asks for: processor time, by the clock of the sandbox. */
 #include <unistd.h>
 
 #include "lacking.h"

@@ -56,7 +56,7 @@ struct Word {
 enum With {
     Nothing,
     /// What is to be run, if the run is new.
-    Task(Box<Task>),
+    Task(Task),
     Recorded(Recorded),
 }
 

@@ -125,7 +125,7 @@ async fn a_link_that_ends_ends_its_job_although_nobody_reads_the_stream() {
     let start = Instant::now();
     link.close(CloseCode::DONE);
     attic.is_clean().await;
-    assert!(start.elapsed() < Duration::from_secs(3), "{:?}", start.elapsed());
+    assert!(start.elapsed() < Duration::from_secs(6), "{:?}", start.elapsed());
     attic.down().await;
 }
 
@@ -143,6 +143,7 @@ fn spinning(digest: Digest, size: u64) -> SubmitJob {
         outputs: false,
         events: false,
         requires: vec![],
+        packages: vec![],
     }
 }
 

@@ -86,7 +86,8 @@ fn sizes_that_no_disk_has_are_refused_before_a_byte_travels() {
 fn with_package(name: &str, wheel: &[u8]) -> SubmitJob {
     let entry = GuestPath::parse("x.py").unwrap();
     let file = JobFile { path: entry.clone(), digest: Digest::of(wheel), size: wheel.len() as u64, executable: false };
-    let program = JobProgram::Script { environment: "python".to_owned(), entry, image: ImageChoice::None };
+    let environment = "python".to_owned();
+    let program = JobProgram::Script { environment, entry, image: ImageChoice::None, interpreter: None };
     let package = JobPackage { name: name.to_owned(), digest: Digest::of(wheel), size: wheel.len() as u64 };
     let requires = vec![PACKAGES_FEATURE.to_owned()];
     SubmitJob { program, files: vec![file], packages: vec![package], requires, ..job(1, b"") }

@@ -118,7 +118,7 @@ impl Keeper {
         match (with, asked) {
             (With::Task(task), Asked::Run(key)) if self.runs.state(&key).is_none() => {
                 request = task.request();
-                self.tasks.insert(key, *task);
+                self.tasks.insert(key, task);
             }
             (With::Recorded(what), Asked::Run(key)) => {
                 self.with(&key, |live| live.has_said(what.clone()));

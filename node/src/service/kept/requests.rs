@@ -1,6 +1,6 @@
 //! What homes ask about the runs they have here.
 
-use super::run::Task;
+use super::run::{NewTask, Task};
 use super::{KeptRuns, Said, With};
 use crate::dispatch::{Caller, Role};
 use crate::service::inbound::Inbound;
@@ -92,8 +92,8 @@ async fn keep(
         Err(Stop::Refused(fault)) => return refuse(refusal(fault.into()), writer).await,
         Err(stop) => return Err(stop),
     };
-    let task = Task::New { caller: caller.clone(), job: submit, inputs, restore };
-    match kept.tell(Event::Asked(key), With::Task(Box::new(task))).await {
+    let new = NewTask { caller: caller.clone(), job: submit, inputs, restore };
+    match kept.tell(Event::Asked(key), With::Task(Task::New(Box::new(new)))).await {
         Said::Kept(_) => {
             writer.send_empty(Tag::RUN_KEPT).await.map_err(gone)?;
             collect(kept, key, 0, writer).await

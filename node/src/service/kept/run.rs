@@ -21,23 +21,26 @@ use std::sync::Arc;
 
 /// What is to be run.
 pub(super) enum Task {
-    /// It has just come, with its inputs.
-    New {
-        caller: Caller,
-        job: SubmitJob,
-        inputs: Inputs,
-        /// The checkpoint it goes on from.
-        restore: Option<Input>,
-    },
+    /// It has just come.
+    New(Box<NewTask>),
     /// It was waiting when the node stopped. Its inputs may be among what is kept here; it begins anew.
     Saved(Box<SubmitJob>),
+}
+
+/// What has just come, with its inputs.
+pub(super) struct NewTask {
+    pub(super) caller: Caller,
+    pub(super) job: SubmitJob,
+    pub(super) inputs: Inputs,
+    /// The checkpoint it goes on from.
+    pub(super) restore: Option<Input>,
 }
 
 impl Task {
     /// What of it is written down.
     pub(super) fn request(&self) -> Option<SubmitJob> {
         match self {
-            Self::New { job, .. } => Some(job.clone()),
+            Self::New(new) => Some(new.job.clone()),
             Self::Saved(_) => None,
         }
     }
@@ -91,7 +94,7 @@ async fn begin_and_run(
     noting: &mut Option<Noting>,
 ) -> Option<End> {
     let (caller, job, inputs, restore) = match task {
-        Task::New { caller, job, inputs, restore } => (caller, job, inputs, restore),
+        Task::New(new) => (new.caller, new.job, new.inputs, new.restore),
         Task::Saved(job) => {
             let job = *job;
             let caller = caller_again(inner, key);
