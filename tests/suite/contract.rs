@@ -325,16 +325,14 @@ fn a_checkpoint_that_cannot_be_had_is_a_warning_and_one_that_ended_leaves_none()
 fn a_program_that_looks_is_asked_before_it_is_ended_and_what_it_leaves_is_kept() {
     let home = Home::new();
     for program in both_forms("climb") {
-        let job = home.run(["--json", "-o", "out"]).arg(&program).args(["5", "1000", "2"]).start();
-        until("it waits", || {
-            let entries = home.scratch_entries();
-            entries.iter().any(|run| run.join("tmp/.potluck-control").exists()).then_some(())
-        });
+        let job = home.run(["-o", "out"]).arg(&program).args(["5", "1000", "2"]).start();
+        job.wait_for_stdout("waits");
         job.signal(Signal::INT);
-        let object = job.finish_with_stdin_open().expect(130).json();
-        assert_eq!((&object["outcome"]["kind"], &object["result"]), (&"cancelled".into(), &2.into()), "{object:#}");
+        job.finish_with_stdin_open().expect(130);
         assert_eq!(fs::read_to_string(home.work().join("out/left.txt")).ok().as_deref(), Some("2"));
         fs::remove_dir_all(home.work().join("out")).expect("the outputs can be removed");
+        let ended = home.potluck(["history", "--json", "--limit", "1"]).finish().expect(0).json();
+        assert_eq!((&ended[0]["outcome"]["word"], &ended[0]["result"]), (&"cancelled".into(), &2.into()), "{ended:#}");
     }
 }
 

@@ -18,12 +18,13 @@ use crate::workspace::Workspace;
 /// Set for the time of the build: cargo calls this program as it would call rustc.
 pub(crate) const AS_RUSTC: &str = "POTLUCK_XTASK_AS_RUSTC";
 /// Crates whose code libFuzzer is to see, besides the targets.
-const COVERED: [&str; 10] = [
+const COVERED: [&str; 11] = [
     "potluck_fuzz",
     "potluck_node",
     "potluck_runtime",
     "rmp",
     "rmp_serde",
+    "serde_json",
     "wasmparser",
     "zip",
     "toml",

@@ -167,6 +167,11 @@ mod tests {
         checkpoints.take(CheckpointPart::Begins { len: 3 });
         checkpoints.take(bytes("end"));
         runs.remove(&key);
+        assert_eq!(runs.stored_bytes(|_| true), 0);
+        // What comes of a guest that is being ended is of no use, and takes no room.
+        checkpoints.take(CheckpointPart::Begins { len: 3 });
+        checkpoints.take(bytes("too"));
+        assert!(live.checkpoint().is_none());
         drop((held, checkpoints, live));
         assert_eq!((runs.stored_bytes(|_| true), std::fs::read_dir(dir.path()).unwrap().count()), (0, 0));
     }

@@ -34,13 +34,21 @@ pub(super) struct Live {
     room: Arc<Room>,
     said: Mutex<Said>,
     /// What another run could go on from, for as long as this one runs.
-    checkpoint: Mutex<Option<Arc<Checkpoint>>>,
+    checkpoint: Mutex<GoesOnFrom>,
     /// Its turn has come.
     pub(super) start: Notify,
     /// Nobody wants it any more.
     pub(super) stop: CancellationToken,
     /// This node is leaving: that stops it, and not its home.
     leaving: AtomicBool,
+}
+
+/// What another run could go on from.
+#[derive(Default)]
+struct GoesOnFrom {
+    kept: Option<Arc<Checkpoint>>,
+    /// Nobody will ask any more.
+    is_over: bool,
 }
 
 /// What it has said.
@@ -174,7 +182,7 @@ impl Live {
 
     /// This is all it has said. What was given up meanwhile stays so.
     pub(super) fn has_said(&self, recorded: Recorded) {
-        self.keep_checkpoint(None);
+        self.forget_checkpoints();
         let mut said = self.said();
         if matches!(&*said, Said::Growing(_)) {
             *said = Said::All(recorded);
@@ -183,7 +191,7 @@ impl Live {
 
     /// What it has said does not count. Whoever hears it comes to its end, and its file goes.
     pub(super) fn give_up(&self) {
-        self.keep_checkpoint(None);
+        self.forget_checkpoints();
         let said = std::mem::replace(&mut *self.said(), Said::Nothing);
         if let Said::Growing(recorder) = &said {
             recorder.give_up();
@@ -199,14 +207,30 @@ impl Live {
 
     /// The last checkpoint of its guest.
     pub(super) fn checkpoint(&self) -> Option<Arc<Checkpoint>> {
-        self.checkpoint.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.goes_on_from().kept.clone()
     }
 
     /// Another run could go on from there, and not from what there was before. Its room was taken.
     pub(super) fn keep_checkpoint(&self, checkpoint: Option<Checkpoint>) {
-        let mut kept = self.checkpoint.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = std::mem::replace(&mut *kept, checkpoint.map(Arc::new));
-        self.give_back(before.map_or(0, |before| before.about.size));
+        let mut from = self.goes_on_from();
+        let checkpoint = checkpoint.map(Arc::new);
+        let gone = if from.is_over { checkpoint } else { std::mem::replace(&mut from.kept, checkpoint) };
+        drop(from);
+        self.give_back(gone.map_or(0, |gone| gone.about.size));
+    }
+
+    /// No other run goes on from what this one gives.
+    fn forget_checkpoints(&self) {
+        let last = {
+            let mut from = self.goes_on_from();
+            from.is_over = true;
+            from.kept.take()
+        };
+        self.give_back(last.map_or(0, |last| last.about.size));
+    }
+
+    fn goes_on_from(&self) -> MutexGuard<'_, GoesOnFrom> {
+        self.checkpoint.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes so much more of its home's room, if no more than this is taken then.

@@ -131,3 +131,21 @@ fn what_commands_leave_is_known_to_whoever_opens_the_store_next() {
     let store = JobStore::open(dir.path(), Kept::EVERYTHING).unwrap();
     assert!((1..3000).all(|number| store.job(id_of(number), Role::Sent).unwrap().is_some()));
 }
+
+#[test]
+fn what_a_job_has_come_to_is_known_with_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = JobStore::open(dir.path(), Kept::EVERYTHING).unwrap();
+    let result = potluck_runtime::JsonText::parse("{\"mean\":4.5}".to_owned()).unwrap();
+    let job = JobRecord { result: Some(result), ..JobRecord::begun(JobId([1; 16]), Role::Sent, "a.py", &[], 5) };
+    let job = job.ended(End::Exited(0), 7);
+    block_on(store.synced(vec![Change::Job(Box::new(job.clone()))])).unwrap();
+    assert_eq!(store.job(job.id, Role::Sent).unwrap(), Some(job.clone()));
+    // Also of a job that a command ran by itself, however long it is.
+    let long = potluck_runtime::JsonText::parse(format!("\"{}\"", "x".repeat(60_000))).unwrap();
+    let left = JobRecord { id: JobId([2; 16]), result: Some(long), ..job };
+    JobStore::leave(dir.path(), &Spooled { job: left.clone(), receipt: None }, Kept::EVERYTHING).unwrap();
+    drop(store);
+    let store = JobStore::open(dir.path(), Kept::EVERYTHING).unwrap();
+    assert_eq!(store.job(left.id, Role::Sent).unwrap(), Some(left));
+}

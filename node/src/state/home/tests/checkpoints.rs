@@ -37,6 +37,7 @@ fn the_next_run_goes_on_from_the_last_checkpoint_of_one_that_was_wanted() {
     bench.hears(Event::RunStarted { place: elsewhere, run: second });
     gives(&mut bench, elsewhere, second, Some(4));
     bench.hears(Event::RunEvicted { place: elsewhere, run: second, retry_after_ms: 1 });
+    bench.passes(60_000, &[peer(1), peer(2)]);
     let third = bench.started().pop().unwrap().1;
     assert_eq!(bench.restored.last(), Some(&(third, Some(checkpoint(4)))));
 }

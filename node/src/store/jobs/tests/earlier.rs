@@ -42,3 +42,9 @@ fn a_file_of_version_2_is_brought_up_to_date_and_loses_nothing() {
     assert_eq!(kept.wrong.as_deref(), Some("it is of another job"));
     assert_eq!((store.told(job).unwrap(), store.kept_runs().unwrap().len()), (None, 0));
 }
+
+#[test]
+fn a_file_of_version_3_is_brought_up_to_date_and_loses_nothing() {
+    let (_dir, store) = brought_up_to_date(include_bytes!("kept/version-3.db"));
+    assert_eq!(store.job(JobId([3; 16]), Role::Sent).unwrap().unwrap().result, None);
+}
