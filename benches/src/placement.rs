@@ -96,7 +96,7 @@ fn jobs(count: u64, batch: Option<BatchId>) -> Vec<JobSpec> {
 /// Adds the runs that were started.
 fn started(effects: Vec<Effect>, running: &mut VecDeque<(Place, RunId)>) {
     for effect in effects {
-        if let Effect::Start { place, run } = effect {
+        if let Effect::Start { place, run, .. } = effect {
             running.push_back((place, run));
         }
     }

@@ -94,7 +94,7 @@ async fn run(runtime: &Runtime, prepared: &Prepared, request: RunRequest) {
     loop {
         match run.events.next().await {
             RunEvent::Output { bytes, .. } => said.extend_from_slice(&bytes),
-            RunEvent::Said(_) => {}
+            RunEvent::Said(_) | RunEvent::Checkpoint(_) => {}
             RunEvent::Ended { report, .. } => {
                 assert_eq!((report.outcome, said.as_slice()), (Outcome::Exited(0), &b"hello\n"[..]));
                 return;

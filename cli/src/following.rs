@@ -156,7 +156,9 @@ impl Follower {
                     return ControlFlow::Break(Seen::Left(Left::ReaderGone));
                 }
             }
-            GuestEvent::Log(_) | GuestEvent::Result(_) => {}
+            // What this run says, no run has said before.
+            GuestEvent::Restored { .. } => repetition.goes_on(),
+            GuestEvent::Log(_) | GuestEvent::Result(_) | GuestEvent::Checkpoint { .. } => {}
         }
         ControlFlow::Continue(())
     }

@@ -106,7 +106,7 @@ impl State {
     fn draw(&mut self) {
         let Some(progress) = self.progress.as_ref().filter(|_| !self.within_line) else { return };
         self.drawn = Instant::now();
-        let bar = self.bar.get_or_insert_with(|| ProgressBar::new(PARTS));
+        let bar = self.bar.get_or_insert_with(|| ProgressBar::new(PARTS).with_message(progress_text(progress)));
         match share(progress) {
             Some(share) => {
                 bar.set_style(style("{bar:24} {msg}"));

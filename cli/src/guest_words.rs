@@ -75,6 +75,8 @@ pub(crate) fn object(event: &GuestEvent) -> Value {
             json!({ "log": log })
         }
         GuestEvent::Result(result) => json!({ "result": value(result) }),
+        GuestEvent::Checkpoint { size } => json!({ "checkpoint": { "size": size } }),
+        GuestEvent::Restored { size } => json!({ "restored": { "size": size } }),
     }
 }
 

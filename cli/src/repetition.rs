@@ -48,6 +48,12 @@ impl Repetition {
         }
     }
 
+    /// The run goes on where another was, and repeats nothing.
+    pub(crate) fn goes_on(&mut self) {
+        self.words_again = self.words;
+        (self.stdout.again, self.stderr.again) = (None, None);
+    }
+
     /// The next piece of what the run says.
     pub(crate) fn take(&mut self, stream: OutputStream, bytes: Bytes) -> Heard {
         match stream {

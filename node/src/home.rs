@@ -31,10 +31,10 @@ use crate::state::home::Home;
 use crate::state::home::reasons::Line;
 use crate::state::home::rehearsal::Rehearsal;
 use crate::state::home::run::RunId;
-use crate::state::home::spec::{BatchId, BatchSpec, JobSpec};
+use crate::state::home::spec::{BatchId, BatchSpec, Input, JobSpec};
 use crate::state::home::words::Event;
 use crate::state::placement::Place;
-use crate::store::blobs::BlobStore;
+use crate::store::blobs::{BlobLease, BlobStore};
 use crate::store::jobs::{JobStore, StoreError};
 use crate::store::recording::{Folder, Follower};
 use crate::wire::{FrameStream, HomeJobs, JobId, JobNow};
@@ -118,6 +118,8 @@ enum With {
     Asked(Vec<Asked>),
     /// What the run left.
     Left(RunId, Box<Left>),
+    /// The bytes of a run's checkpoint.
+    Checkpoint(Option<(BlobLease, u64)>),
     /// Somebody wants to know why a job is not where it could be.
     Why(JobId, oneshot::Sender<Vec<Line>>),
     /// Somebody wants to know where a job would go, were it given.
@@ -140,6 +142,10 @@ impl JobHome {
         let started = Instant::now();
         let (home, effects) = Home::restored(&saved.records, keeper::now(clock, started));
         saved.asked.into_iter().for_each(|asked| shared.enter(asked));
+        for (id, job) in &saved.records.jobs {
+            let held = |input: Input| Some((shared.blobs.lease(input.digest, input.size)?, input.size));
+            shared.goes_on_from(*id, job.checkpoint.and_then(held));
+        }
         let mut keeper = Keeper::new(home, clock, started, shared.clone(), words.downgrade());
         keeper.sweeps(sweeper::sweep_on(Arc::downgrade(&shared), keep, clock));
         tokio::spawn(keeper.keep(effects, heard, seen));

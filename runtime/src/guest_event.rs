@@ -28,6 +28,16 @@ pub enum GuestEvent {
     Log(GuestLog),
     /// What it has come to; the last one counts.
     Result(JsonText),
+    /// Its machine keeps its state as it was just now; or none any more. Said by the machine that runs it.
+    Checkpoint {
+        /// Bytes of it.
+        size: Option<u64>,
+    },
+    /// It goes on from a checkpoint of an earlier run. Said by the machine that runs it, before all else.
+    Restored {
+        /// Bytes of it.
+        size: u64,
+    },
 }
 
 /// How far a guest is.

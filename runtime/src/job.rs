@@ -158,6 +158,8 @@ pub struct RunRequest {
     pub mounts: Vec<Mount>,
     /// What it may use.
     pub limits: Limits,
+    /// A checkpoint of an earlier run, to go on from: a file of this machine, which is copied.
+    pub restore: Option<PathBuf>,
 }
 
 impl RunRequest {
@@ -173,6 +175,7 @@ impl RunRequest {
             directories: Vec::new(),
             mounts: Vec::new(),
             limits: Limits::default(),
+            restore: None,
         }
     }
 }

@@ -52,6 +52,8 @@ pub use lists::at_most;
 pub use outcome::{Outcome, Report};
 pub use outputs::{OUTPUT_FILES_MAX, OutputEntry, OutputError, OutputListing, Outputs};
 pub use pool::Ready;
+pub use potluck_guest::abi::CANCEL_GRACE_MS;
+pub use potluck_guest::abi::CHECKPOINT_LEN_MAX;
 pub use potluck_guest::abi::{ENV_TASK as TASK_VARIABLE, ENV_TASKS as TASKS_VARIABLE};
 pub use prepare::{CompileLimits, PrepareError, Prepared};
 pub use protocol::Proof;
@@ -59,7 +61,7 @@ pub use python::{
     Artifact, ArtifactWriter, EnvironmentError, EnvironmentSpec, EnvironmentStatus, Environments, MissingPackage,
     PYTHON, Package, ScriptImports, is_python_module, script_imports,
 };
-pub use run::{Canceller, OutputStream, Run, RunEvent, RunEvents, RunStdin};
+pub use run::{Canceller, CheckpointPart, OutputStream, Run, RunEvent, RunEvents, RunStdin};
 pub use runtime::{OpenError, Runtime, RuntimeConfig, StartError, WorkerCommand};
 pub use script::{ScriptBoot, ScriptPlan, SignalPlaces};
 pub use session::{

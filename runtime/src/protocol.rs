@@ -44,6 +44,12 @@ pub(crate) mod tag {
     pub(crate) const INPUT_WANTED: u8 = 20;
     /// From the worker: a [`GuestEvent`](crate::GuestEvent).
     pub(crate) const SAID: u8 = 21;
+    /// From the worker: the guest gives a checkpoint, an `Option<u64>`: so many bytes follow; or it forgets what it gave.
+    pub(crate) const CHECKPOINT: u8 = 22;
+    /// From the worker: bytes of the checkpoint that was announced last.
+    pub(crate) const CHECKPOINT_PART: u8 = 23;
+    /// From the worker: the guest has opened the control file, and is asked before it is ended; no payload.
+    pub(crate) const HEEDS: u8 = 24;
 }
 
 /// What a worker is told to do. It takes one order after another; compiling is always its last.

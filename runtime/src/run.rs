@@ -12,8 +12,9 @@ use crate::protocol::{self, Answer, CHUNK_LEN_MAX, tag};
 use crate::worker_process::{Line, Worker};
 use crate::workspace::Workspace;
 use bytes::Bytes;
+use potluck_guest::abi::{CANCEL_GRACE_MS, CHECKPOINT_LEN_MAX};
 use std::io;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 use tokio::io::AsyncWriteExt;
@@ -93,6 +94,8 @@ pub enum RunEvent {
     },
     /// The guest said something of itself.
     Said(GuestEvent),
+    /// The guest keeps its state, so that another run can go on from it.
+    Checkpoint(CheckpointPart),
     /// The run is over; nothing follows.
     Ended {
         /// How it ended.
@@ -100,6 +103,21 @@ pub enum RunEvent {
         /// What it left in its working directory.
         outputs: Outputs,
     },
+}
+
+/// A checkpoint as it comes. It is whole when all of it has come; until then, and for ever if it does not come whole, the
+/// one before it counts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CheckpointPart {
+    /// One begins, of so many bytes: at most [`CHECKPOINT_LEN_MAX`]. What has come of another that is not whole is of no use.
+    Begins {
+        /// How many.
+        len: u64,
+    },
+    /// The next of its bytes.
+    Bytes(Bytes),
+    /// The guest forgets those it gave.
+    Forgotten,
 }
 
 /// The events of a run.
@@ -157,7 +175,18 @@ impl RunEvents {
                         return RunEvent::Said(event);
                     }
                 }
-                (tag::ANSWER, payload) => self.ended = Some(self.ending(&payload)),
+                (tag::CHECKPOINT, payload) => match protocol::decode::<Option<u64>>(&payload) {
+                    Ok(Some(len)) if len <= CHECKPOINT_LEN_MAX => {
+                        return RunEvent::Checkpoint(CheckpointPart::Begins { len });
+                    }
+                    Ok(None) => return RunEvent::Checkpoint(CheckpointPart::Forgotten),
+                    Ok(Some(_)) | Err(_) => {}
+                },
+                (tag::CHECKPOINT_PART, bytes) if !bytes.is_empty() => {
+                    return RunEvent::Checkpoint(CheckpointPart::Bytes(bytes));
+                }
+                (tag::HEEDS, _) => self.canceller.heeds.store(true, Ordering::Relaxed),
+                (tag::ANSWER, payload) => self.ended = Some(self.heeded(self.ending(&payload))),
                 _ => {}
             }
         }
@@ -193,6 +222,15 @@ impl RunEvents {
                 Err(if cancelled { self.killed(Outcome::Cancelled) } else { self.lost(exit.explain()) })
             }
         }
+    }
+
+    /// A guest that was asked to end and did is cancelled all the same; what it left is kept.
+    fn heeded(&self, ending: Ending) -> Ending {
+        if !self.canceller.was_asked.load(Ordering::Relaxed) {
+            return ending;
+        }
+        self.canceller.was_heeded.store(matches!(ending.report.outcome, Outcome::Exited(_)), Ordering::Relaxed);
+        Ending { report: Report { outcome: Outcome::Cancelled, ..ending.report }, ..ending }
     }
 
     fn ending(&self, payload: &[u8]) -> Ending {
@@ -279,19 +317,50 @@ impl Back {
     }
 }
 
-/// Ends a run at once. Cancelling one that has ended does nothing.
+/// Ends a run. Cancelling one that has ended does nothing.
 #[derive(Clone)]
 pub struct Canceller {
     /// The worker as long as it works for this run.
     worker: Arc<Mutex<Option<Worker>>>,
+    /// Where the guest is asked.
+    workspace: Weak<Workspace>,
+    /// Whether the guest looks whether it is asked to end.
+    heeds: Arc<AtomicBool>,
+    was_asked: Arc<AtomicBool>,
+    /// Whether it then ended by itself.
+    was_heeded: Arc<AtomicBool>,
 }
 
 impl Canceller {
-    /// Kills the worker; the run ends as [`Outcome::Cancelled`] unless it had already ended.
+    /// Asks a guest to end that has opened the control file, and ends it when it has not after [`CANCEL_GRACE_MS`]; any other
+    /// is ended at once, as is one that was asked before. The run ends as [`Outcome::Cancelled`] unless it had already ended.
+    /// Must be called within a Tokio runtime.
     pub fn cancel(&self) {
+        let is_asked = self.heeds.load(Ordering::Relaxed)
+            && !self.was_asked.swap(true, Ordering::Relaxed)
+            && self.workspace.upgrade().is_some_and(|workspace| workspace.ask_to_end().is_ok());
+        if !is_asked {
+            return self.end();
+        }
+        let this = self.clone();
+        // Ends with its sleep; what it does then is nothing to a run that is over.
+        tokio::spawn(async move {
+            tokio::time::sleep(Duration::from_millis(CANCEL_GRACE_MS)).await;
+            this.end();
+        });
+    }
+
+    /// Kills the worker; the run ends as [`Outcome::Cancelled`] unless it had already ended.
+    pub fn end(&self) {
         if let Some(worker) = &*self.worker.lock().unwrap_or_else(PoisonError::into_inner) {
             worker.cancel();
         }
+    }
+
+    /// Whether the guest was asked to end and did, so that what it left is whole.
+    #[must_use]
+    pub fn was_heeded(&self) -> bool {
+        self.was_heeded.load(Ordering::Relaxed)
     }
 
     /// The process in which the guest runs, as long as it does.
@@ -311,7 +380,13 @@ impl Canceller {
 pub(crate) fn attach(line: Line, workspace: Arc<Workspace>, wall: Duration, back: Back) -> Run {
     let over = watch::Sender::new(false);
     let stdin = open_stdin(&line, &over);
-    let canceller = Canceller { worker: Arc::new(Mutex::new(Some(line.worker.clone()))) };
+    let canceller = Canceller {
+        worker: Arc::new(Mutex::new(Some(line.worker.clone()))),
+        workspace: Arc::downgrade(&workspace),
+        heeds: Arc::default(),
+        was_asked: Arc::default(),
+        was_heeded: Arc::default(),
+    };
     let events = RunEvents {
         line: Some(line),
         workspace: Some(workspace),

@@ -12,7 +12,9 @@ use crate::run::{self, Back, Run};
 use crate::watch::SilentWatch;
 use crate::worker_process::Line;
 use crate::workspace::{Scratch, Workspace, are_small};
-use potluck_guest::abi::{ENV_EVENTS, ENV_VERSION, EVENTS_PATH, VERSION};
+use potluck_guest::abi::{
+    CONTROL_PATH, ENV_CONTROL, ENV_EVENTS, ENV_RESTORE, ENV_VERSION, EVENTS_PATH, RESTORE_PATH, VERSION,
+};
 use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -192,12 +194,18 @@ impl Runtime {
         let shelved = self.inner.scratch.shelved(request.tenant, request.limits.disk_bytes);
         let is_bare = request.inputs.is_empty() && request.directories.is_empty();
         let this = self.clone();
-        let is_quick = shelved.is_some() && request.directories.is_empty() && are_small(&request.inputs);
+        let is_quick = shelved.is_some()
+            && request.directories.is_empty()
+            && request.restore.is_none()
+            && are_small(&request.inputs);
         let work = move || {
             let fresh = || this.inner.scratch.workspace(request.tenant, request.limits.disk_bytes);
             let mut workspace = shelved.map_or_else(fresh, Ok).map_err(layout)?;
             if !is_bare {
                 workspace.lay_out(&request.inputs, &request.directories).map_err(layout)?;
+            }
+            if let Some(checkpoint) = &request.restore {
+                workspace.lay_out_checkpoint(checkpoint).map_err(layout)?;
             }
             Ok((workspace, request))
         };
@@ -400,7 +408,7 @@ pub(crate) fn run_spec(prepared: &Prepared, request: &RunRequest, workspace: &Wo
 /// The environment variables of a run.
 pub(crate) fn run_env(prepared: &Prepared, request: &RunRequest) -> Vec<(String, String)> {
     let mut env = base_env();
-    env.extend(talk_env());
+    env.extend(talk_env(request));
     env.extend(prepared.script.iter().flat_map(|script| script.plan.env.iter().cloned()));
     for (key, value) in &request.env {
         env.retain(|(known, _)| known != key);
@@ -415,9 +423,11 @@ pub(crate) fn base_env() -> Vec<(String, String)> {
 }
 
 /// The environment variables by which a guest and we talk.
-fn talk_env() -> impl Iterator<Item = (String, String)> {
-    [(ENV_VERSION, VERSION.to_string()), (ENV_EVENTS, EVENTS_PATH.to_owned())]
+fn talk_env(request: &RunRequest) -> impl Iterator<Item = (String, String)> {
+    let restore = request.restore.as_ref().map(|_| (ENV_RESTORE, RESTORE_PATH.to_owned()));
+    [(ENV_VERSION, VERSION.to_string()), (ENV_EVENTS, EVENTS_PATH.to_owned()), (ENV_CONTROL, CONTROL_PATH.to_owned())]
         .into_iter()
+        .chain(restore)
         .map(|(name, value)| (name.to_owned(), value))
 }
 

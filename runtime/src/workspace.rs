@@ -18,7 +18,7 @@ use crate::job::{GuestPath, InputFile, Tenant};
 use crate::protocol::Given;
 use cap_std::ambient_authority;
 use cap_std::fs::{Dir, DirBuilder, Metadata, MetadataExt, OpenOptions, OpenOptionsExt};
-use potluck_guest::abi::{CONTROL_PATH, EVENTS_PATH, RESTORE_PATH};
+use potluck_guest::abi::{CONTROL_CANCEL, CONTROL_PATH, EVENTS_PATH, RESTORE_PATH};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io;
@@ -175,6 +175,32 @@ impl Workspace {
         Ok(total)
     }
 
+    /// Copies a checkpoint to where the guest looks for it. The error names it.
+    pub(crate) fn lay_out_checkpoint(&mut self, source: &Path) -> Result<(), LayoutError> {
+        let copied = || -> io::Result<u64> {
+            let temp = Dir::open_ambient_dir(self.tmp_path(), ambient_authority())?;
+            let mut options = OpenOptions::new();
+            options.write(true).create_new(true).mode(0o600);
+            let mut target = temp.open_with(name_of(RESTORE_PATH), &options)?.into_std();
+            io::copy(&mut File::open(source)?, &mut target)?;
+            let metadata = target.metadata()?;
+            Ok(metadata.len().max(metadata.blocks().saturating_mul(STAT_BLOCK_BYTES)))
+        };
+        let room = copied().map_err(|source| LayoutError { path: RESTORE_PATH.to_owned(), source })?;
+        self.given.entries = self.given.entries.saturating_add(1);
+        self.given.bytes = self.given.bytes.saturating_add(room).saturating_add(ENTRY_BYTES);
+        Ok(())
+    }
+
+    /// Asks the guest to end, which has opened the control file. Whatever it has put there is its own: no link is followed.
+    pub(crate) fn ask_to_end(&self) -> io::Result<()> {
+        let temp = Dir::open_ambient_dir(self.tmp_path(), ambient_authority())?;
+        let mut options = OpenOptions::new();
+        options.append(true).custom_flags(rustix::fs::OFlags::NOFOLLOW.bits().cast_signed());
+        let mut control = temp.open_with(name_of(CONTROL_PATH), &options)?;
+        io::Write::write_all(&mut control, format!("{CONTROL_CANCEL}\n").as_bytes())
+    }
+
     /// The length beyond which a file must be mostly holes: more than the guest was given and could write.
     pub(crate) fn file_len_max(&self) -> u64 {
         self.laid_len_max.saturating_add(self.disk_bytes)
@@ -214,11 +240,15 @@ impl Drop for Workspace {
 /// Removes the files through which the guest talked with us, wherever a link in their place leads; whether there were some.
 fn removes_talk(temp: &Path) -> bool {
     [EVENTS_PATH, CONTROL_PATH, RESTORE_PATH]
-        .iter()
-        .filter_map(|path| path.rsplit('/').next())
-        .filter(|name| std::fs::remove_file(temp.join(name)).is_ok())
+        .into_iter()
+        .filter(|path| std::fs::remove_file(temp.join(name_of(path))).is_ok())
         .count()
         > 0
+}
+
+/// The name of one of these files.
+fn name_of(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or_default()
 }
 
 /// Whether copying these files takes no longer than handing them to another thread would.

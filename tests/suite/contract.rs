@@ -2,8 +2,10 @@
 
 use crate::jobs::{given, job};
 use crate::sight::{both_forms, is_at_rest};
-use potluck_tests::{Home, Node, guest, join, pair, until, write_script};
+use potluck_tests::{DEADLINE, Home, Node, guest, join, online_peers, pair, until, write_script};
+use rustix::process::Signal;
 use serde_json::{Value, json};
+use std::ffi::OsStr;
 use std::fs;
 
 const PROGRESS: &str = r#"{"progress":{"done":3,"total":10,"message":"reading"}}"#;
@@ -242,4 +244,113 @@ fn a_session_hears_the_same_variables_and_what_it_says_is_not_passed_on() {
     assert_eq!(finished.expect(0).out(), "fine\n");
     drop(fs::read_dir(home.work()));
     node.down();
+}
+
+/// The fuel of one job in the history.
+#[track_caller]
+fn history_of(home: &Home, id: &str) -> Value {
+    let history = home.potluck(["history", "--json"]).finish().expect(0).json();
+    let jobs = history.as_array().expect("a list of jobs").clone();
+    let found = jobs.into_iter().find(|job| job["id"].as_str().is_some_and(|full| full.starts_with(id)));
+    found.unwrap_or_else(|| panic!("{id} is not in the history: {history:#}"))
+}
+
+/// Gives a job that counts to 300, and waits at 150 until its home has the checkpoint it gave there.
+#[track_caller]
+fn half_way(home: &Home, on: &str) -> String {
+    let program = guest("climb");
+    let id = given(
+        home,
+        [OsStr::new("--on"), on.as_ref(), "--fuel".as_ref(), "1T".as_ref(), program.as_os_str()]
+            .into_iter()
+            .chain(["300", "50", "150"].map(OsStr::new)),
+    );
+    until("its home has its checkpoint", || (job(home, &id)["checkpoint"]["size"] == 150).then_some(()));
+    id
+}
+
+#[test]
+fn a_job_whose_machine_was_killed_goes_on_elsewhere_from_its_checkpoint() {
+    let (ann, bob, cid) = (Home::new().named("ann"), Home::new().named("bob"), Home::new().named("cid"));
+    let home = Node::start(&ann);
+    let (first, second) = (Node::start(&bob), Node::start(&cid));
+    pair(&home, &first);
+    pair(&home, &second);
+    until("both are there", || (online_peers(&ann).len() == 2).then_some(()));
+    let whole = ann.run(["--json", "--fuel", "1T"]).arg(guest("climb")).args(["300", "50"]).finish().expect(0).json();
+    let whole = whole["fuel_used"].as_u64().expect("fuel");
+    let id = half_way(&ann, "bob,cid");
+    let (dies, goes_on, _other) =
+        if job(&ann, &id)["place"] == "bob" { (first, "cid", second) } else { (second, "bob", first) };
+    dies.die();
+    ann.potluck(["wait", &id]).deadline(3 * DEADLINE).finish().expect(0);
+    let ended = history_of(&ann, &id);
+    assert_eq!((&ended["attempts"], &ended["peer"]["name"]), (&2.into(), &goes_on.into()), "{ended:#}");
+    let again = ended["fuel_used"].as_u64().expect("fuel");
+    assert!(again < whole * 3 / 4, "{again} of {whole}: it began anew");
+    assert_eq!(ann.potluck(["logs", &id]).finish().expect(0).out(), "from 150\n300\n");
+}
+
+#[test]
+fn a_job_that_was_taken_back_goes_on_from_its_checkpoint_also_after_its_home_was_killed() {
+    let (ann, bob) = (Home::new().named("ann"), Home::new().named("bob"));
+    let (home, runner) = (Node::start(&ann), Node::start(&bob));
+    pair(&home, &runner);
+    let id = half_way(&ann, "bob");
+    home.die();
+    let _home = Node::start(&ann);
+    assert_eq!(job(&ann, &id)["checkpoint"]["size"], 150, "it is on the home's disk");
+    until("it is with its machine again", || (job(&ann, &id)["state"] == "running").then_some(()));
+    bob.potluck(["pause"]).finish().expect(0);
+    until("its home knows", || (job(&ann, &id)["state"] == "waiting").then_some(()));
+    bob.potluck(["resume"]).finish().expect(0);
+    ann.potluck(["wait", &id]).deadline(3 * DEADLINE).finish().expect(0);
+    assert_eq!(ann.potluck(["logs", &id]).finish().expect(0).out(), "from 150\n300\n");
+}
+
+#[test]
+fn a_checkpoint_that_cannot_be_had_is_a_warning_and_one_that_ended_leaves_none() {
+    let home = Home::new();
+    let _node = Node::start(&home);
+    let none = r#"{"checkpoint":{"file":"none.bin"}}"#;
+    let out = r#"{"checkpoint":{"file":"/tmp/../../../etc/passwd"}}"#;
+    let id = given(&home, [guest("tell").as_os_str(), none.as_ref(), out.as_ref(), r#"{"checkpoint":null}"#.as_ref()]);
+    home.potluck(["wait", &id]).finish().expect(0);
+    let err = home.potluck(["logs", &id]).finish().expect(0).err();
+    assert!(err.lines().count() == 1 && err.contains("none.bin") && err.contains("cannot be read"), "{err}");
+    assert_eq!(job(&home, &id)["checkpoint"], Value::Null);
+}
+
+#[test]
+fn a_program_that_looks_is_asked_before_it_is_ended_and_what_it_leaves_is_kept() {
+    let home = Home::new();
+    for program in both_forms("climb") {
+        let job = home.run(["--json", "-o", "out"]).arg(&program).args(["5", "1000", "2"]).start();
+        until("it waits", || {
+            let entries = home.scratch_entries();
+            entries.iter().any(|run| run.join("tmp/.potluck-control").exists()).then_some(())
+        });
+        job.signal(Signal::INT);
+        let object = job.finish_with_stdin_open().expect(130).json();
+        assert_eq!((&object["outcome"]["kind"], &object["result"]), (&"cancelled".into(), &2.into()), "{object:#}");
+        assert_eq!(fs::read_to_string(home.work().join("out/left.txt")).ok().as_deref(), Some("2"));
+        fs::remove_dir_all(home.work().join("out")).expect("the outputs can be removed");
+    }
+}
+
+#[test]
+fn a_program_that_looked_and_does_not_end_is_ended_after_its_grace() {
+    let home = Home::with_python();
+    let lines = [
+        "import os, time",
+        "print(repr(open(os.environ['POTLUCK_CONTROL']).read()), flush=True)",
+        "while True: time.sleep(1)",
+    ];
+    let script = write_script(&home, "script.py", &lines);
+    let job = home.run([&script]).start();
+    job.wait_for_stdout("''");
+    let asked = std::time::Instant::now();
+    job.signal(Signal::INT);
+    job.finish_with_stdin_open().expect(130);
+    assert!(asked.elapsed() >= std::time::Duration::from_secs(4), "{:?}", asked.elapsed());
 }

@@ -83,3 +83,16 @@ pub(crate) fn tell() {
         assert_eq!(finished.err(), "info: hello\ninfo: hello\n");
     }
 }
+
+#[test]
+pub(crate) fn climb() {
+    let home = Home::new();
+    for program in both_forms("climb") {
+        let finished = home.run(["-q"]).arg(&program).args(["3", "2"]).finish();
+        assert_eq!(
+            finished.expect(0).out(),
+            "from 0\n3\n",
+            "what it keeps is of no use to a job that is not run again"
+        );
+    }
+}

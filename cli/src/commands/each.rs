@@ -228,7 +228,7 @@ async fn run(
                 | JobEvent::Sending { .. }
                 | JobEvent::Stage(_)
                 | JobEvent::Started
-                | JobEvent::Said(GuestEvent::Progress(_) | GuestEvent::Result(_))
+                | JobEvent::Said(_)
                 | JobEvent::OutputFile { .. },
             )) => {}
             Some(Err(error)) => return Over::Failed(error),

@@ -71,6 +71,7 @@ struct Row {
     /// Which of its runs that is; none before the first.
     attempt: u32,
     progress: Option<GuestProgress>,
+    checkpoint: Option<u64>,
     listed: Listed,
 }
 
@@ -105,6 +106,13 @@ struct JobObject<'a> {
     result: Option<Value>,
     /// What it has said last of how far it is.
     progress: Option<&'a GuestProgress>,
+    /// What its next run would go on from.
+    checkpoint: Option<CheckpointObject>,
+}
+
+#[derive(Clone, Copy, Serialize)]
+struct CheckpointObject {
+    size: u64,
 }
 
 pub(crate) fn execute(args: &JobsArgs) -> anyhow::Result<u8> {
@@ -151,6 +159,7 @@ impl List {
                 standing: Standing::Ended(end.into()),
                 attempt: ended.job.attempts,
                 progress: None,
+                checkpoint: None,
                 listed: ended,
             });
         }
@@ -178,8 +187,13 @@ impl List {
 /// Those that have not ended: which they are is in the records, how far they are the node says.
 fn unended(client: &Client, ids: &JobIds, home: &HomeJobs) -> anyhow::Result<Vec<Row>> {
     if !client.daemon_runs() {
-        let waits =
-            |listed| Row { standing: Standing::Waits(Some(NO_NODE.to_owned())), attempt: 0, progress: None, listed };
+        let waits = |listed| Row {
+            standing: Standing::Waits(Some(NO_NODE.to_owned())),
+            attempt: 0,
+            progress: None,
+            checkpoint: None,
+            listed,
+        };
         return Ok(ids.unended()?.into_iter().map(waits).collect());
     }
     if home.jobs.is_empty() {
@@ -189,8 +203,8 @@ fn unended(client: &Client, ids: &JobIds, home: &HomeJobs) -> anyhow::Result<Vec
     let filter = Filter { role: Some(Role::Sent), unended: true, ..Filter::default() };
     let row = |listed: Listed| {
         let now = at_home.get(&listed.job.id)?;
-        let (attempt, progress) = (now.attempt, now.progress.clone());
-        Some(Row { standing: Standing::from(*now), attempt, progress, listed })
+        let (attempt, progress, checkpoint) = (now.attempt, now.progress.clone(), now.checkpoint);
+        Some(Row { standing: Standing::from(*now), attempt, progress, checkpoint, listed })
     };
     Ok(ids.store().history(&filter)?.into_iter().filter_map(row).collect())
 }
@@ -250,6 +264,7 @@ impl Row {
             keep_until_ms: record.keep_until_ms,
             result: record.result.as_ref().map(guest_words::value),
             progress: self.progress.as_ref(),
+            checkpoint: self.checkpoint.map(|size| CheckpointObject { size }),
         }
     }
 }

@@ -278,7 +278,7 @@ impl Show {
                 true
             }
             (None, GuestEvent::Log(log)) => self.summary.reader_gone || self.writer.line(log_line(&log)).await,
-            (None, GuestEvent::Progress(_) | GuestEvent::Result(_)) => true,
+            (None, _) => true,
         }
     }
 

@@ -14,15 +14,15 @@ use crate::wire::{
     Accepted, Ended, Frame, FrameError, FrameReader, FrameStream, JobId, Need, OutputFile, SessionInfo, Stage, Tag,
 };
 use bytes::Bytes;
-use potluck_runtime::{Digest, GUEST_EVENTS_LEN_MAX, GuestEvent, GuestPath, OutputStream};
+use potluck_runtime::{CANCEL_GRACE_MS, Digest, GUEST_EVENTS_LEN_MAX, GuestEvent, GuestPath, OutputStream};
 use std::path::PathBuf;
 use std::time::Duration;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
 
-/// How long a cancelled job's end may take to arrive before the connection is ended instead, which ends the job too.
-const CANCEL_TIMEOUT: Duration = Duration::from_secs(4);
+/// How long a cancelled job's end may take to arrive, with the time its guest has to end by itself, before the connection is ended instead, which ends the job too.
+const CANCEL_TIMEOUT: Duration = Duration::from_secs(CANCEL_GRACE_MS / 1000 + 4);
 
 /// How long the reason of a broken stream may take to be known.
 const CLOSE_TIMEOUT: Duration = Duration::from_millis(100);

@@ -1,5 +1,7 @@
 //! What a home says to machines, and what it hears: each conversation is about one thing, and may be had again.
 
+mod fetching;
+
 use super::receipts::{self, Sides};
 use super::records::Left;
 use super::shared::Shared;
@@ -7,12 +9,14 @@ use super::{With, Word, tame};
 use crate::service::{SendFileError, blocking, send_file};
 use crate::state::home::refusal::{BrokenOff, EVICTED_RETRY_MS};
 use crate::state::home::run::RunId;
+use crate::state::home::spec::Input;
 use crate::state::home::words::{Event, Kept, Refusal};
 use crate::state::placement::Place;
 use crate::wire::{
     BlobHead, CollectRun, Ended, Fault, Frame, FrameError, FrameStream, FrameWriter, JobId, KeepRun, Need,
     OwnerSources, RefusedHow, RunList, RunRefused, RunState, SubmitJob, Tag, WhichRun,
 };
+use fetching::Fetching;
 use potluck_runtime::{Digest, GUEST_EVENTS_LEN_MAX, GuestEvent, Outcome, Report};
 use std::fs::File;
 use std::sync::Arc;
@@ -71,9 +75,12 @@ impl Teller {
 }
 
 /// Gives a run to a machine and hears it to its end.
-pub(super) async fn start(teller: Teller, place: Place, run: RunId) {
+pub(super) async fn start(teller: Teller, place: Place, run: RunId, restore: Option<Input>) {
     let Some(asked) = teller.shared.asked(run.job) else { return };
-    let said = converse(&teller, place, run, &asked.submit).await;
+    // A checkpoint that is not here any more is missed by nobody: the run begins anew.
+    let held = restore.and_then(|input| teller.shared.blobs.lease(input.digest, input.size));
+    let restore = restore.filter(|_| held.is_some());
+    let said = converse(&teller, place, run, (&asked.submit, restore)).await;
     if let Err(Broken::Input(digest)) = &said {
         let why = format!("its input {digest} is not on the machine it was given to any more; give it again");
         teller.tell(Event::RunRefused { place, run, why: Refusal::Nowhere(why) }).await;
@@ -155,9 +162,14 @@ fn note(place: Place, run: RunId, said: Result<(), Broken>) {
 }
 
 /// A run is asked for, its inputs are sent, and what it says is heard.
-async fn converse(teller: &Teller, place: Place, run: RunId, request: &SubmitJob) -> Result<(), Broken> {
+async fn converse(
+    teller: &Teller,
+    place: Place,
+    run: RunId,
+    (request, restore): (&SubmitJob, Option<Input>),
+) -> Result<(), Broken> {
     let mut stream = teller.open(place).await?;
-    let keep = KeepRun { attempt: run.attempt, submit: request.clone() };
+    let keep = KeepRun { attempt: run.attempt, submit: request.clone(), restore };
     stream.writer.queue(Frame::message(Tag::RUN_KEEP, &keep)).await?;
     if place == Place::Here {
         stream.writer.queue(Frame::message(Tag::OWNER_SOURCES, &OwnerSources { sources: Vec::new() })).await?;
@@ -174,7 +186,7 @@ async fn converse(teller: &Teller, place: Place, run: RunId, request: &SubmitJob
             Tag::NEED => {
                 let need: Need = decoded(&frame)?;
                 for digest in need.digests {
-                    send_blob(teller, request, digest, &mut stream.writer).await?;
+                    send_blob(teller, (request, restore), digest, &mut stream.writer).await?;
                 }
                 stream.writer.send_empty(Tag::BLOBS_END).await?;
             }
@@ -201,12 +213,14 @@ async fn converse(teller: &Teller, place: Place, run: RunId, request: &SubmitJob
 
 async fn send_blob(
     teller: &Teller,
-    request: &SubmitJob,
+    (request, restore): (&SubmitJob, Option<Input>),
     digest: Digest,
     writer: &mut FrameWriter,
 ) -> Result<(), Broken> {
     let gone = || Broken::Input(digest.short());
-    let size = request.blobs().find(|(known, _)| *known == digest).map(|(_, size)| size).ok_or_else(gone)?;
+    let restore = restore.map(|input| (input.digest, input.size));
+    let size =
+        request.blobs().chain(restore).find(|(known, _)| *known == digest).map(|(_, size)| size).ok_or_else(gone)?;
     let lease = teller.shared.blobs.lease(digest, size).ok_or_else(gone)?;
     writer.send_message(Tag::BLOB, &BlobHead { digest, size }).await?;
     let file = File::open(lease.path())?;
@@ -222,8 +236,30 @@ async fn send_blob(
     Err(Broken::NoWay("it takes no more of the job's inputs".to_owned()))
 }
 
-/// Keeps what a run says until its end.
-async fn hear(teller: &Teller, place: Place, run: RunId, mut stream: FrameStream) -> Result<(), Broken> {
+/// Keeps what a run says until its end, and what it gives to go on from.
+async fn hear(teller: &Teller, place: Place, run: RunId, stream: FrameStream) -> Result<(), Broken> {
+    let wants = teller.shared.asked(run.job).is_some_and(|asked| asked.submit.events);
+    let fetching = Fetching::of(teller, place, run);
+    if !teller.shared.output(run)?.recorder.is_empty() {
+        fetching.may_be_due();
+    }
+    let hearing = hear_all(teller, place, run, stream, &fetching);
+    if !wants {
+        return hearing.await;
+    }
+    tokio::select! {
+        heard = hearing => heard,
+        never = fetching.go_on() => match never {},
+    }
+}
+
+async fn hear_all(
+    teller: &Teller,
+    place: Place,
+    run: RunId,
+    mut stream: FrameStream,
+    fetching: &Fetching<'_>,
+) -> Result<(), Broken> {
     let output = teller.shared.output(run)?;
     let mut writer = FrameWriter::new(output.recorder.writer());
     let Some(len_max) = teller.shared.asked(run.job).map(|asked| recording_len_max(&asked.submit)) else {
@@ -241,8 +277,10 @@ async fn hear(teller: &Teller, place: Place, run: RunId, mut stream: FrameStream
                 writer.send(frame).await?;
             }
             Tag::GUEST_SAYS => {
-                if let GuestEvent::Progress(progress) = decoded(&frame)? {
-                    output.is_so_far(tame::progress(progress));
+                match decoded(&frame)? {
+                    GuestEvent::Progress(progress) => output.is_so_far(tame::progress(progress)),
+                    GuestEvent::Checkpoint { size } => fetching.hear(size),
+                    GuestEvent::Log(_) | GuestEvent::Result(_) | GuestEvent::Restored { .. } => {}
                 }
                 writer.send(frame).await?;
             }

@@ -9,9 +9,11 @@ use crate::service::{blocking, chain};
 use crate::state::home::Home;
 use crate::state::home::end::End;
 use crate::state::home::run::RunId;
+use crate::state::home::spec::Input;
 use crate::state::home::words::{Effect, Event, Record};
 use crate::state::now::{Mono, Now, Wall};
 use crate::state::placement::Place;
+use crate::store::blobs::BlobLease;
 use crate::store::jobs::StoreError;
 use crate::wire::{JobAt, JobId, JobNow};
 use std::collections::{HashMap, HashSet};
@@ -132,10 +134,29 @@ impl Keeper {
                 None => return doing.replies.extend(reply),
             }
         }
+        let with = match with {
+            With::Checkpoint(lease) => {
+                let effects = self.home.handle(self.now(), event);
+                self.goes_on_from(&effects, lease);
+                return self.plan(effects, doing);
+            }
+            with => with,
+        };
         self.take(with, &mut doing.writes);
         let effects = self.home.handle(self.now(), event);
         self.plan(effects, doing);
         doing.replies.extend(reply);
+    }
+
+    /// Holds the bytes of a checkpoint that counts.
+    fn goes_on_from(&self, effects: &[Effect], lease: Option<(BlobLease, u64)>) {
+        let counts = effects.iter().find_map(|effect| match effect {
+            Effect::Persist(Record::Checkpointed { run, .. }) => Some(run.job),
+            _ => None,
+        });
+        if let Some(job) = counts {
+            self.shared.goes_on_from(job, lease);
+        }
     }
 
     /// Those of these jobs that this home has had.
@@ -166,7 +187,7 @@ impl Keeper {
             // Whoever does not wait any more is told nothing.
             With::Why(job, reply) => drop(reply.send(self.home.why(self.now(), job))),
             With::Rehearse(spec, reply) => drop(reply.send(self.home.rehearse(self.now(), *spec))),
-            With::Nothing => {}
+            With::Nothing | With::Checkpoint(_) => {}
         }
     }
 
@@ -190,7 +211,7 @@ impl Keeper {
                     doing.winners.extend(winner.map(|(run, _)| run));
                 }
                 Record::RunOver { run, .. } => doing.over.push(*run),
-                Record::Batch(_) | Record::Job(_) | Record::Run { .. } => {}
+                Record::Batch(_) | Record::Job(_) | Record::Run { .. } | Record::Checkpointed { .. } => {}
             }
             doing.writes.push(Write::Decided(record));
         }
@@ -252,7 +273,7 @@ impl Keeper {
         let named = counts.map(|(_, place)| self.shared.name_of(place));
         let place = named.or_else(|| view.and_then(|view| view.now.place));
         let attempt = counts.map_or(0, |(run, _)| run.attempt);
-        JobNow { job, map, task, at: JobAt::Ended(end.clone()), place, attempt, progress: None }
+        JobNow { job, map, task, at: JobAt::Ended(end.clone()), place, attempt, progress: None, checkpoint: None }
     }
 
     async fn write(&self, writes: &[Write]) -> Result<(), StoreError> {
@@ -270,7 +291,7 @@ impl Keeper {
                 jobs.iter().for_each(|job| self.shared.forget(*job));
                 self.answer(&jobs, &Err(why));
             }
-            Effect::Start { place, run } => self.start(place, run),
+            Effect::Start { place, run, restore } => self.start(place, run, restore),
             Effect::Collect { place, run } => drop(self.talk(conversation::collect, place, run)),
             Effect::Withdraw { place, run } => drop(self.talk(conversation::withdraw, place, run)),
             Effect::Release { place, run } => {
@@ -291,11 +312,12 @@ impl Keeper {
     }
 
     /// Gives a run to a machine, unless that is under way.
-    fn start(&mut self, place: Place, run: RunId) {
+    fn start(&mut self, place: Place, run: RunId, restore: Option<Input>) {
         if self.starts.get(&(place, run)).is_some_and(|start| !start.is_finished()) {
             return;
         }
-        if let Some(start) = self.talk(conversation::start, place, run) {
+        let begin = move |teller, place, run| conversation::start(teller, place, run, restore);
+        if let Some(start) = self.talk(begin, place, run) {
             self.starts.insert((place, run), start);
         }
     }

@@ -300,6 +300,7 @@ impl HomeRecords {
                 }
                 run.job
             }
+            Record::Checkpointed { run, .. } => run.job,
             Record::RunOver { run, .. } => {
                 let changed = Change::Event { job: run.job, bytes: with_version(record) };
                 let kept = open.get_mut(&run.job).and_then(|open| open.is_over(run.attempt));
@@ -378,7 +379,8 @@ impl Write {
             Self::Asked(asked, _) => asked.submit.job,
             Self::Decided(Record::Batch(spec)) => spec.id.0,
             Self::Decided(Record::Job(spec)) => spec.id,
-            Self::Decided(Record::Run { run, .. } | Record::RunOver { run, .. }) | Self::Left(run, _) => run.job,
+            Self::Decided(Record::Run { run, .. } | Record::RunOver { run, .. } | Record::Checkpointed { run, .. })
+            | Self::Left(run, _) => run.job,
             Self::Decided(Record::End { job, .. }) => *job,
             Self::Told(now) => now.job,
         }

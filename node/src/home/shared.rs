@@ -65,6 +65,8 @@ struct Entry {
     asked: Arc<Asked>,
     /// Its inputs stay as long as it may need them.
     _inputs: Vec<BlobLease>,
+    /// So does what its next run goes on from.
+    checkpoint: Option<(BlobLease, u64)>,
     view: watch::Sender<JobView>,
     /// What its runs say, as far as it is here.
     runs: HashMap<u32, Arc<RunOutput>>,
@@ -111,11 +113,18 @@ impl Shared {
             place: None,
             attempt: 0,
             progress: None,
+            checkpoint: None,
         };
         let view = watch::Sender::new(JobView { now, run: None });
         let (runs, over, last, winner) = Default::default();
-        let entry = Entry { asked: Arc::new(asked), _inputs: inputs, view, runs, over, last, winner };
+        let entry = Entry { asked: Arc::new(asked), _inputs: inputs, checkpoint: None, view, runs, over, last, winner };
         self.lock().entry(job).or_insert(entry);
+    }
+
+    /// A job's next run goes on from there.
+    pub(super) fn goes_on_from(&self, job: JobId, checkpoint: Option<(BlobLease, u64)>) {
+        let before = self.lock().get_mut(&job).and_then(|entry| std::mem::replace(&mut entry.checkpoint, checkpoint));
+        drop(before);
     }
 
     /// A job that was not taken after all.
@@ -226,7 +235,8 @@ impl Shared {
             let list = if waits { &mut waiting } else { &mut jobs };
             if list.len() < max {
                 let run = view.run.and_then(|(run, _)| entry.runs.get(&run.attempt));
-                list.push(JobNow { progress: run.and_then(|run| run.progress()), ..view.now.clone() });
+                let checkpoint = entry.checkpoint.as_ref().map(|(_, size)| *size);
+                list.push(JobNow { progress: run.and_then(|run| run.progress()), checkpoint, ..view.now.clone() });
             }
         }
         waiting.truncate(max - jobs.len());

@@ -79,6 +79,7 @@ mod tests {
             place: Some("n".repeat(63)),
             attempt: u32::MAX,
             progress: None,
+            checkpoint: None,
         };
         let jobs = vec![now(JobAt::Waits(Some(said.clone()))); HOME_JOBS_MAX];
         assert!(encode(&HomeJobs { jobs, count: u64::MAX, waiting: u64::MAX }).len() <= payload_len_max(Tag::HOME_IS));

@@ -7,10 +7,11 @@ use super::walk::over_quota;
 use super::{Inner, Stop, blocking, finished, gone};
 use crate::defaults::{INPUT_SILENCE_MAX, REQUEST_TIMEOUT};
 use crate::dispatch::{Caller, Role};
+use crate::state::home::spec::Input;
 use crate::store::blobs::{BlobError, BlobLease, BlobStore, BlobWriter};
 use crate::wire::{BlobHead, Fault, FaultCode, Frame, FrameReader, FrameWriter, Need, OwnerSources, SubmitJob, Tag};
 use bytes::Bytes;
-use potluck_runtime::Digest;
+use potluck_runtime::{CHECKPOINT_LEN_MAX, Digest};
 use std::collections::HashMap;
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
@@ -68,16 +69,16 @@ impl Inputs {
     }
 }
 
-/// Gathers every blob of a job, asking the submitter for those that are missing.
+/// Gathers every blob of a job and what it goes on from, asking the submitter for those that are missing.
 pub(super) async fn gather(
     inner: &Inner,
-    job: &SubmitJob,
+    (job, restore): (&SubmitJob, Option<Input>),
     caller: &Caller,
     local: &LocalSources,
     inbound: &mut Inbound,
     writer: &mut FrameWriter,
 ) -> Result<Inputs, Stop> {
-    let (wanted, blobs) = (wanted(job)?, &inner.blobs);
+    let (wanted, blobs) = (wanted(job, restore)?, &inner.blobs);
     let mut inputs = Inputs { local: local.clone(), leases: HashMap::new() };
     let mut missing = Vec::new();
     for (digest, size) in &wanted {
@@ -112,16 +113,20 @@ pub(super) async fn gather(
 
 /// The inputs of a job that was here before, if all of them still are.
 pub(super) fn gather_again(inner: &Inner, job: &SubmitJob) -> Option<Inputs> {
-    let wanted = wanted(job).ok()?;
+    let wanted = wanted(job, None).ok()?;
     let lease = |(digest, size): (&Digest, &u64)| Some((*digest, inner.blobs.lease(*digest, *size)?));
     let leases = wanted.iter().map(lease).collect::<Option<_>>()?;
     Some(Inputs { local: LocalSources::default(), leases })
 }
 
 /// Every blob of a job once, with its size.
-fn wanted(job: &SubmitJob) -> Result<HashMap<Digest, u64>, Fault> {
+fn wanted(job: &SubmitJob, restore: Option<Input>) -> Result<HashMap<Digest, u64>, Fault> {
     let mut wanted = HashMap::new();
-    for (digest, size) in job.blobs() {
+    if restore.is_some_and(|checkpoint| checkpoint.size > CHECKPOINT_LEN_MAX) {
+        return Err(Fault::new(FaultCode::BAD_INPUT, format!("a checkpoint has {CHECKPOINT_LEN_MAX} bytes at most")));
+    }
+    let restore = restore.map(|checkpoint| (checkpoint.digest, checkpoint.size));
+    for (digest, size) in job.blobs().chain(restore) {
         if *wanted.entry(digest).or_insert(size) != size {
             let text = format!("blob {} is described with two sizes", digest.short());
             return Err(Fault::new(FaultCode::BAD_INPUT, text));

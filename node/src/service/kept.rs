@@ -1,6 +1,8 @@
 //! The runs this machine keeps for homes: performs what [`crate::state::runs`] decides. Requests of homes and ends of runs
 //! come to one place, in one order; all that has come by then is written down together, and only then said or done.
 
+mod checkpoints;
+
 mod keeper;
 
 mod live;
@@ -21,6 +23,7 @@ use crate::state::home::words::{Kept, Refusal};
 use crate::state::placement::Place;
 use crate::state::runs::{Event, Key};
 use crate::store::recording::Recorded;
+pub(super) use checkpoints::Checkpoints;
 use keeper::Keeper;
 use live::LiveRuns;
 use records::{RunRecord, RunStore, RunStoreError};

@@ -2,17 +2,23 @@
 //! side. When the submitter is gone the run is killed, and this returns when it is over.
 
 use super::inbound::{Inbound, out_of_place};
+use super::kept::Checkpoints;
 use super::noting::Noting;
 use super::present::Here;
 use super::{Stop, gone};
 use crate::clock::Clock;
 use crate::wire::{Frame, FrameWriter, Tag, Time};
-use potluck_runtime::{GuestEvent, JsonText, OutputStream, Outputs, Report, Run, RunEvent, RunEvents, RunStdin};
+use potluck_runtime::{
+    CANCEL_GRACE_MS, GuestEvent, JsonText, Outcome, OutputStream, Outputs, Report, Run, RunEvent, RunEvents, RunStdin,
+};
 use std::pin::pin;
 use std::time::{Duration, Instant};
 
 /// How long a killed run may take to be over before we stop waiting for it.
 const KILL_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long a guest may take to end that is asked to.
+const GRACE: Duration = Duration::from_millis(CANCEL_GRACE_MS);
 
 /// Less than so much between two outputs is not told.
 const TIME_STEP: Duration = Duration::from_millis(10);
@@ -46,6 +52,8 @@ pub(super) struct Telling<'a> {
     pub(super) events: bool,
     pub(super) noting: &'a mut Noting,
     pub(super) here: &'a Here,
+    /// Who keeps what the guest gives to go on from; nobody where it is not run again.
+    pub(super) checkpoints: Option<Checkpoints>,
 }
 
 /// What a run leaves that has come to its end.
@@ -54,6 +62,8 @@ pub(super) struct Over {
     pub(super) outputs: Outputs,
     /// What the guest says it has come to, where that is wanted.
     pub(super) result: Option<JsonText>,
+    /// Whether the guest ended by itself, if only because it was asked to.
+    pub(super) is_whole: bool,
 }
 
 /// Pumps until the run has ended.
@@ -76,14 +86,15 @@ pub(super) async fn pump(
             },
             stop = &mut feeding => stop,
         };
-        canceller.cancel();
         if matches!(stop, Stop::Cancelled) {
-            // What the guest said before is still told, unless the submitter does not listen any more.
-            let ended = tokio::time::timeout(KILL_TIMEOUT, &mut draining).await;
+            canceller.cancel();
+            // What the guest says until then is still told, unless the submitter does not listen any more.
+            let ended = tokio::time::timeout(GRACE + KILL_TIMEOUT, &mut draining).await;
             if let Ok(Ok(ended)) = ended {
-                return Ok(ended);
+                return Ok(Over { is_whole: canceller.was_heeded(), ..ended });
             }
         }
+        canceller.end();
         stop
     };
     let over = async { while !matches!(events.next().await, RunEvent::Ended { .. }) {} };
@@ -132,9 +143,17 @@ pub(super) const fn tag_of(stream: OutputStream) -> Tag {
     }
 }
 
+/// Tells what is said of the guest, and when.
+async fn say(event: &GuestEvent, time: Option<Time>, writer: &mut FrameWriter) -> Result<(), Stop> {
+    if let Some(time) = time {
+        writer.queue(Frame::message(Tag::TIME, &time)).await.map_err(gone)?;
+    }
+    writer.queue(Frame::message(Tag::GUEST_SAYS, event)).await.map_err(gone)
+}
+
 /// Passes output on until the run has ended.
 async fn drain(events: &mut RunEvents, writer: &mut FrameWriter, telling: Telling<'_>) -> Result<Over, Stop> {
-    let Telling { times, events: wanted, noting, here } = telling;
+    let Telling { times, events: wanted, noting, here, mut checkpoints } = telling;
     let (mut told, mut result) = (None, None);
     loop {
         let event = tokio::select! {
@@ -158,16 +177,25 @@ async fn drain(events: &mut RunEvents, writer: &mut FrameWriter, telling: Tellin
                 match &event {
                     GuestEvent::Progress(progress) => here.is_so_far(progress),
                     GuestEvent::Result(said) if wanted => result = Some(said.clone()),
-                    GuestEvent::Result(_) | GuestEvent::Log(_) => {}
+                    GuestEvent::Result(_)
+                    | GuestEvent::Log(_)
+                    | GuestEvent::Checkpoint { .. }
+                    | GuestEvent::Restored { .. } => {}
                 }
                 if wanted {
-                    if let Some(time) = times.due(&mut told) {
-                        writer.queue(Frame::message(Tag::TIME, &time)).await.map_err(gone)?;
-                    }
-                    writer.queue(Frame::message(Tag::GUEST_SAYS, &event)).await.map_err(gone)?;
+                    say(&event, times.due(&mut told), writer).await?;
                 }
             }
-            RunEvent::Ended { report, outputs } => return Ok(Over { report, outputs, result }),
+            RunEvent::Checkpoint(part) => {
+                let said = checkpoints.as_mut().and_then(|checkpoints| checkpoints.take(part));
+                if let Some(event) = said.filter(|_| wanted) {
+                    say(&event, times.due(&mut told), writer).await?;
+                }
+            }
+            RunEvent::Ended { report, outputs } => {
+                let is_whole = report.outcome != Outcome::Cancelled;
+                return Ok(Over { report, outputs, result, is_whole });
+            }
         }
     }
 }

@@ -4,6 +4,7 @@
 use super::admission::MemoryLent;
 use super::inbound::Inbound;
 use super::inputs::{Inputs, LocalSources};
+use super::kept::Checkpoints;
 use super::noting::Noting;
 use super::present::{About, Here};
 use super::pump::{Over, Telling, Times};
@@ -13,11 +14,15 @@ use crate::dispatch::{Caller, Role};
 use crate::service::environment::GetError;
 use crate::service::gate::Place;
 use crate::service::quotas::Promise;
+use crate::state::home::spec::Input;
 use crate::state::quotas::QuotaHit;
 use crate::wire::{
     Accepted, Ended, Fault, FaultCode, Frame, FrameWriter, JobProgram, SavedMemory, Stage, SubmitJob, Tag,
 };
-use potluck_runtime::{ImageChoice, InputFile, Mount, Outcome, PrepareError, Program, Report, RunRequest, Tenant};
+use potluck_runtime::{
+    GuestEvent, ImageChoice, InputFile, Mount, Outcome, PrepareError, Program, Report, RunRequest, Tenant,
+};
+use std::path::Path;
 use std::sync::Arc;
 
 /// Answers a `SUBMIT`. A job that is cancelled before or after its run has an end
@@ -68,9 +73,9 @@ async fn accepted_walk(
 ) -> Result<Frame, Stop> {
     let _place = take_place(inner, caller, job.limits.memory_bytes, inbound, writer).await?;
     here.has_place();
-    let inputs = inputs::gather(inner, &job, caller, local, inbound, writer).await?;
-    let walk = Walk { inner, caller, job: &job, inputs: &inputs, times: Times::Untold, here };
-    walk.run(inbound, writer, noting).await
+    let inputs = inputs::gather(inner, (&job, None), caller, local, inbound, writer).await?;
+    let walk = Walk { inner, caller, job: &job, inputs: &inputs, restore: None, times: Times::Untold, here };
+    walk.run(inbound, writer, noting, None).await
 }
 
 /// The walk of a job that has its place and its inputs.
@@ -79,6 +84,8 @@ pub(super) struct Walk<'a> {
     pub(super) caller: &'a Caller,
     pub(super) job: &'a SubmitJob,
     pub(super) inputs: &'a Inputs,
+    /// The checkpoint it goes on from.
+    pub(super) restore: Option<Input>,
     pub(super) times: Times,
     pub(super) here: &'a Here,
 }
@@ -90,8 +97,9 @@ impl Walk<'_> {
         inbound: &mut Inbound,
         writer: &mut FrameWriter,
         noting: &mut Noting,
+        checkpoints: Option<Checkpoints>,
     ) -> Result<Frame, Stop> {
-        let Self { inner, caller, job, inputs, times, here } = *self;
+        let Self { inner, caller, job, inputs, restore, times, here } = *self;
         let relay = StageRelay::new(tenant(caller));
         if let Some(environment) = job.program.environment() {
             let got = inner.environments.ensure(environment, Some(caller), &relay);
@@ -104,7 +112,8 @@ impl Walk<'_> {
             inner.images.note(environment, &prepared);
         }
         let laid_out = mounts::lay_out(&inner.mounts_dir, &job.mounts, inputs, caller.role).await?;
-        let request = request(job, tenant(caller), program, inputs, laid_out.mounts.clone())?;
+        let mut request = request(job, tenant(caller), program, inputs, laid_out.mounts.clone())?;
+        request.restore = restore.map(|checkpoint| inputs.path(&checkpoint.digest)).transpose()?.map(Path::to_owned);
         if let Some(opening) = opening(job, inputs)? {
             let opening = sessions::open(inner, caller, opening, &prepared, request);
             let info = tell_while(&relay, inbound, writer, opening).await??;
@@ -121,20 +130,26 @@ impl Walk<'_> {
         here.runs(run.canceller.process());
         noting.started();
         writer.queue(Frame::empty(Tag::STARTED)).await.map_err(gone)?;
-        let telling = Telling { times, events: job.events, noting, here };
-        let Over { report, outputs: made, result } = pump::pump(run, job.stdin, inbound, writer, telling).await?;
+        if let Some(checkpoint) = restore.filter(|_| job.events) {
+            let restored = GuestEvent::Restored { size: checkpoint.size };
+            writer.queue(Frame::message(Tag::GUEST_SAYS, &restored)).await.map_err(gone)?;
+        }
+        let telling = Telling { times, events: job.events, noting, here, checkpoints };
+        let Over { report, outputs: made, result, is_whole } =
+            pump::pump(run, job.stdin, inbound, writer, telling).await?;
         noting.ended(&report, result.as_ref());
         if let Some(promise) = promise {
             promise.settle(report.fuel_used);
         }
         tracing::debug!(job = %job.job, outcome = %report.outcome, "job ended");
-        if !job.outputs || report.outcome == Outcome::Cancelled {
+        if !job.outputs || (report.outcome == Outcome::Cancelled && !is_whole) {
             let receipt = noting.receipt(inner, &report);
             return Ok(Frame::message(Tag::ENDED, &Ended { report, left_behind: Vec::new(), result, receipt }));
         }
         let left_behind = tokio::select! {
             sent = outputs::send(made, writer, noting) => sent?,
-            stop = inbound.interrupted() => return Err(stop),
+            // One that was asked to end and did has been cancelled before.
+            stop = inbound.interrupted(), if report.outcome != Outcome::Cancelled => return Err(stop),
         };
         let receipt = noting.receipt(inner, &report);
         Ok(Frame::message(Tag::ENDED, &Ended { report, left_behind, result, receipt }))
@@ -275,6 +290,7 @@ fn request(
         directories: job.directories.clone(),
         mounts,
         limits: job.limits.clone(),
+        restore: None,
     })
 }
 

@@ -167,6 +167,7 @@ impl Home {
             Event::RunEvicted { place, run, retry_after_ms } => {
                 self.run_evicted(now, place, run, retry_after_ms, effects);
             }
+            Event::Checkpointed { place, run, checkpoint } => self.checkpointed(now, place, run, checkpoint, effects),
             Event::Inventory { place, ask, runs } => self.inventory(now, place, ask, &runs, effects),
             Event::Paused { paused } => self.machines.pause(paused),
             Event::Tick => {

@@ -82,7 +82,8 @@ impl Room {
     }
 
     /// Takes so many more, unless they are more than `most` then.
-    fn take(&self, bytes: u64, most: u64) -> bool {
+    #[must_use]
+    pub fn take(&self, bytes: u64, most: u64) -> bool {
         let more = |taken: u64| taken.checked_add(bytes).filter(|taken| *taken <= most);
         self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_ok()
     }

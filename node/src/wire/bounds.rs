@@ -38,20 +38,7 @@ pub const fn payload_len_max(tag: Tag) -> usize {
         Tag::SUBMIT | Tag::RUN_KEEP | Tag::OWNER_SOURCES | Tag::OWNER_GIVE | Tag::OWNER_REHEARSE => SUBMIT_LEN_MAX,
         Tag::SESSION_TURN => TURN_LEN_MAX,
         Tag::NEED => NEED_LEN_MAX,
-        Tag::MEMBERS
-        | Tag::MEMBERS_ARE
-        | Tag::WELCOME
-        | Tag::PEERS_ARE
-        | Tag::SESSIONS_ARE
-        | Tag::SESSION_MEMORY
-        | Tag::SHARING_IS
-        | Tag::JOBS_ARE
-        | Tag::QUOTAS_ARE
-        | Tag::OWNER_CANCEL_JOBS
-        | Tag::HOME_IS
-        | Tag::WHY_IS
-        | Tag::REHEARSED_IS
-        | Tag::RUNS_ARE => LIST_LEN_MAX,
+        tag if is_list(tag) => LIST_LEN_MAX,
         Tag::ENDED => ENDED_LEN_MAX,
         Tag::GUEST_SAYS => GUEST_EVENT_LEN_MAX,
         Tag::DATA | Tag::STDIN | Tag::STDOUT | Tag::STDERR => CHUNK_LEN_MAX,
@@ -88,6 +75,8 @@ pub const fn payload_len_max(tag: Tag) -> usize {
         | Tag::RUN_COLLECT
         | Tag::RUN_RELEASE
         | Tag::RUN_WITHDRAW
+        | Tag::RUN_CHECKPOINT
+        | Tag::CHECKPOINT_IS
         | Tag::RUN_REFUSED
         | Tag::RUN_IS
         | Tag::TIME
@@ -103,6 +92,27 @@ pub const fn payload_len_max(tag: Tag) -> usize {
         | Tag::JOIN_PROOF => MESSAGE_LEN_MAX,
         _ => UNKNOWN_LEN_MAX,
     }
+}
+
+/// Whether it lists what a group, a machine or a queue has.
+const fn is_list(tag: Tag) -> bool {
+    matches!(
+        tag,
+        Tag::MEMBERS
+            | Tag::MEMBERS_ARE
+            | Tag::WELCOME
+            | Tag::PEERS_ARE
+            | Tag::SESSIONS_ARE
+            | Tag::SESSION_MEMORY
+            | Tag::SHARING_IS
+            | Tag::JOBS_ARE
+            | Tag::QUOTAS_ARE
+            | Tag::OWNER_CANCEL_JOBS
+            | Tag::HOME_IS
+            | Tag::WHY_IS
+            | Tag::REHEARSED_IS
+            | Tag::RUNS_ARE
+    )
 }
 
 /// Whether it says all by being sent.

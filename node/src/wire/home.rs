@@ -163,6 +163,9 @@ pub struct JobNow {
     /// What its run has said last of how far it is; only where jobs are listed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub progress: Option<GuestProgress>,
+    /// Bytes of the checkpoint that its next run would go on from; only where jobs are listed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checkpoint: Option<u64>,
 }
 
 impl JobAt {

@@ -3,6 +3,7 @@
 
 use super::message::{JobId, SubmitJob};
 use crate::state::home::run::RunId;
+use crate::state::home::spec::Input;
 use crate::state::home::words::Kept;
 use crate::state::runs::RUNS_PER_HOME_MAX;
 use potluck_runtime::at_most;
@@ -16,6 +17,9 @@ pub struct KeepRun {
     pub attempt: u32,
     /// The job, without stdin.
     pub submit: SubmitJob,
+    /// The checkpoint it goes on from: one more blob.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restore: Option<Input>,
 }
 
 /// `RUN_RELEASE`: nothing more is wanted of this run; what it does stops, what is kept of it goes.
@@ -26,6 +30,13 @@ pub struct WhichRun {
     pub job: JobId,
     /// Which attempt.
     pub attempt: u32,
+}
+
+/// `CHECKPOINT_IS`: the last checkpoint that the run has given, if it has and has not forgotten it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckpointIs {
+    /// Its bytes, which follow.
+    pub checkpoint: Option<Input>,
 }
 
 /// `RUN_COLLECT`: what the run says, from this byte of its recording on, until it is over. The answer is the recording:

@@ -330,9 +330,12 @@ fn kept_sample(tag: Tag) -> Bytes {
     let run = WhichRun { job: JobId([2; 16]), attempt: 1 };
     let state = RunState { run, kept: Some(Kept::Running) };
     match tag {
-        Tag::RUN_KEEP => message(&KeepRun { attempt: 1, submit: submit() }),
+        Tag::RUN_KEEP => message(&KeepRun { attempt: 1, submit: submit(), restore: None }),
         Tag::RUN_COLLECT => message(&CollectRun { run, from: 300 }),
-        Tag::RUN_RELEASE | Tag::RUN_WITHDRAW => message(&run),
+        Tag::RUN_RELEASE | Tag::RUN_WITHDRAW | Tag::RUN_CHECKPOINT => message(&run),
+        Tag::CHECKPOINT_IS => {
+            message(&CheckpointIs { checkpoint: Some(Input { digest: Digest::from_bytes([1; 32]), size: 300 }) })
+        }
         Tag::RUN_REFUSED => {
             message(&RunRefused { how: RefusedHow::NotNow { retry_after_ms: 500 }, why: "full".into() })
         }
@@ -355,6 +358,7 @@ fn home_sample(tag: Tag) -> Bytes {
         place: Some("attic".into()),
         attempt: 1,
         progress: None,
+        checkpoint: None,
     };
     match tag {
         Tag::OWNER_GIVE => message(&GiveJobs {

@@ -190,6 +190,8 @@ tags! {
     RUN_WITHDRAW = 163;
     /// List what is kept for the asker; no payload.
     RUN_LIST = 164;
+    /// Send the last checkpoint of a run: [`WhichRun`](super::WhichRun).
+    RUN_CHECKPOINT = 165;
 
     // Runs that are kept: answers.
     /// The run is kept from now on; no payload.
@@ -202,6 +204,8 @@ tags! {
     RUNS_ARE = 173;
     /// When what follows was said: [`Time`](super::Time).
     TIME = 174;
+    /// [`CheckpointIs`](super::CheckpointIs); its bytes follow as `DATA` frames.
+    CHECKPOINT_IS = 175;
 
     // A home's answers to its owner.
     /// [`HomeJobs`](super::HomeJobs).
@@ -226,7 +230,7 @@ impl Tag {
     /// Whether it is a request about runs that are kept.
     #[must_use]
     pub const fn is_about_kept_runs(self) -> bool {
-        self.0 >= Self::RUN_KEEP.0 && self.0 <= Self::RUN_LIST.0
+        self.0 >= Self::RUN_KEEP.0 && self.0 <= Self::RUN_CHECKPOINT.0
     }
 
     /// Whether it is a request about the jobs of this home.

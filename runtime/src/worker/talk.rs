@@ -1,15 +1,18 @@
 //! The files through which a guest and its host talk, in the guest's `/tmp`. They are real and empty, and come to be when
-//! they are opened; what is written by a handle of the events file goes to the host and not into the file. Which handles
-//! these are is known by what they were opened from: the directory that was given as `/tmp`, under the very name.
+//! they are opened; what is written by a handle of the events file goes to the host and not into the file, and what the
+//! control file comes to hold the parent writes. Which handles these are is known by what they were opened from: the directory
+//! that was given as `/tmp`, under the very name.
 
+mod checkpoint;
 mod events;
 
 pub(super) use events::Events;
 
 use super::meter::Meter;
-use super::stdio::Outbox;
+use super::stdio::{Outbox, Teller};
 use crate::protocol::RunSpec;
-use potluck_guest::abi::{EVENTS_PATH, TEMP_DIR};
+use checkpoint::Places;
+use potluck_guest::abi::{CONTROL_PATH, EVENTS_PATH, TEMP_DIR, WORK_DIR};
 use std::collections::HashSet;
 use std::fs::OpenOptions;
 use std::io;
@@ -24,40 +27,69 @@ pub(super) const PIECE_LEN_MAX: u32 = 64 << 10;
 
 /// What of this a guest has.
 pub(super) struct Talk {
-    events: Option<Arc<Events>>,
-    /// Where its `/tmp` lies.
-    temp: PathBuf,
-    /// What it knows that directory by.
+    /// None of a guest with whom nobody talks.
+    with: Option<With>,
+    /// What the guest knows its `/tmp` by.
     temp_handles: HashSet<u32>,
     /// What it knows the events file by.
     events_handles: HashSet<u32>,
-    was_made: bool,
+}
+
+struct With {
+    events: Arc<Events>,
+    teller: Teller,
+    /// Where the guest's `/tmp` lies.
+    temp: PathBuf,
+    /// The files that were made there.
+    made: HashSet<Door>,
+    /// Whether it was told that the guest may hear.
+    was_heeding: bool,
+}
+
+/// A file through which guest and host talk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Door {
+    /// The guest speaks.
+    Events,
+    /// The host does.
+    Control,
+}
+
+impl Door {
+    const ALL: [Self; 2] = [Self::Events, Self::Control];
+
+    fn name(self) -> &'static str {
+        let path = match self {
+            Self::Events => EVENTS_PATH,
+            Self::Control => CONTROL_PATH,
+        };
+        path.rsplit('/').next().unwrap_or_default()
+    }
+
+    /// The one to which a path below `/tmp` leads.
+    fn at(path: &[u8]) -> Option<Self> {
+        let mut names = path.split(|byte| *byte == b'/').filter(|name| !matches!(*name, b"" | b"."));
+        let name = names.next()?;
+        let door = Self::ALL.into_iter().find(|door| door.name().as_bytes() == name)?;
+        names.next().is_none().then_some(door)
+    }
 }
 
 impl Talk {
     /// With a guest that is run so.
     pub(super) fn of(spec: &RunSpec, outbox: &Outbox) -> Self {
-        let Some((handle, temp)) = (FIRST_HANDLE..).zip(&spec.preopens).find(|(_, given)| given.guest == TEMP_DIR)
-        else {
-            return Self::none();
-        };
-        Self {
-            events: Some(Arc::new(Events::told_by(outbox.teller()))),
-            temp: temp.host.clone(),
-            temp_handles: HashSet::from([handle]),
-            ..Self::none()
-        }
+        let given = |path: &str| (FIRST_HANDLE..).zip(&spec.preopens).find(|(_, given)| given.guest == path);
+        let (Some((handle, temp)), Some((_, root))) = (given(TEMP_DIR), given(WORK_DIR)) else { return Self::none() };
+        let (temp, root) = (temp.host.clone(), root.host.clone());
+        let teller = outbox.teller();
+        let events = Arc::new(Events::told_by(teller.clone(), Places { root, temp: temp.clone() }));
+        let with = With { events, teller, temp, made: HashSet::new(), was_heeding: false };
+        Self { with: Some(with), temp_handles: HashSet::from([handle]), ..Self::none() }
     }
 
     /// With nobody.
     pub(super) fn none() -> Self {
-        Self {
-            events: None,
-            temp: PathBuf::new(),
-            temp_handles: HashSet::new(),
-            events_handles: HashSet::new(),
-            was_made: false,
-        }
+        Self { with: None, temp_handles: HashSet::new(), events_handles: HashSet::new() }
     }
 
     /// With a component: its directories get their numbers each time it asks for them.
@@ -67,32 +99,38 @@ impl Talk {
 
     /// The guest got this directory by this number.
     pub(super) fn given(&mut self, handle: u32, path: &str) {
-        if path == TEMP_DIR && self.events.is_some() {
+        if path == TEMP_DIR && self.with.is_some() {
             self.temp_handles.insert(handle);
         }
     }
 
-    /// Whether this path leads to the events file. It is there when this returns.
-    pub(super) fn leads_to_events(&mut self, handle: u32, path: &[u8], meter: &Meter) -> bool {
-        if !self.temp_handles.contains(&handle) || !is_events(path) {
-            return false;
-        }
-        let name = EVENTS_PATH.rsplit('/').next().unwrap_or_default();
-        let place = self.temp.join(name);
+    /// The file to which this path leads, if it is one of these. It is there when this returns.
+    pub(super) fn door(&mut self, handle: u32, path: &[u8], meter: &Meter) -> Option<Door> {
+        let door = Door::at(path).filter(|_| self.temp_handles.contains(&handle))?;
+        let with = self.with.as_mut()?;
+        let place = with.temp.join(door.name());
         // What is new is no link of the guest's making.
         match OpenOptions::new().write(true).create_new(true).mode(0o600).open(place) {
-            Ok(_) if !std::mem::replace(&mut self.was_made, true) => meter.give_entry(),
+            Ok(_) if with.made.insert(door) => meter.give_entry(),
             Ok(_) => {}
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             // The guest finds out by itself that it is not there.
-            Err(error) => tracing::debug!(%error, "there is no events file"),
+            Err(error) => tracing::debug!(%error, "a file to talk through cannot be made"),
         }
-        true
+        Some(door)
     }
 
-    /// The events file was opened by this number.
-    pub(super) fn opened(&mut self, handle: u32) {
-        self.events_handles.insert(handle);
+    /// This file was opened by this number.
+    pub(super) fn opened(&mut self, handle: u32, door: Door) {
+        match door {
+            Door::Events => drop(self.events_handles.insert(handle)),
+            Door::Control => {
+                let Some(with) = &mut self.with else { return };
+                if !std::mem::replace(&mut with.was_heeding, true) {
+                    with.teller.heeds();
+                }
+            }
+        }
     }
 
     /// This number means nothing any more.
@@ -118,12 +156,12 @@ impl Talk {
         if self.events_handles.is_empty() || !self.events_handles.contains(&handle) {
             return None;
         }
-        self.events.clone()
+        self.events()
     }
 
     /// What takes what the guest says, for as long as it runs.
     pub(super) fn events(&self) -> Option<Arc<Events>> {
-        self.events.clone()
+        self.with.as_ref().map(|with| with.events.clone())
     }
 }
 
@@ -140,46 +178,46 @@ pub(super) async fn during<T>(events: Option<Arc<Events>>, work: impl Future<Out
     }
 }
 
-/// Whether a path below `/tmp` is that of the events file.
-fn is_events(path: &[u8]) -> bool {
-    let mut names = path.split(|byte| *byte == b'/').filter(|name| !matches!(*name, b"" | b"."));
-    let name = names.next();
-    name.is_some() && name == EVENTS_PATH.rsplit('/').next().map(str::as_bytes) && names.next().is_none()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits::Limits;
+    use crate::protocol::Given;
+    use crate::worker::disk::DiskGauge;
 
     #[test]
-    fn a_path_leads_to_the_events_file_or_elsewhere() {
+    fn a_path_leads_to_one_of_the_files_or_elsewhere() {
         for path in [".potluck-events", "./.potluck-events", ".//.potluck-events"] {
-            assert!(is_events(path.as_bytes()), "{path}");
+            assert_eq!(Door::at(path.as_bytes()), Some(Door::Events), "{path}");
         }
+        assert_eq!(Door::at(b".potluck-control"), Some(Door::Control));
         for path in ["", "/", ".potluck-event", "x/.potluck-events", ".potluck-events/x", "../tmp/.potluck-events"] {
-            assert!(!is_events(path.as_bytes()), "{path}");
+            assert_eq!(Door::at(path.as_bytes()), None, "{path}");
         }
     }
 
-    #[test]
-    fn the_file_is_known_by_what_it_was_opened_from_and_as() {
-        let limits = crate::limits::Limits::default();
-        let disk = crate::worker::disk::DiskGauge::new(Vec::new(), &limits, crate::protocol::Given::default());
-        let meter = Meter::new(&limits, disk);
+    #[tokio::test]
+    async fn the_file_is_known_by_what_it_was_opened_from_and_as() {
+        let meter = Meter::new(&Limits::default(), DiskGauge::new(Vec::new(), &Limits::default(), Given::default()));
         let dir = tempfile::tempdir().unwrap();
-        let mut talk = Talk { temp: dir.path().to_owned(), temp_handles: HashSet::from([4]), ..Talk::none() };
-        assert!(!talk.leads_to_events(3, b".potluck-events", &meter));
-        assert!(talk.leads_to_events(4, b".potluck-events", &meter));
-        assert!(talk.leads_to_events(4, b".potluck-events", &meter), "also when it is there");
+        let (sender, _receiver) = tokio::net::unix::pipe::pipe().unwrap();
+        let teller = Outbox::open(sender).teller();
+        let places = Places { root: dir.path().to_owned(), temp: dir.path().to_owned() };
+        let events = Arc::new(Events::told_by(teller.clone(), places));
+        let with = With { events, teller, temp: dir.path().to_owned(), made: HashSet::new(), was_heeding: false };
+        let mut talk = Talk { with: Some(with), temp_handles: HashSet::from([4]), ..Talk::none() };
+        assert_eq!(talk.door(3, b".potluck-events", &meter), None);
+        assert_eq!(talk.door(4, b".potluck-events", &meter), Some(Door::Events));
+        assert_eq!(talk.door(4, b".potluck-events", &meter), Some(Door::Events), "also when it is there");
         assert_eq!(std::fs::metadata(dir.path().join(".potluck-events")).unwrap().len(), 0);
-        talk.opened(7);
+        talk.opened(7, Door::Events);
         talk.renumbered(7, 9);
-        assert!(talk.events_handles.contains(&9) && !talk.events_handles.contains(&7));
+        assert!(talk.listener(9).is_some() && talk.listener(7).is_none());
         talk.renumbered(8, 9);
-        assert!(talk.events_handles.is_empty());
+        assert!(talk.listener(9).is_none());
         talk.renumbered(4, 5);
-        assert!(talk.leads_to_events(5, b".potluck-events", &meter));
+        assert_eq!(talk.door(5, b".potluck-events", &meter), Some(Door::Events));
         talk.closed(5);
-        assert!(!talk.leads_to_events(5, b".potluck-events", &meter));
+        assert_eq!(talk.door(5, b".potluck-events", &meter), None);
     }
 }

@@ -96,15 +96,15 @@ impl Kit {
 }
 
 pub(crate) async fn collect(mut events: potluck_runtime::RunEvents) -> Ended {
-    let (mut stdout, mut stderr, mut said) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
     loop {
         match events.next().await {
             RunEvent::Output { stream: OutputStream::Stdout, bytes } => stdout.extend_from_slice(&bytes),
             RunEvent::Output { stream: OutputStream::Stderr, bytes } => stderr.extend_from_slice(&bytes),
-            RunEvent::Said(event) => said.push(event),
+            RunEvent::Said(_) | RunEvent::Checkpoint(_) => {}
             RunEvent::Ended { report, outputs: _removed } => {
                 let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
-                return Ended { report, stdout: text(stdout), stderr: text(stderr), said };
+                return Ended { report, stdout: text(stdout), stderr: text(stderr) };
             }
         }
     }

@@ -43,7 +43,7 @@ fn gibibyte() {
                         worker_peak = own_children().iter().map(|pid| peak(pid)).max().unwrap_or(0);
                     }
                 }
-                RunEvent::Said(_) => {}
+                RunEvent::Said(_) | RunEvent::Checkpoint(_) => {}
                 RunEvent::Ended { report, outputs: _removed } => break report.outcome,
             }
         };

@@ -2,9 +2,11 @@
 
 use super::scene::{attacked, attacked_in, job};
 use data_encoding::HEXLOWER;
+use potluck_node::state::home::spec::Input;
 use potluck_node::state::home::words::Kept;
 use potluck_node::wire::{
-    BlobHead, CollectRun, FaultCode, JobId, KeepRun, RefusedHow, RunList, RunRefused, Tag, WhichRun, decode, encode,
+    BlobHead, CheckpointIs, CollectRun, FaultCode, JobId, KeepRun, RefusedHow, RunList, RunRefused, Tag, WhichRun,
+    decode, encode,
 };
 use potluck_tests::{Home, Line, Node, Rogue, Stream, busy_processes_of, guest, join, until};
 use tokio::runtime::Runtime;
@@ -20,7 +22,7 @@ fn endless(keep: &mut KeepRun) {
 /// A run of it is asked for, and its program given where it is wanted.
 async fn keep(line: &Line, number: u64, change: impl FnOnce(&mut KeepRun)) -> Stream {
     let weave = std::fs::read(guest("weave")).unwrap();
-    let mut keep = KeepRun { attempt: 1, submit: job(number, &weave) };
+    let mut keep = KeepRun { attempt: 1, submit: job(number, &weave), restore: None };
     keep.submit.args = vec![LINES.to_owned()];
     change(&mut keep);
     let mut stream = line.stream().await.unwrap();
@@ -48,6 +50,19 @@ async fn kept(stream: &mut Stream) -> Result<(), RunRefused> {
 
 fn run(number: u64) -> WhichRun {
     WhichRun { job: job(number, b"").job, attempt: 1 }
+}
+
+#[test]
+fn no_checkpoint_is_had_of_a_run_that_is_not_ones_own_and_none_is_given_that_is_too_long() {
+    attacked(async |eve| {
+        let line = eve.line().await;
+        let (tag, answer) = line.ask(Tag::RUN_CHECKPOINT, &encode(&run(7))).await;
+        assert_eq!(tag, Tag::CHECKPOINT_IS);
+        assert_eq!(decode::<CheckpointIs>(&answer).unwrap(), CheckpointIs { checkpoint: None });
+        let restore = Input { digest: potluck_runtime::Digest::of(b""), size: u64::MAX };
+        let refused = kept(&mut keep(&line, 8, |keep| keep.restore = Some(restore)).await).await.unwrap_err();
+        assert!(refused.why.contains("a checkpoint has"), "{refused:?}");
+    });
 }
 
 #[test]

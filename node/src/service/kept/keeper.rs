@@ -81,7 +81,7 @@ impl Keeper {
     fn recover(&mut self, saved: Vec<RunRecord>) {
         for RunRecord { key, request, recorded, .. } in saved {
             self.live.enter_again(key, recorded);
-            self.tasks.extend(request.map(|request| (key, Task::Saved(request))));
+            self.tasks.extend(request.map(|request| (key, Task::Saved(Box::new(request)))));
         }
     }
 

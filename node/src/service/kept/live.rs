@@ -1,5 +1,6 @@
 //! One kept run as this process knows it: what it has said so far, and how it is told to begin or to stop.
 
+use super::checkpoints::Checkpoint;
 use crate::state::placement::Place;
 use crate::state::runs::Key;
 use crate::store::recording::{self, Follower, Recorded, Recorder, RecordingWriter, Room};
@@ -32,6 +33,8 @@ pub(super) struct Live {
     /// What it takes, with the others of its home.
     room: Arc<Room>,
     said: Mutex<Said>,
+    /// What another run could go on from, for as long as this one runs.
+    checkpoint: Mutex<Option<Arc<Checkpoint>>>,
     /// Its turn has come.
     pub(super) start: Notify,
     /// Nobody wants it any more.
@@ -73,7 +76,8 @@ impl LiveRuns {
         let mut table = self.lock();
         let room = table.rooms.entry(key.home).or_default().clone();
         let (start, stop, leaving) = (Notify::new(), CancellationToken::new(), AtomicBool::new(false));
-        let live = Arc::new(Live { path, room, said: Mutex::new(said), start, stop, leaving });
+        let live =
+            Arc::new(Live { path, room, said: Mutex::new(said), checkpoint: Mutex::default(), start, stop, leaving });
         table.runs.insert(key, live.clone());
         live
     }
@@ -170,6 +174,7 @@ impl Live {
 
     /// This is all it has said. What was given up meanwhile stays so.
     pub(super) fn has_said(&self, recorded: Recorded) {
+        self.keep_checkpoint(None);
         let mut said = self.said();
         if matches!(&*said, Said::Growing(_)) {
             *said = Said::All(recorded);
@@ -178,6 +183,7 @@ impl Live {
 
     /// What it has said does not count. Whoever hears it comes to its end, and its file goes.
     pub(super) fn give_up(&self) {
+        self.keep_checkpoint(None);
         let said = std::mem::replace(&mut *self.said(), Said::Nothing);
         if let Said::Growing(recorder) = &said {
             recorder.give_up();
@@ -189,6 +195,33 @@ impl Live {
                 tracing::warn!(path = %path.display(), %error, "what a run left cannot be removed");
             }
         });
+    }
+
+    /// The last checkpoint of its guest.
+    pub(super) fn checkpoint(&self) -> Option<Arc<Checkpoint>> {
+        self.checkpoint.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Another run could go on from there, and not from what there was before. Its room was taken.
+    pub(super) fn keep_checkpoint(&self, checkpoint: Option<Checkpoint>) {
+        let mut kept = self.checkpoint.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = std::mem::replace(&mut *kept, checkpoint.map(Arc::new));
+        self.give_back(before.map_or(0, |before| before.about.size));
+    }
+
+    /// Takes so much more of its home's room, if no more than this is taken then.
+    pub(super) fn take_room(&self, bytes: u64, most: u64) -> Option<u64> {
+        self.room.take(bytes, most).then_some(bytes)
+    }
+
+    /// So much is not taken any more.
+    pub(super) fn give_back(&self, bytes: u64) {
+        self.room.give_back(bytes);
+    }
+
+    /// Where files of runs lie.
+    pub(super) fn dir(&self) -> &Path {
+        self.path.parent().unwrap_or(&self.path)
     }
 
     /// This node is leaving, and that is why it stops.

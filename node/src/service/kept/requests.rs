@@ -5,13 +5,13 @@ use super::{KeptRuns, Said, With};
 use crate::dispatch::{Caller, Role};
 use crate::service::inbound::Inbound;
 use crate::service::inputs::LocalSources;
-use crate::service::{Inner, Stop, admission, gone, inputs, sessions, walk};
+use crate::service::{Inner, SendFileError, Stop, admission, gone, inputs, send_file, sessions, walk};
 use crate::state::home::words::{Kept, Refusal};
 use crate::state::placement::Place;
 use crate::state::runs::{Event, Key};
 use crate::wire::{
-    CollectRun, Fault, FaultCode, Frame, FrameReader, FrameWriter, JobProgram, KeepRun, RefusedHow, RunList,
-    RunRefused, RunState, Tag, WhichRun,
+    CheckpointIs, CollectRun, Fault, FaultCode, Frame, FrameReader, FrameWriter, JobProgram, KeepRun, RefusedHow,
+    RunList, RunRefused, RunState, Tag, WhichRun,
 };
 use std::sync::Arc;
 
@@ -44,8 +44,26 @@ pub(in crate::service) async fn answer(
             let said = kept.tell(Event::Withdrawn(key(caller, run)), With::Nothing).await;
             say(run, said, writer).await
         }
+        Tag::RUN_CHECKPOINT => checkpoint(kept, key(caller, decoded(first)?), writer).await,
         _ => list(kept, caller, writer).await,
     }
+}
+
+/// Sends the last checkpoint of a run.
+async fn checkpoint(kept: &KeptRuns, key: Key, writer: &mut FrameWriter) -> Result<(), Stop> {
+    let given = kept.live.get(&key).and_then(|live| live.checkpoint());
+    let about = given.as_ref().map(|given| given.about);
+    writer.send_message(Tag::CHECKPOINT_IS, &CheckpointIs { checkpoint: about }).await.map_err(gone)?;
+    let Some(given) = given else { return Ok(()) };
+    let unreadable = |error: std::io::Error| {
+        tracing::warn!(run = %key.run, %error, "a checkpoint cannot be read");
+        Fault::new(FaultCode::INTERNAL, "the checkpoint cannot be read")
+    };
+    let file = given.file.reopen().map_err(unreadable)?;
+    send_file(writer, file, given.about.size, |_| {}).await.map_err(|error| match error {
+        SendFileError::Read(error) => unreadable(error).into(),
+        SendFileError::Write(error) => gone(error),
+    })
 }
 
 /// A run that is asked for. What can be refused is refused before anything of it travels.
@@ -58,7 +76,7 @@ async fn keep(
     writer: &mut FrameWriter,
     local: &LocalSources,
 ) -> Result<(), Stop> {
-    let KeepRun { attempt, submit } = decoded(first)?;
+    let KeepRun { attempt, submit, restore } = decoded(first)?;
     let run = WhichRun { job: submit.job, attempt };
     let key = key(caller, run);
     if let Some(state) = known(kept, key).await {
@@ -67,14 +85,14 @@ async fn keep(
     }
     let gathered = async {
         admit(inner, caller, &submit)?;
-        inputs::gather(inner, &submit, caller, local, inbound, writer).await
+        inputs::gather(inner, (&submit, restore), caller, local, inbound, writer).await
     };
     let inputs = match gathered.await {
         Ok(inputs) => inputs,
         Err(Stop::Refused(fault)) => return refuse(refusal(fault.into()), writer).await,
         Err(stop) => return Err(stop),
     };
-    let task = Task::New { caller: caller.clone(), job: submit, inputs };
+    let task = Task::New { caller: caller.clone(), job: submit, inputs, restore };
     match kept.tell(Event::Asked(key), With::Task(Box::new(task))).await {
         Said::Kept(_) => {
             writer.send_empty(Tag::RUN_KEPT).await.map_err(gone)?;

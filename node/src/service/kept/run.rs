@@ -1,5 +1,6 @@
 //! One kept run, from its turn to its end, in a task of its own: nobody need be there.
 
+use super::checkpoints::Checkpoints;
 use super::live::Live;
 use super::{Inner, KeptRuns, Said, With, requests};
 use crate::dispatch::{Caller, Role};
@@ -10,6 +11,7 @@ use crate::service::present::Here;
 use crate::service::pump::Times;
 use crate::service::walk::{self, Walk};
 use crate::service::{Stop, blocking};
+use crate::state::home::spec::Input;
 use crate::state::home::words::Kept;
 use crate::state::placement::Place;
 use crate::state::runs::{Event, Key};
@@ -20,9 +22,15 @@ use std::sync::Arc;
 /// What is to be run.
 pub(super) enum Task {
     /// It has just come, with its inputs.
-    New { caller: Caller, job: SubmitJob, inputs: Inputs },
-    /// It was waiting when the node stopped. Its inputs may be among what is kept here.
-    Saved(SubmitJob),
+    New {
+        caller: Caller,
+        job: SubmitJob,
+        inputs: Inputs,
+        /// The checkpoint it goes on from.
+        restore: Option<Input>,
+    },
+    /// It was waiting when the node stopped. Its inputs may be among what is kept here; it begins anew.
+    Saved(Box<SubmitJob>),
 }
 
 impl Task {
@@ -82,16 +90,17 @@ async fn begin_and_run(
     live: &Arc<Live>,
     noting: &mut Option<Noting>,
 ) -> Option<End> {
-    let (caller, job, inputs) = match task {
-        Task::New { caller, job, inputs } => (caller, job, inputs),
+    let (caller, job, inputs, restore) = match task {
+        Task::New { caller, job, inputs, restore } => (caller, job, inputs, restore),
         Task::Saved(job) => {
+            let job = *job;
             let caller = caller_again(inner, key);
             // What its owner has decided since holds for it, too.
             if requests::admit(inner, &caller, &job).is_err() {
                 return Some(End::Evicted);
             }
             match inputs::gather_again(inner, &job) {
-                Some(inputs) => (caller, job, inputs),
+                Some(inputs) => (caller, job, inputs, None),
                 None => return Some(End::Evicted),
             }
         }
@@ -102,7 +111,7 @@ async fn begin_and_run(
     if caller.role == Role::Owner && inner.lending.admit_own().is_err() {
         return Some(End::Evicted);
     }
-    let work = has_place_and_runs(inner, kept, key, (&caller, &job, &inputs), live, (&here, &mut *noting));
+    let work = has_place_and_runs(inner, kept, key, (&caller, &job, &inputs, restore), live, (&here, &mut *noting));
     tokio::select! {
         end = work => end,
         why = crate::service::answers::sent_away(Some(dismissed)) => {
@@ -117,7 +126,7 @@ async fn has_place_and_runs(
     inner: &Arc<Inner>,
     kept: &KeptRuns,
     key: Key,
-    (caller, job, inputs): (&Caller, &SubmitJob, &Inputs),
+    (caller, job, inputs, restore): (&Caller, &SubmitJob, &Inputs, Option<Input>),
     live: &Arc<Live>,
     (here, noting): (&Here, &mut Option<Noting>),
 ) -> Option<End> {
@@ -138,8 +147,9 @@ async fn has_place_and_runs(
     let mut writer = live.writer(most).map(FrameWriter::new)?;
     let mut inbound = Inbound::of_nobody(live.stop.clone());
     let noting = noting.insert(Noting::begun_kept(inner, caller, job));
-    let walk = Walk { inner, caller, job, inputs, times: Times::Told(kept.clock), here };
-    let (last, end) = match walk.run(&mut inbound, &mut writer, noting).await {
+    let walk = Walk { inner, caller, job, inputs, restore, times: Times::Told(kept.clock), here };
+    let checkpoints = Checkpoints::of(live.clone(), most);
+    let (last, end) = match walk.run(&mut inbound, &mut writer, noting, Some(checkpoints)).await {
         Ok(frame) => {
             let end = if is_lost(&frame) { End::Lost } else { End::Ended };
             (frame, end)

@@ -4,6 +4,7 @@ use super::Home;
 use super::end::{End, Failure};
 use super::refusal::EVICTED_RETRY_MS;
 use super::run::{Over, Progress, RunId};
+use super::spec::Input;
 use super::words::{Effect, Kept, News, Record, Refusal};
 use crate::state::now::Now;
 use crate::state::placement::Place;
@@ -170,6 +171,25 @@ impl Home {
         }
     }
 
+    /// A run has given a checkpoint. Of several runs of a job it cannot be told which is farther: the last that came of one
+    /// that is wanted counts.
+    pub(super) fn checkpointed(
+        &mut self,
+        now: Now,
+        place: Place,
+        run: RunId,
+        checkpoint: Option<Input>,
+        effects: &mut Vec<Effect>,
+    ) {
+        self.heard_at(now, place, effects);
+        let Some(index) = self.asked_of(place, run) else { return };
+        let job = &mut self.jobs[index];
+        if job.checkpoint != checkpoint {
+            job.checkpoint = checkpoint;
+            effects.push(Effect::Persist(Record::Checkpointed { run, checkpoint }));
+        }
+    }
+
     /// As [`wanted`](Self::wanted), of a run that the machine says it has not.
     fn asked_of(&self, place: Place, run: RunId) -> Option<usize> {
         self.jobs.find(run.job).filter(|index| {
@@ -289,7 +309,9 @@ impl Home {
             match run.progress {
                 // What was offered or taken after it was asked need not be in the answer.
                 Progress::Offered if run.since > asked_at => {}
-                Progress::Offered => effects.push(Effect::Start { place, run: run_id }),
+                Progress::Offered => {
+                    effects.push(Effect::Start { place, run: run_id, restore: self.jobs[index].checkpoint });
+                }
                 Progress::Accepted | Progress::Running if run.since >= asked_at => {}
                 Progress::Accepted | Progress::Running => {
                     let why = format!("{} does not know of it any more", self.machines[machine].name());

@@ -2,7 +2,7 @@
 
 use super::lanes::LaneKey;
 use super::run::{Run, RunId};
-use super::spec::JobSpec;
+use super::spec::{Input, JobSpec};
 use crate::state::now::Mono;
 use crate::state::placement::Place;
 use crate::wire::JobId;
@@ -41,6 +41,8 @@ pub(super) struct Job {
     pub(super) waits: Option<Waits>,
     /// What is known of why its last run came to nothing.
     pub(super) last: String,
+    /// What its next run goes on from.
+    pub(super) checkpoint: Option<Input>,
 }
 
 /// A job's wait.

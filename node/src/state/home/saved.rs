@@ -2,7 +2,7 @@
 
 use super::end::End;
 use super::run::{Over, RunId};
-use super::spec::{BatchId, BatchSpec, JobSpec};
+use super::spec::{BatchId, BatchSpec, Input, JobSpec};
 use super::words::Record;
 use crate::state::placement::Place;
 use crate::wire::JobId;
@@ -16,6 +16,8 @@ pub struct SavedJob {
     pub spec: Arc<JobSpec>,
     /// Its runs, in the order of their numbers.
     pub runs: Vec<SavedRun>,
+    /// What its next run goes on from.
+    pub checkpoint: Option<Input>,
     /// How it has ended, and by which run.
     pub end: Option<(End, Option<RunId>)>,
 }
@@ -62,7 +64,8 @@ impl Saved {
                 if self.jobs.contains_key(&spec.id) {
                     return Err(wrong(&record));
                 }
-                self.jobs.insert(spec.id, SavedJob { spec: spec.clone(), runs: Vec::new(), end: None });
+                let job = SavedJob { spec: spec.clone(), runs: Vec::new(), checkpoint: None, end: None };
+                self.jobs.insert(spec.id, job);
             }
             Record::Run { run, place, race } => {
                 let job = self
@@ -71,6 +74,11 @@ impl Saved {
                     .filter(|job| job.end.is_none() && job.runs.last().map_or(0, |last| last.attempt) < run.attempt);
                 let job = job.ok_or_else(|| wrong(&record))?;
                 job.runs.push(SavedRun { attempt: run.attempt, place: *place, race: *race, over: None });
+            }
+            Record::Checkpointed { run, checkpoint } => {
+                let job = self.jobs.get_mut(&run.job).filter(|job| job.end.is_none());
+                let given = job.filter(|job| job.runs.iter().any(|saved| saved.attempt == run.attempt));
+                given.ok_or_else(|| wrong(&record))?.checkpoint = *checkpoint;
             }
             Record::RunOver { run, over } => {
                 let job = self.jobs.get_mut(&run.job).filter(|job| job.end.is_none());

@@ -86,10 +86,10 @@ impl Home {
         let job = &mut self.jobs[index];
         job.attempts += 1;
         job.raced |= race;
-        let run = RunId { job: job.spec.id, attempt: job.attempts };
+        let (run, restore) = (RunId { job: job.spec.id, attempt: job.attempts }, job.checkpoint);
         self.add_run(now, index, machine, run.attempt, race);
         effects.push(Effect::Persist(Record::Run { run, place, race }));
-        effects.push(Effect::Start { place, run });
+        effects.push(Effect::Start { place, run, restore });
         effects.push(Effect::Tell { job: run.job, news: News::Sent { place, run } });
     }
 

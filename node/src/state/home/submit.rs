@@ -72,6 +72,7 @@ impl Home {
     }
 
     fn restore_runs(&mut self, now: Now, index: usize, saved: &SavedJob) {
+        self.jobs[index].checkpoint = saved.checkpoint;
         for run in &saved.runs {
             let job = &mut self.jobs[index];
             job.attempts = run.attempt;
@@ -183,6 +184,7 @@ impl Home {
             refused: Vec::new(),
             waits: None,
             last: String::new(),
+            checkpoint: None,
         };
         let index = self.jobs.add(job);
         self.batches.change(belongs.batch, |batch| {

@@ -13,6 +13,8 @@ use crate::state::placement::machine::{Lends, MachineFacts};
 use potluck_runtime::{Digest, Outcome};
 use std::sync::Arc;
 
+mod checkpoints;
+
 mod fairness;
 
 mod failures;
@@ -29,6 +31,8 @@ struct Bench {
     effects: Vec<Effect>,
     started: Vec<(Place, RunId)>,
     asked_back: Vec<(Place, RunId)>,
+    /// Of the runs that were started, those that go on from somewhere.
+    restored: Vec<(RunId, Option<Input>)>,
     /// Whether it is looked at whole after every event; too dear with thousands of jobs.
     checked: bool,
 }
@@ -89,8 +93,8 @@ impl Bench {
     /// A home that reaches these machines, with so many places each.
     fn new(machines: &[(Place, u32)]) -> Self {
         let home = Home::new(Now { mono: Mono(0), wall: Wall(0) });
-        let (saved, effects, started, asked_back) = Default::default();
-        let mut bench = Self { home, saved, now_ms: 0, effects, started, asked_back, checked: true };
+        let (saved, effects, started, asked_back, restored) = Default::default();
+        let mut bench = Self { home, saved, now_ms: 0, effects, started, asked_back, restored, checked: true };
         for (place, places) in machines {
             bench.joins(facts(*place, *places));
         }
@@ -119,7 +123,11 @@ impl Bench {
         for effect in &effects {
             match effect {
                 Effect::Persist(record) => self.saved.apply(record.clone()).unwrap(),
-                Effect::Start { place, run } => self.started.push((*place, *run)),
+                Effect::Start { place, run, restore } if restore.is_some() => {
+                    self.restored.push((*run, *restore));
+                    self.started.push((*place, *run));
+                }
+                Effect::Start { place, run, .. } => self.started.push((*place, *run)),
                 Effect::Withdraw { place, run } => self.asked_back.push((*place, *run)),
                 _ => {}
             }

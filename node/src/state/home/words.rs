@@ -4,7 +4,7 @@
 use super::end::End;
 pub use super::refusal::Refusal;
 use super::run::{Over, RunId};
-use super::spec::{BatchId, BatchSpec, JobSpec};
+use super::spec::{BatchId, BatchSpec, Input, JobSpec};
 use crate::state::now::{Mono, Wall};
 use crate::state::placement::Place;
 use crate::state::placement::machine::MachineFacts;
@@ -114,6 +114,15 @@ pub enum Event {
         /// When to ask again, in milliseconds.
         retry_after_ms: u64,
     },
+    /// A run has given a checkpoint, whose bytes are here and synced; or forgets those it gave.
+    Checkpointed {
+        /// Where.
+        place: Place,
+        /// Which.
+        run: RunId,
+        /// Its bytes.
+        checkpoint: Option<Input>,
+    },
     /// All that a machine keeps for this home, as it answers to [`Effect::Attach`].
     Inventory {
         /// Where.
@@ -171,6 +180,8 @@ pub enum Effect {
         place: Place,
         /// Which.
         run: RunId,
+        /// The checkpoint it goes on from.
+        restore: Option<Input>,
     },
     /// Ask a machine for all it keeps for this home ([`Event::Inventory`]).
     Attach {
@@ -269,6 +280,13 @@ pub enum Record {
         place: Place,
         /// Whether it is a second one beside a first that is slow.
         race: bool,
+    },
+    /// A job goes on from there when it is run again; from its beginning where there is nothing.
+    Checkpointed {
+        /// The run that gave it.
+        run: RunId,
+        /// Its bytes.
+        checkpoint: Option<Input>,
     },
     /// A run is over without the job being so.
     RunOver {

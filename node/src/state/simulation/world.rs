@@ -250,7 +250,7 @@ impl World {
                 let (at_ms, boot) = (self.nodes[at].booted_at + mono.0, self.nodes[at].boot);
                 return self.later(at_ms.saturating_sub(self.now), Step::Wake { at, boot });
             }
-            Effect::Start { place, run } => {
+            Effect::Start { place, run, .. } => {
                 self.check_start(at, place, run);
                 ask(place, Ask::Start(run))
             }

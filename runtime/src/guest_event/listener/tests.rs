@@ -20,6 +20,7 @@ fn words(heard: &[Heard]) -> Vec<String> {
         Heard::Event(GuestEvent::Log(log)) if log.level == LogLevel::Warn => format!("warning: {}", log.message),
         Heard::Event(GuestEvent::Log(log)) => log.message.clone(),
         Heard::Event(GuestEvent::Result(json)) => format!("r{}", json.as_str()),
+        Heard::Event(GuestEvent::Checkpoint { .. } | GuestEvent::Restored { .. }) => "of the machine".to_owned(),
         Heard::Checkpoint(file) => format!("c{file:?}"),
     };
     heard.iter().map(word).collect()

@@ -2,6 +2,7 @@
 
 use super::{Call, MODULE, ModuleGuest, SUCCESS, parts};
 use crate::worker::paths::Place;
+use crate::worker::talk::Door;
 use wasmtime::{Caller, Linker, Result};
 use wasmtime_wasi::p1::wasi_snapshot_preview1 as preview1;
 use wiggle::{GuestMemory, GuestPtr};
@@ -31,14 +32,10 @@ fn named(memory: &GuestMemory<'_>, guest: &ModuleGuest, (fd, path, len): (i32, i
     Ok(Some(Named { place: guest.meter.place(fd.cast_unsigned(), &path), len: last }))
 }
 
-/// Whether a path that is not too long leads to the events file.
-fn leads_to_events(
-    memory: &GuestMemory<'_>,
-    guest: &mut ModuleGuest,
-    (fd, path, len): (i32, i32, i32),
-) -> Result<bool> {
+/// The file through which we talk to which a path leads that is not too long.
+fn door(memory: &GuestMemory<'_>, guest: &mut ModuleGuest, (fd, path, len): (i32, i32, i32)) -> Result<Option<Door>> {
     let path = memory.as_cow(GuestPtr::<[u8]>::new((path.cast_unsigned(), len.cast_unsigned())))?;
-    Ok(guest.talk.leads_to_events(fd.cast_unsigned(), &path, &guest.meter))
+    Ok(guest.talk.door(fd.cast_unsigned(), &path, &guest.meter))
 }
 
 pub(super) fn add_making(linker: &mut Linker<ModuleGuest>) -> Result<()> {
@@ -137,9 +134,9 @@ pub(super) fn add_opening(linker: &mut Linker<ModuleGuest>) -> Result<()> {
                 let (mut memory, guest) = parts(&mut caller)?;
                 let Some(new) = named(&memory, guest, (fd, path, len))? else { return Ok(NAME_TOO_LONG) };
                 guest.meter.check_open()?;
-                let is_events = leads_to_events(&memory, guest, (fd, path, len))?;
-                // The events file is the host's, and there.
-                let makes = flags & OFLAGS_CREAT != 0 && !is_events;
+                let door = door(&memory, guest, (fd, path, len))?;
+                // The files through which we talk are the host's, and there.
+                let makes = flags & OFLAGS_CREAT != 0 && door.is_none();
                 if makes {
                     guest.meter.charge_entry(new.place)?;
                 }
@@ -161,9 +158,7 @@ pub(super) fn add_opening(linker: &mut Linker<ModuleGuest>) -> Result<()> {
                 if errno == SUCCESS {
                     let opened = memory.read(GuestPtr::<u32>::new(out.cast_unsigned()))?;
                     guest.meter.opened(opened, new.place);
-                    if is_events {
-                        guest.talk.opened(opened);
-                    }
+                    door.into_iter().for_each(|door| guest.talk.opened(opened, door));
                 }
                 if makes { made(guest, new, errno) } else { Ok(errno) }
             }) as Call<'_>

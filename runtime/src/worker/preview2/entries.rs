@@ -113,18 +113,16 @@ pub(super) fn add_opening(files: &mut LinkerInstance<'_, ComponentGuest>) -> Res
                 let guest = store.data_mut();
                 let Some(new) = named(guest, &fd, &path) else { return too_long() };
                 guest.meter.check_open()?;
-                let is_events = guest.talk.leads_to_events(fd.rep(), path.as_bytes(), &guest.meter);
-                // The events file is the host's, and there.
-                let makes = open.contains(OpenFlags::CREATE) && !is_events;
+                let door = guest.talk.door(fd.rep(), path.as_bytes(), &guest.meter);
+                // The files through which we talk are the host's, and there.
+                let makes = open.contains(OpenFlags::CREATE) && door.is_none();
                 if makes {
                     guest.meter.charge_entry(new.place)?;
                 }
                 let opened = answer(guest.filesystem().open_at(fd, lookup, path, open, flags).await)?;
                 if let Ok(descriptor) = &opened.0 {
                     guest.meter.opened(descriptor.rep(), new.place);
-                    if is_events {
-                        guest.talk.opened(descriptor.rep());
-                    }
+                    door.into_iter().for_each(|door| guest.talk.opened(descriptor.rep(), door));
                 }
                 if makes { note(guest, new, opened) } else { Ok(opened) }
             }) as Call<'_, Resource<Descriptor>>

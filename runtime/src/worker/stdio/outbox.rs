@@ -187,6 +187,28 @@ impl Teller {
         }
     }
 
+    /// The guest gives a checkpoint, of which so many bytes follow, or forgets what it gave.
+    pub(in crate::worker) fn checkpoint(&self, len: Option<u64>) {
+        let said = protocol::encode(&len).and_then(|payload| self.shared.say(tag::CHECKPOINT, &payload));
+        if let Err(error) = said {
+            tracing::debug!(%error, "the parent hears of no checkpoint");
+        }
+    }
+
+    /// Bytes of the checkpoint; no more than fit into a frame.
+    pub(in crate::worker) fn checkpoint_part(&self, bytes: &[u8]) {
+        if let Err(error) = self.shared.say(tag::CHECKPOINT_PART, bytes) {
+            tracing::debug!(%error, "the parent hears nothing of a checkpoint");
+        }
+    }
+
+    /// The guest has opened the control file.
+    pub(in crate::worker) fn heeds(&self) {
+        if let Err(error) = self.shared.say(tag::HEEDS, &[]) {
+            tracing::debug!(%error, "the parent does not hear that the guest may be asked");
+        }
+    }
+
     /// Waits until there is room for more.
     pub(in crate::worker) async fn room(&self) {
         self.shared.room().await;
