@@ -29,7 +29,7 @@ def forget() -> None:
     """Forgets the checkpoint."""
 
 def cancelled() -> bool:
-    """Whether somebody wants this job to end."""
+    """Whether whoever waits for this job wants it to end."""
 
 def task() -> tuple[int, int] | None:
     """In a map: which of its tasks this is, from 0, and of how many."""

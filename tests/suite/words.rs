@@ -1,8 +1,14 @@
 //! The words of a job in each language: outside Potluck they do nothing, and with the contract's variables and files they say
 //! what the contract says.
 
-use potluck_tests::{Contract, Home, example, guest, lasting, native_cargo, succeed, workspace};
+use crate::jobs::{given, job};
+use potluck_tests::{
+    Contract, DEADLINE, Home, Node, example, guest, lasting, native_cargo, online_peers, pair, succeed, until,
+    until_within, workspace,
+};
+use rustix::process::Signal;
 use serde_json::json;
+use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -194,4 +200,42 @@ fn what_is_hard_to_say_comes_through_the_sandbox() {
     assert_eq!((logs[0], logs[1].len(), logs.len()), ("odd", 8192, 2), "{object:#}");
     let told = home.run([guest("words")]).arg("told").finish();
     assert_eq!(told.expect(0).out(), "task 0 0 0\nkept 0 \ncancelled 0\n");
+}
+
+#[test]
+fn an_example_that_is_cancelled_gives_what_it_has_counted() {
+    let home = Home::with_python();
+    let compiled = ["rust-primes", "rust-primes-component", "c-primes"].map(guest);
+    for program in compiled.into_iter().chain([example("primes.py")]) {
+        let job = home.run(["--json"]).arg(&program).arg("1000000000000").start();
+        until("it looks whether it is to end", || {
+            let runs = home.scratch_entries();
+            runs.iter().any(|run| run.join("tmp/.potluck-control").exists()).then_some(())
+        });
+        job.signal(Signal::INT);
+        let object = job.finish_with_stdin_open().expect(130).json();
+        assert_eq!(object["outcome"]["kind"], "cancelled", "{}: {object:#}", program.display());
+        assert!(object["result"]["below"].is_u64(), "{}: {object:#}", program.display());
+    }
+}
+
+#[test]
+fn an_example_goes_on_from_where_a_machine_that_was_killed_had_come_to() {
+    let (ann, bob, cid) = (Home::new().named("ann"), Home::new().named("bob"), Home::new().named("cid"));
+    let home = Node::start(&ann);
+    let (first, second) = (Node::start(&bob), Node::start(&cid));
+    pair(&home, &first);
+    pair(&home, &second);
+    until("both are there", || (online_peers(&ann).len() == 2).then_some(()));
+    let program = guest("c-primes");
+    let words = ["--on", "bob,cid", "--fuel", "1000T"].map(OsStr::new);
+    let id = given(&ann, words.into_iter().chain([program.as_os_str(), "1000000000000".as_ref()]));
+    until("its home has a checkpoint", || job(&ann, &id)["checkpoint"]["size"].as_u64());
+    let (dies, goes_on) = if job(&ann, &id)["place"] == "bob" { (first, second) } else { (second, first) };
+    dies.die();
+    until_within(3 * DEADLINE, "it goes on", || {
+        ann.potluck(["logs", &id]).finish().err().contains("info: goes on").then_some(())
+    });
+    ann.potluck(["cancel", &id]).finish().expect(0);
+    drop(goes_on);
 }
