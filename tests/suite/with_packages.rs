@@ -2,8 +2,10 @@
 
 use crate::jobs::given;
 use potluck_tests::{Home, Node, join, shared_cache, write_script};
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::Path;
 use std::time::Duration;
+use tempfile::TempDir;
 
 /// pip asks over the network.
 const PIP_WITHIN: Duration = Duration::from_secs(300);
@@ -18,16 +20,28 @@ fn without_pip() -> Home {
     home.with_path(&nowhere)
 }
 
-/// A home that shares nothing with others but Python and its compiled code, in which no pip is found.
-fn with_python_of_its_own() -> Home {
-    let home = Home::new().named("attic");
+/// A cache that shares nothing with others but the bytes of Python and of its compiled code.
+fn cache_of_its_own() -> TempDir {
+    let shared = shared_cache();
+    let beside = shared.parent().expect("a directory lies in one");
+    let cache = tempfile::tempdir_in(beside).expect("a directory can be made");
     for name in ["environments", "code"] {
-        let _empty = std::fs::remove_dir_all(home.cache().join(name));
-        symlink(shared_cache().join(name), home.cache().join(name)).expect("a link can be made");
+        link_all(&shared.join(name), &cache.path().join(name));
     }
-    let nowhere = home.root().join("user/bin");
-    std::fs::create_dir(&nowhere).expect("a directory can be made");
-    home.with_path(&nowhere)
+    cache
+}
+
+fn link_all(from: &Path, to: &Path) {
+    std::fs::DirBuilder::new().mode(0o700).create(to).expect("a directory can be made");
+    for entry in std::fs::read_dir(from).expect("it is there").flatten() {
+        let (path, place) = (entry.path(), to.join(entry.file_name()));
+        if path.is_dir() {
+            link_all(&path, &place);
+        } else {
+            // What another test has on its way may go at any moment.
+            let _gone = std::fs::hard_link(&path, &place);
+        }
+    }
 }
 
 #[test]
@@ -123,7 +137,8 @@ fn a_script_names_its_packages_itself_and_the_python_it_wants() {
 
 #[test]
 fn a_peer_gets_the_package_by_its_bytes_and_keeps_it_for_the_next_job() {
-    let lender_home = with_python_of_its_own();
+    let cache = cache_of_its_own();
+    let lender_home = Home::new().named("attic").with_cache(cache.path());
     lender_home.potluck(["config", "set", "discovery", "false"]).finish().expect(0);
     let lender = Node::start(&lender_home);
     let home = Home::with_python();

@@ -40,6 +40,9 @@ pub enum WheelError {
         /// Of what.
         what: &'static str,
     },
+    /// With the others it is too large.
+    #[error("the job's packages come to more than 512 MiB or 50000 files when they are unpacked")]
+    Full,
     /// One of its names leads elsewhere, or means two things.
     #[error("it names {name:?}, which cannot be unpacked: {why}")]
     Name {
@@ -119,8 +122,7 @@ impl<R: Read + Seek> Wheel<R> {
     /// Puts its files below a directory that nobody else writes to. What another wheel has put there stays.
     pub(crate) fn unpack(&mut self, dir: &Path, room: &mut Room) -> Result<(), WheelError> {
         for member in &self.members {
-            let most = room.files;
-            room.files = most.checked_sub(1).ok_or(WheelError::Large { most, what: "files" })?;
+            room.files = room.files.checked_sub(1).ok_or(WheelError::Full)?;
             let path = dir.join(member.path.as_str());
             let clash = |error: io::Error| match error.kind() {
                 io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists => {
@@ -156,7 +158,7 @@ fn copy(mut from: impl Read, to: &mut impl io::Write, most: u64) -> Result<u64, 
         }
         written += read as u64;
         if written > most {
-            return Err(WheelError::Large { most, what: "bytes when it is unpacked" });
+            return Err(WheelError::Full);
         }
         to.write_all(&buffer[..read]).map_err(WheelError::Disk)?;
     }

@@ -1,6 +1,7 @@
 //! Packages where jobs find them: the wheels of a job unpacked together, once, in a directory named by what is in it. A directory
 //! that has its name is whole; it is only ever read, by any job that brings the same wheels, and goes when nobody holds it and
-//! others have been of use since.
+//! others have been of use since. Unpacked, because packages look for their data beside their modules, and because importing 68
+//! modules of markdown-it-py takes 1.3 G of fuel so and 2.1 G from an archive.
 
 use super::archive::{Room, Wheel, WheelError};
 use super::directory;
