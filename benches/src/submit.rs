@@ -91,6 +91,7 @@ fn job() -> SubmitJob {
         stdin: false,
         outputs: false,
         requires: Vec::new(),
+        packages: vec![],
     }
 }
 

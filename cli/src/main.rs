@@ -11,6 +11,7 @@ mod job_ids;
 mod limits;
 mod logging;
 mod outcome;
+mod packages;
 mod program;
 mod progress;
 mod quantity;

@@ -1,6 +1,7 @@
 //! The options that say what a program is run with, the same wherever one is run.
 
 use crate::limits::LimitArgs;
+use crate::packages::PackageArgs;
 use clap::Args;
 use potluck_node::client::{Client, Submission};
 use potluck_node::images::NamedImages;
@@ -30,12 +31,20 @@ pub(crate) struct ProgramArgs {
     #[arg(long, value_name = "HOST::GUEST", value_parser = parse_mount)]
     mount: Vec<(PathBuf, String)>,
     #[command(flatten)]
+    packages: PackageArgs,
+    #[command(flatten)]
     limits: LimitArgs,
 }
 
 impl ProgramArgs {
-    /// The program with these arguments, and what was typed.
-    pub(crate) fn submission(&self, client: &Client, program: &Path, args: Vec<String>) -> anyhow::Result<Submission> {
+    /// The program with these arguments, what was typed, and the packages it brings along.
+    pub(crate) async fn submission(
+        &self,
+        client: &Client,
+        program: &Path,
+        args: Vec<String>,
+        quiet: bool,
+    ) -> anyhow::Result<Submission> {
         let mut submission = Submission::new(program).args(args).limits(self.limits.limits());
         for (key, value) in &self.variables {
             submission = submission.env(key, value);
@@ -55,7 +64,8 @@ impl ProgramArgs {
         if let Some(name) = &self.image {
             submission = submission.image(NamedImages::of(client.paths()).choice(name)?);
         }
-        Ok(submission)
+        let environment = self.environment.as_deref();
+        Ok(submission.packages(self.packages.found(client, program, environment, quiet).await?))
     }
 
     /// The memory it may use, in bytes.

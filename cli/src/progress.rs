@@ -99,6 +99,14 @@ impl Progress {
         }
     }
 
+    /// The activity has come to nothing, which is said elsewhere.
+    pub(crate) fn abandon(&self) {
+        let ended = self.current.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(bar) = ended.and_then(|activity| activity.bar) {
+            bar.finish_and_clear();
+        }
+    }
+
     /// What a node says of the job.
     pub(crate) fn wire_stage(&self, stage: &wire::Stage) {
         match stage {

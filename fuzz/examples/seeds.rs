@@ -22,6 +22,7 @@ fn main() {
     tickets();
     modules();
     archives();
+    wheels();
     tails();
     for script in ["import numpy as np\nfrom b import x, y\n", "from .c import (\n a,\n b)\n", "try:\n import x\nexcept:\n pass\n"] {
         put("script", script.as_bytes());
@@ -129,6 +130,28 @@ fn archives() {
         }
         put("session", &archive.finish().expect("an archive").into_inner());
     }
+}
+
+/// Packages, and lists of them.
+fn wheels() {
+    let about = b"Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n";
+    for entries in [
+        &[("p-1.dist-info/WHEEL", &about[..]), ("p/__init__.py", b"x = 1\n"), ("p/data/t.csv", b"1,2\n")][..],
+        &[("p-1.dist-info/WHEEL", about), ("p-1.data/purelib/q.py", b""), ("p-1.data/scripts/tool", b"#!")],
+        &[("p-1.dist-info/WHEEL", about), ("../x.py", b"")],
+        &[("p-1.dist-info/WHEEL", b"Root-Is-Purelib: false\nTag: cp315-cp315-linux_x86_64\n")],
+        &[("p/__init__.py", b"")],
+    ] {
+        let mut archive = ZipWriter::new(Cursor::new(Vec::new()));
+        for (name, content) in entries {
+            archive.start_file(*name, SimpleFileOptions::default()).expect("an entry");
+            archive.write_all(content).expect("memory takes bytes");
+        }
+        put("wheel", &archive.finish().expect("an archive").into_inner());
+    }
+    put("requirements", b"humanize==4.9.0  # for people\nrich \\\n >=13, <14; python_version < '4'\nx[a,b]~=1.4\n");
+    put("requirements", b"# /// script\n# requires-python = \">=3.11\"\n# dependencies = [\"rich<14\"]\n# ///\n");
+    put("requirements", b"-r other.txt\n--hash=sha256:00\n./x\nx @ https://host/x.whl\n1!2.0.post1.dev2\n");
 }
 
 /// The ends of images.

@@ -52,6 +52,16 @@ pub fn worker(bytes: &[u8]) {
     let _understood = ready(potluck_runtime::fuzzing::worker_messages(bytes));
 }
 
+/// A package of a job.
+pub fn wheel(bytes: &[u8]) {
+    potluck_runtime::fuzzing::wheel(bytes).expect("the disk holds a package");
+}
+
+/// A script or a list of packages, which are looked for before it runs.
+pub fn requirements(bytes: &[u8]) {
+    let _named = potluck_runtime::fuzzing::requirements(&String::from_utf8_lossy(bytes));
+}
+
 /// A script, of whose imports a list is made before it runs.
 pub fn script(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes).into_owned();

@@ -43,6 +43,8 @@ mod pump;
 
 mod outputs;
 
+mod packages;
+
 mod artifact;
 
 pub(crate) mod sharing;

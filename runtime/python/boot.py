@@ -19,6 +19,9 @@ del sys.modules["atexit"]  # a script that looks finds only what it has imported
 
 HOME = "/usr/local/lib/"
 
+# Where the packages lie that a job brings along; empty without any.
+PACKAGES = "/usr/local/site-packages"
+
 # Which patch file changes which module, right after that module's own code has run.
 PATCHED = {
     "asyncio": "asyncio_loop",
@@ -150,6 +153,8 @@ def main(entry, name, *args):
     sys.argv = [name, *args]
     sys.orig_argv = ["python3", name, *args]
     sys.path.insert(0, os.path.dirname(entry))
+    if os.listdir(PACKAGES):
+        sys.path.append(PACKAGES)
     main = sys.modules["_reactor"]._fresh_main()
     main.__file__ = entry
     main.__loader__ = sys.modules["_frozen_importlib_external"].SourceFileLoader("__main__", entry)

@@ -4,6 +4,9 @@
 use crate::engine::engine;
 use crate::image::ImageFile;
 use crate::protocol::{Answer, FrameReader, Purpose, Spec, decode, tag};
+use crate::wheels::archive::{Room, Wheel, WheelError};
+use crate::wheels::declared::{inline, requirements_file};
+use crate::wheels::requirement::Requirement;
 use crate::worker::inspect;
 use std::io;
 use std::io::Write;
@@ -37,6 +40,29 @@ pub fn image(bytes: &[u8]) -> io::Result<bool> {
         Err(error) if matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof) => Ok(false),
         Err(error) => Err(error),
     }
+}
+
+/// Reads a wheel and unpacks it as a runner does; whether it is one.
+///
+/// # Errors
+/// What the disk says.
+pub fn wheel(bytes: &[u8]) -> io::Result<bool> {
+    let dir = tempfile::tempdir()?;
+    let mut room = Room { bytes: 1 << 20, files: 64 };
+    let unpacked = Wheel::open(io::Cursor::new(bytes)).and_then(|mut wheel| wheel.unpack(dir.path(), &mut room));
+    match unpacked {
+        Ok(()) => Ok(true),
+        Err(WheelError::Disk(error)) if error.kind() != io::ErrorKind::InvalidFilename => Err(error),
+        Err(_) => Ok(false),
+    }
+}
+
+/// Reads a script or a list for the packages that it names; how many.
+#[must_use]
+pub fn requirements(text: &str) -> usize {
+    let named = inline(text).ok().flatten().unwrap_or_default().into_iter();
+    let all = named.chain(requirements_file(text).unwrap_or_default());
+    all.filter(|one| Requirement::parse(&one.to_string()).is_ok_and(|again| again == *one)).count()
 }
 
 /// Reads what a worker and its parent say to each other; how many messages were understood.

@@ -2,7 +2,7 @@
 //! they run it, or before they lend their machine to it. The bytes are read by a confined worker. Whether it runs is not
 //! decided here: that is what [`Runtime::prepare`] says, of this program as of every other.
 
-pub mod abilities;
+pub(crate) mod abilities;
 
 use crate::handed::Handed;
 use crate::job::Tenant;
@@ -16,9 +16,9 @@ use std::path::Path;
 use std::time::Duration;
 
 /// Imports, and exports, that are listed; of more only the number is told.
-pub const LISTED_MAX: usize = 1024;
+pub(crate) const LISTED_MAX: usize = 1024;
 /// Memories that are counted.
-pub const MEMORIES_MAX: usize = 64;
+pub(crate) const MEMORIES_MAX: usize = 64;
 /// How long an outline may take; the largest program's takes a second.
 const TIME_MAX: Duration = Duration::from_secs(60);
 
@@ -39,15 +39,15 @@ pub struct Inspection {
     pub kind: ProgramKind,
     /// Its size.
     pub bytes: u64,
-    /// What it wants from outside, at most [`LISTED_MAX`].
+    /// What it wants from outside, at most 1024.
     pub imports: Vec<ProgramImport>,
     /// How many imports it has in all.
     pub imports_count: u64,
-    /// What it offers, at most [`LISTED_MAX`], in alphabetical order.
+    /// What it offers, at most 1024, in alphabetical order.
     pub exports: Vec<String>,
     /// How many exports it has in all.
     pub exports_count: u64,
-    /// Its own memories, those of modules inside a component included, at most [`MEMORIES_MAX`].
+    /// Its own memories, those of modules inside a component included, at most 64.
     pub memories: Vec<ProgramMemory>,
 }
 

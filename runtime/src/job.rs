@@ -3,9 +3,11 @@
 
 use crate::image::ImageChoice;
 use crate::limits::Limits;
+use crate::wheels::sets::PackageSet;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// The most characters a guest path may have.
 pub const GUEST_PATH_LEN_MAX: usize = 1024;
@@ -156,6 +158,9 @@ pub struct RunRequest {
     pub directories: Vec<GuestPath>,
     /// Read-only folders.
     pub mounts: Vec<Mount>,
+    /// The packages of a script, which stay as long as something of the run is there.
+    #[serde(skip)]
+    pub packages: Option<Arc<PackageSet>>,
     /// What it may use.
     pub limits: Limits,
 }
@@ -172,6 +177,7 @@ impl RunRequest {
             inputs: Vec::new(),
             directories: Vec::new(),
             mounts: Vec::new(),
+            packages: None,
             limits: Limits::default(),
         }
     }

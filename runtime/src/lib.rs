@@ -33,6 +33,7 @@ mod session;
 mod spawner;
 mod walls;
 mod watch;
+pub mod wheels;
 mod worker;
 mod worker_process;
 mod worker_role;

@@ -45,8 +45,8 @@ pub(crate) struct Pool {
     ready: Ready,
     /// The directories that runs leave to each other go with the workers.
     scratch: Arc<Scratch>,
-    /// The environments' artifacts, which every worker may read.
-    artifacts: PathBuf,
+    /// The environments' artifacts and the packages of scripts, which every worker may read.
+    reads: Vec<PathBuf>,
     ranks: Ranks,
     state: Mutex<State>,
 }
@@ -80,8 +80,8 @@ struct Kept {
 }
 
 impl Pool {
-    pub(crate) fn new(command: WorkerCommand, ready: Ready, scratch: Arc<Scratch>, artifacts: PathBuf) -> Arc<Self> {
-        Arc::new(Self { command, ready, scratch, artifacts, ranks: Ranks::default(), state: Mutex::default() })
+    pub(crate) fn new(command: WorkerCommand, ready: Ready, scratch: Arc<Scratch>, reads: Vec<PathBuf>) -> Arc<Self> {
+        Arc::new(Self { command, ready, scratch, reads, ranks: Ranks::default(), state: Mutex::default() })
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -117,7 +117,7 @@ impl Pool {
 
     /// A worker that can also read in these directories.
     pub(crate) fn start_reading(&self, directories: Vec<PathBuf>) -> io::Result<Line> {
-        let reads = std::iter::once(self.artifacts.clone()).filter(|artifacts| artifacts.is_dir()).chain(directories);
+        let reads = self.reads.iter().filter(|dir| dir.is_dir()).cloned().chain(directories);
         let line = Worker::start(&self.command, self.scratch.cell()?, reads.collect())?;
         self.ranks.note(&line.worker);
         Ok(line)

@@ -10,6 +10,7 @@ use crate::protocol::{Access, Answer, Boot, Preopen, Proof, Purpose, RunSpec, Sp
 use crate::python::Environments;
 use crate::run::{self, Back, Run};
 use crate::watch::SilentWatch;
+use crate::wheels::sets::{self, PackageSet, SetError, WheelAt};
 use crate::worker_process::Line;
 use crate::workspace::{Scratch, Workspace, are_small};
 use std::ffi::OsString;
@@ -60,6 +61,7 @@ pub struct Runtime {
 struct Inner {
     cache: Cache,
     environments: Environments,
+    packages_dir: PathBuf,
     scratch: Arc<Scratch>,
     pool: Arc<Pool>,
     known_digests: KnownDigests,
@@ -118,10 +120,12 @@ impl Runtime {
             .map_err(fail(&config.scratch_dir, "running jobs"))?;
         let fingerprints = [OnceLock::new(), OnceLock::new()];
         let environments = Environments::new(&config.cache_dir);
-        let pool = Pool::new(config.worker, config.ready, scratch.clone(), environments.directory());
+        let reads = vec![environments.directory(), sets::sets_dir(&config.cache_dir)];
+        let pool = Pool::new(config.worker, config.ready, scratch.clone(), reads);
         Ok(Self {
             inner: Arc::new(Inner {
                 cache,
+                packages_dir: sets::sets_dir(&config.cache_dir),
                 environments,
                 scratch,
                 pool,
@@ -247,7 +251,7 @@ impl Runtime {
     ) -> Result<Launched, StartError> {
         let worker_error = |error: io::Error| StartError::Worker(error.to_string());
         self.inner.pool.serve(request.tenant, &line);
-        line.worker.hold((prepared.clone(), workspace.clone(), self.clone()));
+        line.worker.hold((prepared.clone(), workspace.clone(), request.packages.clone(), self.clone()));
         workspace.move_into(&line.cell).map_err(layout)?;
         let spec = Spec::Run(Box::new(run_spec(prepared, request, workspace).map_err(worker_error)?));
         if let Err(error) = line.order(&spec).await {
@@ -306,6 +310,16 @@ impl Runtime {
             Some(_) => Err(StartError::Worker("it gave an answer that is none".to_owned())),
             None => Err(StartError::Worker(line.worker.exited().await.explain())),
         }
+    }
+
+    /// Lays out the wheels of a job, unless a job with the same ones has done so.
+    ///
+    /// # Errors
+    /// [`SetError`] for a wheel that cannot be used, or the failure of the disk.
+    pub async fn lay_out_packages(&self, wheels: Vec<WheelAt>) -> Result<Arc<PackageSet>, SetError> {
+        let dir = self.inner.packages_dir.clone();
+        let work = tokio::task::spawn_blocking(move || sets::lay_out(&dir, &wheels).map(Arc::new));
+        work.await.map_err(|error| SetError::Disk(io::Error::other(error)))?
     }
 
     /// The language environments of this machine.
@@ -375,7 +389,10 @@ pub(crate) fn run_spec(prepared: &Prepared, request: &RunRequest, workspace: &Wo
     let script = prepared.script.as_deref();
     let mut argv = match (script, &prepared.program) {
         (Some(script), _) => {
-            preopens.extend(script.plan.preopens.iter().map(|(host, guest)| read_only(host, guest)));
+            preopens.extend(script.plan.preopens.iter().map(|(host, guest)| {
+                let packages = request.packages.as_deref().filter(|_| *guest == script.plan.packages_place);
+                read_only(packages.map_or(host, |packages| packages.path()), guest)
+            }));
             script.plan.argv.clone()
         }
         (None, Program::Wasm { name, .. }) => vec![name.clone()],

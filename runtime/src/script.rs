@@ -17,6 +17,8 @@ pub struct ScriptPlan {
     /// Directories of this machine the interpreter may read, each with the absolute guest path it is seen at.
     /// The working directory (`/`) and `/tmp` are added by the runtime.
     pub preopens: Vec<(PathBuf, String)>,
+    /// Where in these the packages of a job are seen; what lies there otherwise is empty.
+    pub packages_place: String,
     /// Environment variables of the interpreter; those of the request are set after them and win.
     pub env: Vec<(String, String)>,
     /// The interpreter's argument vector, `argv[0]` included; the request's arguments follow it.
@@ -109,6 +111,7 @@ mod tests {
             module: PathBuf::new(),
             module_digest: Digest::of(b""),
             preopens: Vec::new(),
+            packages_place: String::new(),
             env: Vec::new(),
             argv: ["python3", "-c", "start", "/x.py", "x.py"].map(str::to_owned).into(),
             boot: ScriptBoot::Run,

@@ -40,6 +40,7 @@ mod tickets;
 mod top;
 mod trust;
 mod walls;
+mod with_packages;
 
 mod attacks;
 

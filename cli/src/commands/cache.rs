@@ -18,7 +18,7 @@ Examples:
   potluck cache gc --max 2G --older-than 7d      to less, and nothing that was not used for a week
   potluck cache gc --max 0 --dry-run             what would go, without removing it
 
-Code, images and blobs go, the least recently used first, and never while they are in use; they are made or sent again when \
+Code, images, blobs and packages go, the least recently used first, and never while they are in use; they are made or sent again when \
 they are needed. Environments stay until `potluck env rm`, sessions until `potluck session stop`, records until `potluck rm`.";
 
 #[derive(Args, Debug)]

@@ -78,7 +78,7 @@ pub(crate) fn execute(args: &EachArgs) -> anyhow::Result<u8> {
         let mut requests = EndRequests::listen()?;
         let client = settings::client()?;
         let (program, words) = program_and_args(args.words.words.clone()).map_err(anyhow::Error::msg)?;
-        let submission = args.program.submission(&client, &program, words)?;
+        let submission = args.program.submission(&client, &program, words, args.quiet).await?;
         let machines = machines(&client).await?;
         if machines.len() == 1 && !args.quiet {
             say("no peer is online, so the program runs on this machine alone");

@@ -5,6 +5,7 @@ mod object;
 mod text;
 
 use crate::exit::{self, Refusal, Trouble};
+use crate::packages::PackageArgs;
 use crate::progress::{Manner, Progress};
 use crate::quantity::ByteSize;
 use crate::reasons::OwnedMachineObject;
@@ -69,7 +70,9 @@ async fn of_file(client: &Client, file: &Path, memory: Option<ByteSize>) -> anyh
     let memory_bytes = limits.memory_bytes;
     let name = file.file_name().unwrap_or(file.as_os_str()).to_string_lossy().into_owned();
     let mut report = Report::of(name.clone(), memory_bytes);
-    let parcel = match client.parcel(Submission::new(file).limits(limits)).await {
+    let packages = PackageArgs::default().found(client, file, None, true).await?;
+    report.packages = packages.wheels.iter().map(|wheel| wheel.name.clone()).collect();
+    let parcel = match client.parcel(Submission::new(file).limits(limits).packages(packages)).await {
         Ok(parcel) => Some(parcel),
         Err(error) if super::run::trouble(&error) == Trouble::CannotRun => {
             report.refuse(sentence(&anyhow::Error::new(error)));
@@ -107,6 +110,7 @@ async fn of_job(client: &Client, text: &str) -> anyhow::Result<Report> {
             report.refuse("its bytes are not here any more, so it can be neither looked at nor given again".to_owned());
         }
         (program, _) => {
+            report.packages = given.packages();
             report.files = given.files().iter().map(ToString::to_string).collect();
             script(client, program, &mut report)?;
         }

@@ -158,7 +158,7 @@ async fn giving<'a>(
 ) -> anyhow::Result<Giving<'a>> {
     let (wish, requirements) = args.wish.resolved(client, args.on.as_deref()).await?;
     let on_failure = if args.keep_going { OnFailure::KeepGoing } else { OnFailure::StopTheRest };
-    let submission = args.program.submission(client, &args.path, Vec::new())?;
+    let submission = args.program.submission(client, &args.path, Vec::new(), args.quiet).await?;
     Ok(Giving {
         client,
         program: args.path.clone(),

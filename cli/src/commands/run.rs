@@ -32,6 +32,7 @@ Examples:
   potluck run --on attic report.py --year 2025        --year is the script's
   cat text | potluck run wordcount.py                 stdin is the script's stdin
   potluck run -f sales.csv -o out report.py           sales.csv goes along, what is written comes back into out/
+  potluck run --with humanize==4.9.0 report.py        with a package that is written in Python alone
   potluck run --image none report.py                  without a memory image, everything imported anew
   potluck run --mount ./data::/data --memory 4G train.py
   potluck run --json tool.wasm | jq .exit_code
@@ -123,9 +124,9 @@ async fn run(args: RunArgs, line: Line) -> anyhow::Result<u8> {
     let progress = Progress::new(Manner::suitable(args.quiet));
     let client = settings::client()?;
     let target: Target = line.on.as_deref().unwrap_or("any").parse().unwrap_or(Target::Any);
-    let submission = submission(&client, &args, line)?;
+    let job = async { client.submit(target, submission(&client, &args, line).await?).await.map_err(refusal) };
     let job = tokio::select! {
-        job = client.submit(target, submission) => job.map_err(refusal)?,
+        job = job => job?,
         () = requests.next() => return Err(Refusal::error(Trouble::Cancelled, "cancelled before the job was sent")),
     };
     let summary = Show::new(&args, progress)?.follow(job, &mut requests).await?;
@@ -140,13 +141,13 @@ async fn run(args: RunArgs, line: Line) -> anyhow::Result<u8> {
     Ok(code)
 }
 
-fn submission(client: &Client, args: &RunArgs, line: Line) -> anyhow::Result<Submission> {
+async fn submission(client: &Client, args: &RunArgs, line: Line) -> anyhow::Result<Submission> {
     let forwards = match args.stdin {
         StdinChoice::None => false,
         StdinChoice::Inherit => true,
         StdinChoice::Auto => streams::stdin_is_ours(),
     };
-    let submission = args.program.submission(client, &line.program, line.args)?;
+    let submission = args.program.submission(client, &line.program, line.args, args.quiet).await?;
     let submission = submission.stdin(if forwards { StdinMode::Piped } else { StdinMode::None });
     Ok(match &args.outputs {
         Some(dir) => submission.outputs(dir),

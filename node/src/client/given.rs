@@ -112,6 +112,12 @@ impl GivenProgram {
         self.submit.files.iter().map(|file| file.path.clone()).collect()
     }
 
+    /// The packages it brings along.
+    #[must_use]
+    pub fn packages(&self) -> Vec<String> {
+        self.submit.packages.iter().map(|package| package.name.clone()).collect()
+    }
+
     /// The memory it asks for, in bytes.
     #[must_use]
     pub const fn memory_bytes(&self) -> u64 {

@@ -9,8 +9,9 @@ use super::failure::SubmitError;
 use super::opening::{GoesOn, SessionOpening};
 use super::submission::{StdinMode, Submission};
 use crate::service::{Case, check_paths};
-use crate::wire::{JobFile, JobId, JobMount, JobProgram, SavedMemory, SubmitJob};
+use crate::wire::{FEATURE_PACKAGES, JobFile, JobId, JobMount, JobPackage, JobProgram, SavedMemory, SubmitJob};
 use folder::Leaves;
+use potluck_runtime::wheels::resolve::FoundWheel;
 use potluck_runtime::{Digest, GuestPath, ImageChoice, script_imports};
 use std::collections::{BTreeSet, HashMap};
 use std::fs::{self, File, OpenOptions};
@@ -90,6 +91,7 @@ pub(super) fn pack(submission: &Submission, id: JobId, mounts_by: MountsBy) -> R
     for (host, guest) in &submission.mounts {
         mounts.push(packer.mount(host, guest, mounts_by)?);
     }
+    let packages = packer.packages(submission, &program)?;
     let job = SubmitJob {
         job: id,
         program,
@@ -101,7 +103,8 @@ pub(super) fn pack(submission: &Submission, id: JobId, mounts_by: MountsBy) -> R
         limits: submission.limits.clone(),
         stdin: submission.stdin == StdinMode::Piped,
         outputs: submission.outputs_dir.is_some(),
-        requires: Vec::new(),
+        requires: if packages.is_empty() { Vec::new() } else { vec![FEATURE_PACKAGES.to_owned()] },
+        packages,
     };
     Ok(Packed { job, sources: packer.sources, left_out: packer.left_out })
 }
@@ -165,6 +168,7 @@ pub(super) fn pack_session(
         stdin: false,
         outputs: false,
         requires: Vec::new(),
+        packages: Vec::new(),
     };
     Ok(Packed { job, sources: packer.sources, left_out: packer.left_out })
 }
@@ -279,6 +283,21 @@ impl Packer {
         Ok((digest, size))
     }
 
+    /// The packages of a script; their bytes are known by their names already.
+    fn packages(&mut self, submission: &Submission, program: &JobProgram) -> Result<Vec<JobPackage>, SubmitError> {
+        let wheels = &submission.packages.wheels;
+        if !wheels.is_empty() && program.environment() != Some(PYTHON) {
+            let why = "only Python scripts bring packages along; leave `--with` out".to_owned();
+            return Err(bad_program(&submission.program, why));
+        }
+        for wheel in wheels {
+            self.sources.insert(wheel.digest, Source { path: wheel.path.clone(), size: wheel.len });
+        }
+        let package =
+            |wheel: &FoundWheel| JobPackage { name: wheel.name.clone(), digest: wheel.digest, size: wheel.len };
+        Ok(wheels.iter().map(package).collect())
+    }
+
     fn mount(&mut self, host: &Path, guest: &str, by: MountsBy) -> Result<JobMount, SubmitError> {
         let resolved = fs::canonicalize(host).map_err(|source| input(host, source))?;
         if !resolved.is_dir() {
@@ -314,7 +333,12 @@ impl Packer {
             String::from_utf8(fs::read(&source.path).ok()?).ok()
         };
         let files: Vec<GuestPath> = tree.files.iter().map(|file| file.path.clone()).collect();
-        let imports = script_imports(entry, &files, &read);
+        let mut imports = script_imports(entry, &files, &read);
+        let packages = &submission.packages;
+        imports.missing.retain(|missing| !packages.modules.contains(&missing.module));
+        // What they bring needs no image, and what they use does.
+        imports.modules.retain(|module| !packages.modules.contains(module));
+        imports.modules.extend(packages.uses.iter().cloned());
         if imports.missing.is_empty() {
             return Ok(imports.modules);
         }

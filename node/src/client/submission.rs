@@ -1,5 +1,6 @@
 //! What a user wants to run, as they said it. Nothing here touches the disk; `packing` reads it, once.
 
+use potluck_runtime::wheels::resolve::Found;
 use potluck_runtime::{ImageChoice, Limits};
 use std::path::PathBuf;
 
@@ -17,6 +18,7 @@ pub struct Submission {
     pub(super) outputs_dir: Option<PathBuf>,
     pub(super) environment: Option<String>,
     pub(super) image: Option<ImageChoice>,
+    pub(super) packages: Found,
 }
 
 /// Whether the job gets a stdin.
@@ -44,6 +46,7 @@ impl Submission {
             outputs_dir: None,
             environment: None,
             image: None,
+            packages: Found::default(),
         }
     }
 
@@ -107,6 +110,13 @@ impl Submission {
     #[must_use]
     pub fn environment(mut self, name: impl Into<String>) -> Self {
         self.environment = Some(name.into());
+        self
+    }
+
+    /// Packages that a script brings along.
+    #[must_use]
+    pub fn packages(mut self, packages: Found) -> Self {
+        self.packages = packages;
         self
     }
 

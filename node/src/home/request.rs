@@ -60,6 +60,7 @@ mod tests {
             stdin: false,
             outputs: false,
             requires: vec![],
+            packages: vec![],
         };
         let requirements = Requirements { needs: "gpu,tag=fast".parse().unwrap(), ..Requirements::default() };
         let wanted = Wanted { requirements, retries: 7, queue_timeout_ms: Some(5) };

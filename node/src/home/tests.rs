@@ -166,6 +166,7 @@ fn job(number: u8) -> (JobSpec, Asked) {
         stdin: false,
         outputs: false,
         requires: vec![],
+        packages: vec![],
     };
     (spec, Asked { submit: request, submitter: "ann".into(), priority: 0, task: None, wanted: Wanted::default() })
 }

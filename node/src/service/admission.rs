@@ -4,7 +4,8 @@
 use super::clashes::{Case, check_paths};
 use crate::dispatch::Role;
 use crate::wire::bounds::{FILES_MAX, MOUNTS_MAX, WORDS_MAX};
-use crate::wire::{Fault, FaultCode, JobFile, JobMount, JobProgram, SubmitJob};
+use crate::wire::{FEATURE_PACKAGES, Fault, FaultCode, JobFile, JobMount, JobProgram, SubmitJob};
+use potluck_runtime::wheels::{WHEEL_LEN_MAX, WHEEL_NAME_LEN_MAX};
 use potluck_runtime::{GuestPath, ImageChoice, Limits};
 
 /// Bytes of inputs of a peer's job.
@@ -14,7 +15,7 @@ const WORDS_LEN_MAX: usize = 1 << 20;
 /// Imports a script is said to have; more are of no use for choosing an image.
 const IMPORTS_MAX: usize = 4096;
 /// Guest paths that are taken.
-const RESERVED: [&str; 2] = ["/tmp", "/usr/local/lib"];
+const RESERVED: [&str; 3] = ["/tmp", "/usr/local/lib", "/usr/local/site-packages"];
 
 /// Bytes of memory that are lent; nothing said is no bound.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -27,7 +28,7 @@ pub(crate) struct MemoryLent {
 
 /// Refuses what may not run here.
 pub(crate) fn admit(job: &SubmitJob, role: Role, lent: MemoryLent, name: &str, case: Case) -> Result<(), Fault> {
-    if let Some(feature) = job.requires.first() {
+    if let Some(feature) = job.requires.iter().find(|feature| *feature != FEATURE_PACKAGES) {
         let text = format!("the job needs {feature:?}, which {name} does not know; a newer Potluck there may");
         return Err(Fault::new(FaultCode::UNSUPPORTED, text));
     }
@@ -35,6 +36,7 @@ pub(crate) fn admit(job: &SubmitJob, role: Role, lent: MemoryLent, name: &str, c
     admit_words(job)?;
     admit_files(job, case)?;
     admit_mounts(&job.mounts, role, case)?;
+    admit_packages(job)?;
     match &job.program {
         JobProgram::Wasm { .. } => Ok(()),
         JobProgram::Script { entry, .. } if !job.files.iter().any(|file| file.path == *entry) => {
@@ -162,6 +164,24 @@ fn admit_mounts(mounts: &[JobMount], role: Role, case: Case) -> Result<(), Fault
     Ok(())
 }
 
+/// Packages are of scripts alone, and each is small enough to be looked at.
+fn admit_packages(job: &SubmitJob) -> Result<(), Fault> {
+    if job.packages.is_empty() {
+        return Ok(());
+    }
+    if !matches!(job.program, JobProgram::Script { .. }) {
+        return Err(bad_input("only a script has packages".to_owned()));
+    }
+    let is_named =
+        |name: &str| name.len() <= WHEEL_NAME_LEN_MAX && name.ends_with(".whl") && !name.contains(['/', '\0']);
+    if let Some(package) = job.packages.iter().find(|package| !is_named(&package.name) || package.size > WHEEL_LEN_MAX)
+    {
+        let most = WHEEL_LEN_MAX >> 20;
+        return Err(bad_input(format!("the package {:?} is no wheel of at most {most} MiB", package.name)));
+    }
+    Ok(())
+}
+
 /// Whether a guest path can be where a folder is mounted.
 ///
 /// # Errors
@@ -220,6 +240,7 @@ mod tests {
             stdin: false,
             outputs: false,
             requires: vec![],
+            packages: vec![],
         }
     }
 

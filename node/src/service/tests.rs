@@ -92,6 +92,7 @@ fn job(content: &[u8]) -> SubmitJob {
         stdin: false,
         outputs: false,
         requires: vec![],
+        packages: vec![],
     }
 }
 

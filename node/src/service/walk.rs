@@ -8,7 +8,7 @@ use super::noting::Noting;
 use super::present::{About, Here};
 use super::pump::Times;
 use super::stages::{StageRelay, tell_while};
-use super::{Inner, Stop, admission, gone, inputs, mounts, outputs, pump, sentence, sessions, sharing};
+use super::{Inner, Stop, admission, gone, inputs, mounts, outputs, packages, pump, sentence, sessions, sharing};
 use crate::dispatch::{Caller, Role};
 use crate::service::environment::GetError;
 use crate::service::gate::Place;
@@ -93,6 +93,9 @@ impl Walk<'_> {
     ) -> Result<Frame, Stop> {
         let Self { inner, caller, job, inputs, times, here } = *self;
         let relay = StageRelay::new(tenant(caller));
+        // What is wrong with them is said before anything is fetched or made for the job.
+        let packages = packages::lay_out(inner, job, inputs, caller.role);
+        let packages = tell_while(&relay, inbound, writer, packages).await??;
         if let Some(environment) = job.program.environment() {
             let got = inner.environments.ensure(environment, Some(caller), &relay);
             tell_while(&relay, inbound, writer, got).await?.map_err(|error| no_environment(&error))?;
@@ -104,7 +107,8 @@ impl Walk<'_> {
             inner.images.note(environment, &prepared);
         }
         let laid_out = mounts::lay_out(&inner.mounts_dir, &job.mounts, inputs, caller.role).await?;
-        let request = request(job, tenant(caller), program, inputs, laid_out.mounts.clone())?;
+        let mut request = request(job, tenant(caller), program, inputs, laid_out.mounts.clone())?;
+        request.packages = packages;
         if let Some(opening) = opening(job, inputs)? {
             let opening = sessions::open(inner, caller, opening, &prepared, request);
             let info = tell_while(&relay, inbound, writer, opening).await??;
@@ -273,6 +277,7 @@ fn request(
         inputs: files,
         directories: job.directories.clone(),
         mounts,
+        packages: None,
         limits: job.limits.clone(),
     })
 }

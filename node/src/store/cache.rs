@@ -1,10 +1,12 @@
-//! What takes room on the disk, by kind, and what of it may go: compiled code, images and blobs that nobody uses, the
+//! What takes room on the disk, by kind, and what of it may go: compiled code, images, blobs and packages that nobody uses, the
 //! least recently used first. Environments, sessions, recordings and records are listed beside them and never removed here.
 
 use super::blobs::BlobStore;
 use super::jobs::JobStore;
 use crate::paths::Paths;
 use crate::service::blobs_dir;
+use potluck_runtime::wheels::resolve::cached_packages;
+use potluck_runtime::wheels::sets::CachedPackages;
 use potluck_runtime::{CachedCode, Digest, Environments, cached_code};
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -20,6 +22,8 @@ pub enum Kind {
     Image,
     /// Inputs of jobs.
     Blob,
+    /// Packages of scripts: wheels, and what is unpacked of them.
+    Packages,
     /// Language environments.
     Environment,
     /// Saved sessions.
@@ -32,8 +36,16 @@ pub enum Kind {
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 7] =
-        [Self::Code, Self::Image, Self::Blob, Self::Environment, Self::Session, Self::Recording, Self::Records];
+    pub const ALL: [Self; 8] = [
+        Self::Code,
+        Self::Image,
+        Self::Blob,
+        Self::Packages,
+        Self::Environment,
+        Self::Session,
+        Self::Recording,
+        Self::Records,
+    ];
 
     /// What it is called.
     #[must_use]
@@ -42,6 +54,7 @@ impl Kind {
             Self::Code => "code",
             Self::Image => "images",
             Self::Blob => "blobs",
+            Self::Packages => "packages",
             Self::Environment => "environments",
             Self::Session => "sessions",
             Self::Recording => "recordings",
@@ -53,7 +66,7 @@ impl Kind {
     #[must_use]
     pub const fn may_go(self) -> bool {
         match self {
-            Self::Code | Self::Image | Self::Blob => true,
+            Self::Code | Self::Image | Self::Blob | Self::Packages => true,
             Self::Environment | Self::Session | Self::Recording | Self::Records => false,
         }
     }
@@ -79,6 +92,7 @@ pub struct Item {
 enum Handle {
     Code(CachedCode),
     Blob(Digest),
+    Packages(CachedPackages),
     None,
 }
 
@@ -116,6 +130,10 @@ pub fn contents(paths: &Paths) -> io::Result<Vec<Item>> {
     for (digest, bytes, used) in blobs.contents()? {
         let (name, handle) = (digest.to_string(), Handle::Blob(digest));
         items.push(Item { kind: Kind::Blob, name, bytes, used, in_use, handle });
+    }
+    for packages in cached_packages(&paths.cache_dir)? {
+        let CachedPackages { name, bytes, used, in_use, .. } = packages.clone();
+        items.push(Item { kind: Kind::Packages, name, bytes, used, in_use, handle: Handle::Packages(packages) });
     }
     for environment in Environments::new(&paths.cache_dir).list() {
         if environment.bytes > 0 {
@@ -212,6 +230,7 @@ pub fn collect(paths: &Paths, bounds: Bounds) -> io::Result<Collected> {
     for item in surplus(&items, bounds, SystemTime::now()) {
         let gone = match &item.handle {
             Handle::Code(code) => code.remove()?,
+            Handle::Packages(packages) => packages.remove()?,
             Handle::Blob(digest) => alone.is_some() && blobs.remove_unleased(*digest),
             Handle::None => false,
         };

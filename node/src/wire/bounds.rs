@@ -22,11 +22,13 @@ pub const ENDED_LEN_MAX: usize = 1024 * 1024;
 /// Files, or directories, of a job or of one of its folders: each is an inode where it runs.
 pub const FILES_MAX: usize = 65_536;
 /// Blobs of a job: a program and its files, those of its folders among them.
-pub const BLOBS_MAX: usize = FILES_MAX + 1;
+pub const BLOBS_MAX: usize = FILES_MAX + 1 + PACKAGES_MAX;
 /// Arguments, or environment variables.
 pub const WORDS_MAX: usize = 8192;
 /// Read-only folders of a job; each is a preopened directory.
 pub const MOUNTS_MAX: usize = 16;
+/// Packages of a job, with all they need.
+pub const PACKAGES_MAX: usize = potluck_runtime::wheels::WHEELS_MAX;
 /// Features a job may name.
 pub const REQUIRES_MAX: usize = 64;
 

@@ -33,6 +33,19 @@ fn a_job_without_the_limits_of_today_has_their_defaults() {
 }
 
 #[test]
+fn a_job_with_packages_keeps_its_bytes_and_one_without_has_no_word_of_them() {
+    let package = JobPackage { name: "x-1-py3-none-any.whl".into(), digest: Digest::from_bytes([1; 32]), size: 9 };
+    let job = SubmitJob { packages: vec![package], requires: vec![FEATURE_PACKAGES.into()], ..submit() };
+    let (with, without) = (message(&job), message(&submit()));
+    let golden = "a8726571756972657391a87061636b61676573a87061636b616765739183a46e616d65b4782d312d7079332d6e6f6e652d616e792e77686ca6646967657374c4200101010101010101010101010101010101010101010101010101010101010101a473697a6509";
+    assert!(data_encoding::HEXLOWER.encode(&with).ends_with(golden), "{}", data_encoding::HEXLOWER.encode(&with));
+    assert!(!without.windows(8).any(|window| window == b"packages"));
+    assert_eq!(decode::<SubmitJob>(&with).unwrap(), job);
+    let many = vec![job.packages[0].clone(); crate::wire::bounds::PACKAGES_MAX + 1];
+    assert!(decode::<SubmitJob>(&encode(&SubmitJob { packages: many, ..job })).is_err());
+}
+
+#[test]
 fn the_kinds_of_a_message_that_has_several_keep_their_bytes() {
     let stages = [
         (Stage::Waiting { jobs_ahead: 3 }, "81a777616974696e6781aa6a6f62735f616865616403"),

@@ -3,7 +3,7 @@
 //! they are decoded.
 
 use super::Receipt;
-use super::bounds::{BLOBS_MAX, FILES_MAX, MOUNTS_MAX, REQUIRES_MAX, WORDS_MAX};
+use super::bounds::{BLOBS_MAX, FILES_MAX, MOUNTS_MAX, PACKAGES_MAX, REQUIRES_MAX, WORDS_MAX};
 use crate::identity::NodeId;
 use crate::state::home::spec::Kind;
 use potluck_runtime::{Digest, GuestPath, ImageChoice, Limits, Report, at_most};
@@ -116,6 +116,17 @@ pub struct JobMount {
     pub local: Option<std::path::PathBuf>,
 }
 
+/// A package of a script, written in Python alone: a wheel.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobPackage {
+    /// What its file is called.
+    pub name: String,
+    /// Its bytes.
+    pub digest: Digest,
+    /// How many bytes.
+    pub size: u64,
+}
+
 /// `SUBMIT`: run this job.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SubmitJob {
@@ -144,10 +155,16 @@ pub struct SubmitJob {
     pub stdin: bool,
     /// Whether files it made or changed are wanted back.
     pub outputs: bool,
-    /// Features the answering node must understand, or refuse the job. None exist yet.
+    /// Features the answering node must understand, or refuse the job.
     #[serde(deserialize_with = "at_most::<REQUIRES_MAX, _, _>")]
     pub requires: Vec<String>,
+    /// Packages of the script, with all they need that is not built in; the feature [`FEATURE_PACKAGES`] goes with them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "at_most::<PACKAGES_MAX, _, _>")]
+    pub packages: Vec<JobPackage>,
 }
+
+/// A node that knows it gives a script its packages.
+pub const FEATURE_PACKAGES: &str = "packages";
 
 impl SubmitJob {
     /// What else than a job's requirements decides whether a machine takes it.
@@ -164,7 +181,8 @@ impl SubmitJob {
         };
         let carried = self.mounts.iter().filter(|mount| mount.local.is_none()).flat_map(|mount| &mount.files);
         let files = self.files.iter().chain(carried).map(|file| (file.digest, file.size));
-        files.chain(program)
+        let packages = self.packages.iter().map(|package| (package.digest, package.size));
+        files.chain(packages).chain(program)
     }
 
     /// What the program is called, and its bytes' name.

@@ -51,6 +51,7 @@ pub(super) fn submit() -> SubmitJob {
         stdin: true,
         outputs: false,
         requires: vec![],
+        packages: vec![],
     }
 }
 

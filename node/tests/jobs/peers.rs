@@ -142,6 +142,7 @@ fn spinning(digest: Digest, size: u64) -> SubmitJob {
         stdin: true,
         outputs: false,
         requires: vec![],
+        packages: vec![],
     }
 }
 

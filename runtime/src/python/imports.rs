@@ -36,7 +36,7 @@ impl fmt::Display for MissingPackage {
         if let Some(hint) = hint(module) {
             write!(f, "; {hint}")?;
         } else {
-            write!(f, "; a package written in Python alone can be sent along with -f")?;
+            write!(f, "; a package written in Python alone comes along with `--with NAME`")?;
         }
         let there: Vec<&str> = PACKAGES.iter().map(|package| package.import).collect();
         write!(f, "\nthere are: the standard library, {}", there.join(", "))

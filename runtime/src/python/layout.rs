@@ -16,6 +16,8 @@ use std::path::{Path, PathBuf};
 const GUEST_LIB: &str = "/usr/local/lib";
 /// Where matplotlib looks for its data: beside its own files, inside the path of the archive.
 const GUEST_MPL_DATA: &str = "/usr/local/lib/python315.zip/matplotlib/mpl-data";
+/// Where a script finds the packages it brings along. Every run has it, because an image knows its directories by their order.
+const GUEST_PACKAGES: &str = "/usr/local/site-packages";
 const MPL_DATA_MEMBER: &str = "matplotlib/mpl-data.zip";
 /// The inner archive has 9.7 MB and unpacks to less than 30 MB.
 const MPL_ARCHIVE_BYTES_MAX: u64 = 32 << 20;
@@ -40,6 +42,7 @@ const GUEST_FILES: &[(&str, &str)] = &[
 pub(super) fn plan(root: &Path, entry: &GuestPath) -> Result<ScriptPlan, EnvironmentError> {
     let ours = guest_files(root)?;
     let mpl_data = mpl_data(root)?;
+    let none = no_packages(root)?;
     let boot = format!("{GUEST_LIB}/{ours}/boot.py");
     let start = format!(
         "exec(compile(open('{boot}','rb').read(),'<potluck>','exec'),{{'__name__':'_potluck','__file__':'{boot}'}})"
@@ -49,7 +52,12 @@ pub(super) fn plan(root: &Path, entry: &GuestPath) -> Result<ScriptPlan, Environ
     Ok(ScriptPlan {
         module: root.join(INTERPRETER.place),
         module_digest: Digest::from_bytes(INTERPRETER.sha256),
-        preopens: vec![(root.join("lib"), GUEST_LIB.to_owned()), (mpl_data, GUEST_MPL_DATA.to_owned())],
+        preopens: vec![
+            (root.join("lib"), GUEST_LIB.to_owned()),
+            (mpl_data, GUEST_MPL_DATA.to_owned()),
+            (none, GUEST_PACKAGES.to_owned()),
+        ],
+        packages_place: GUEST_PACKAGES.to_owned(),
         env: [
             ("PYTHONTZPATH", ""), // zoneinfo then reads the archive's own tzdata
             ("MPLBACKEND", "agg"),
@@ -69,6 +77,7 @@ pub(super) fn plan(root: &Path, entry: &GuestPath) -> Result<ScriptPlan, Environ
 /// Lays out all that follows from the artifacts, so that the first run need not.
 pub(super) fn lay_out(root: &Path) -> Result<(), EnvironmentError> {
     guest_files(root)?;
+    no_packages(root)?;
     mpl_data(root).map(drop)
 }
 
@@ -105,6 +114,13 @@ fn guest_files(root: &Path) -> Result<String, EnvironmentError> {
         Ok(())
     })?;
     Ok(name)
+}
+
+/// The empty directory that a script without packages has in their place.
+fn no_packages(root: &Path) -> Result<PathBuf, EnvironmentError> {
+    let place = root.join("no-packages");
+    make_whole(root, &place, |_| Ok(()))?;
+    Ok(place)
 }
 
 fn mpl_data(root: &Path) -> Result<PathBuf, EnvironmentError> {

@@ -1,6 +1,8 @@
 //! What a script can import in the environment `python`: a table taken from the pinned artifacts themselves.
 //! A test compares it with the real standard library archive whenever that is on the machine.
 
+use std::collections::BTreeMap;
+
 /// One distribution of the environment and the name it is imported by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Package {
@@ -77,6 +79,21 @@ pub(super) const PACKAGES: &[Package] = &[
     package("xmltodict", "xmltodict", "1.0.4"),
     package("yaml", "pyyaml", "6.0.3"),
 ];
+
+/// The version of a distribution that is built in, by its name as all ways of writing it come to be written.
+pub(crate) fn built_in(distribution: &str) -> Option<&'static str> {
+    PACKAGES.iter().find(|package| package.distribution == distribution).map(|package| package.version)
+}
+
+/// All distributions that are built in, each once, with their versions.
+pub(crate) fn built_ins() -> BTreeMap<&'static str, &'static str> {
+    PACKAGES.iter().map(|package| (package.distribution, package.version)).collect()
+}
+
+/// What a distribution that is built in is imported as.
+pub(crate) fn imported_as(distribution: &str) -> impl Iterator<Item = &'static str> {
+    PACKAGES.iter().filter(move |package| package.distribution == distribution).map(|package| package.import)
+}
 
 /// Every top-level name an `import` statement can find, the standard library and its own helpers included, sorted.
 #[rustfmt::skip]

@@ -72,7 +72,7 @@ pub(super) async fn download(
 }
 
 /// The first way of calling pip that works on this machine.
-async fn find() -> Option<&'static [&'static str]> {
+pub(crate) async fn find() -> Option<&'static [&'static str]> {
     for pip in PIPS {
         let mut command = Command::new(pip[0]);
         command.args(&pip[1..]).arg("--version").kill_on_drop(true);
@@ -106,7 +106,7 @@ fn size_of(directory: &Path) -> u64 {
         .sum()
 }
 
-fn last_lines(words: &[u8]) -> String {
+pub(crate) fn last_lines(words: &[u8]) -> String {
     let text = String::from_utf8_lossy(words);
     let lines: Vec<&str> = text.lines().map(str::trim_end).filter(|line| !line.is_empty()).collect();
     lines[lines.len().saturating_sub(LAST_LINES)..].join("\n")

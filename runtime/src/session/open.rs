@@ -132,7 +132,8 @@ impl Session {
 
     async fn give(&mut self, mut line: Line, boot: &[String]) -> Result<Opened, SessionError> {
         self.runtime.pool().serve(self.request.tenant, &line);
-        line.worker.hold((self.prepared.clone(), self.workspace.clone(), self.runtime.clone()));
+        let packages = self.request.packages.clone();
+        line.worker.hold((self.prepared.clone(), self.workspace.clone(), packages, self.runtime.clone()));
         let is_new = self.layers.last().is_some_and(|top| !top.is_written());
         self.workspace.move_into(&line.cell).map_err(super::unable)?;
         let spec = Spec::Open(Box::new(self.open_spec(boot)?));

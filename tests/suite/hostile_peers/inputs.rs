@@ -1,8 +1,10 @@
 //! Inputs that are not what was promised, do not end, or do not come; output that nobody reads.
 
 use super::scene::{attacked, attacked_in, job};
-use potluck_node::wire::{BlobHead, Fault, FaultCode, JobFile, SubmitJob, Tag, encode};
-use potluck_runtime::{Digest, GuestPath};
+use potluck_node::wire::{
+    BlobHead, FEATURE_PACKAGES, Fault, FaultCode, JobFile, JobPackage, JobProgram, SubmitJob, Tag, encode,
+};
+use potluck_runtime::{Digest, GuestPath, ImageChoice};
 use potluck_tests::{Line, Stream, guest, until};
 use std::time::Duration;
 use tokio::runtime::Runtime;
@@ -77,6 +79,40 @@ fn sizes_that_no_disk_has_are_refused_before_a_byte_travels() {
         }
         let fault = line.refused(Tag::SUBMIT, &of(17 << 30)).await;
         assert!(fault.code == FaultCode::OVER_QUOTA && fault.text.contains("quota of stored bytes"), "{fault}");
+    });
+}
+
+/// A script with one package of these bytes.
+fn with_package(name: &str, wheel: &[u8]) -> SubmitJob {
+    let entry = GuestPath::parse("x.py").unwrap();
+    let file = JobFile { path: entry.clone(), digest: Digest::of(wheel), size: wheel.len() as u64, executable: false };
+    let program = JobProgram::Script { environment: "python".to_owned(), entry, image: ImageChoice::None };
+    let package = JobPackage { name: name.to_owned(), digest: Digest::of(wheel), size: wheel.len() as u64 };
+    let requires = vec![FEATURE_PACKAGES.to_owned()];
+    SubmitJob { program, files: vec![file], packages: vec![package], requires, ..job(1, b"") }
+}
+
+#[test]
+fn a_package_that_is_none_is_refused_before_anything_is_made_of_the_job() {
+    attacked(async |eve| {
+        let line = eve.line().await;
+        for (name, len) in [("x.tar.gz", 4), ("../x.whl", 4), ("x.whl", 65 << 20)] {
+            let mut job = with_package(name, b"soup");
+            job.packages[0].size = len;
+            let fault = line.refused(Tag::SUBMIT, &encode(&job)).await;
+            assert!(fault.code == FaultCode::BAD_INPUT && fault.text.contains("wheel"), "{fault}");
+        }
+        let module = SubmitJob { packages: with_package("x.whl", b"soup").packages, ..job(1, b"x") };
+        assert_eq!(line.refused(Tag::SUBMIT, &encode(&module)).await.code, FaultCode::BAD_INPUT);
+        let mut stream = line.stream().await.unwrap();
+        stream.tell(Tag::SUBMIT, &with_package("x-1-py3-none-any.whl", b"soup")).await.unwrap();
+        stream.until(Tag::NEED).await;
+        for (tag, payload) in [(Tag::BLOB, &head(b"soup", 4)[..]), (Tag::DATA, b"soup"), (Tag::BLOBS_END, b"")] {
+            // The refusal may come before all was said.
+            let _ = stream.say(tag, payload).await;
+        }
+        let fault = stream.fault().await;
+        assert_eq!(fault.code, FaultCode::BAD_INPUT, "{fault}");
     });
 }
 

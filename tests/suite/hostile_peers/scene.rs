@@ -114,5 +114,6 @@ pub(super) fn job(number: u64, program: &[u8]) -> SubmitJob {
         stdin: false,
         outputs: false,
         requires: vec![],
+        packages: vec![],
     }
 }

@@ -15,6 +15,8 @@ pub(super) struct Report {
     pub(super) bytes: Option<u64>,
     /// Files of a job, where a script may find its modules.
     pub(super) files: Vec<String>,
+    /// Packages it brings along.
+    pub(super) packages: Vec<String>,
     #[serde(flatten)]
     pub(super) about: Option<About>,
     /// The memory the job gets.
@@ -77,6 +79,7 @@ impl Report {
             role: None,
             bytes: None,
             files: Vec::new(),
+            packages: Vec::new(),
             about: None,
             memory_bytes,
             runs_here: true,

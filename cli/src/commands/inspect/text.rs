@@ -43,6 +43,9 @@ pub(super) fn of(report: &Report) -> String {
     if !report.files.is_empty() {
         line(&mut text, "files", &names(report.files.iter().map(String::as_str)));
     }
+    if !report.packages.is_empty() {
+        line(&mut text, "brings", &names(report.packages.iter().map(String::as_str)));
+    }
     verdict(&mut text, report);
     text
 }
@@ -102,6 +105,7 @@ fn exports(outline: &Outline) -> String {
 
 fn verdict(text: &mut String, report: &Report) {
     match &report.why {
+        Some(why) if why.starts_with("cannot") => line(text, "here", why),
         Some(why) => line(text, "here", &format!("cannot run: {why}")),
         None => line(text, "here", "can run"),
     }

@@ -33,7 +33,7 @@ pub(super) async fn give(args: &RunArgs, line: &Line) -> anyhow::Result<u8> {
     let client = settings::client()?;
     // What is wrong with it is said before a node is started for it.
     args.wish.wish(line.on.as_deref())?;
-    let submission = args.program.submission(&client, &line.program, line.args.clone())?;
+    let submission = args.program.submission(&client, &line.program, line.args.clone(), args.quiet).await?;
     let parcel = parcel(&client, submission).await?;
     background::ensure(&client, args.quiet).await?;
     let wanted = args.wish.resolved(&client, line.on.as_deref()).await?;

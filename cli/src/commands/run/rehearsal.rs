@@ -35,7 +35,7 @@ struct FileObject<'a> {
 pub(super) async fn rehearse(args: &RunArgs, line: &Line) -> anyhow::Result<u8> {
     let client = settings::client()?;
     let wanted = args.wish.resolved(&client, line.on.as_deref()).await?;
-    let submission = args.program.submission(&client, &line.program, line.args.clone())?;
+    let submission = args.program.submission(&client, &line.program, line.args.clone(), args.quiet).await?;
     let parcel = detached::parcel(&client, submission).await?;
     let rehearsed = rehearsed(args, &client, &parcel, wanted).await?;
     let files = parcel.files();

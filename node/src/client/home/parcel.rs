@@ -84,13 +84,15 @@ impl Parcel {
     /// what it may use are no part of that.
     #[must_use]
     pub fn fingerprint(&self) -> Digest {
-        let SubmitJob { program, args, env, files, directories, mounts, .. } = &self.packed.job;
+        let SubmitJob { program, args, env, files, directories, mounts, packages, .. } = &self.packed.job;
         let program = match program {
             JobProgram::Wasm { digest, name, .. } => (Some(*digest), name.as_str(), ""),
             JobProgram::Script { environment, entry, .. } => (None, entry.as_str(), environment.as_str()),
             JobProgram::Session { environment, .. } => (None, "", environment.as_str()),
         };
-        Digest::of(&encode(&(program, args, env, files, directories, mounts)))
+        let all = (program, args, env, files, directories, mounts);
+        // Without packages it is what it was before there were any.
+        if packages.is_empty() { Digest::of(&encode(&all)) } else { Digest::of(&encode(&(all, packages))) }
     }
 
     /// Roughly the bytes it takes in what the daemon is told; those of one
@@ -115,6 +117,7 @@ impl Parcel {
             .into_iter()
             .chain(job.files.iter().map(|file| (file.path.to_string(), file.size)))
             .chain(carried)
+            .chain(job.packages.iter().map(|package| (package.name.clone(), package.size)))
             .collect()
     }
 

@@ -35,6 +35,7 @@ fn submission() -> SubmitJob {
         stdin: false,
         outputs: true,
         requires: vec![],
+        packages: vec![],
     }
 }
 

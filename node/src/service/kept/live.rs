@@ -221,14 +221,15 @@ impl Said {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::state::runs::RunId;
+    use crate::state::home::run::RunId;
+    use crate::wire::JobId;
     use tokio::io::AsyncWriteExt;
 
     #[tokio::test]
     async fn what_was_given_up_takes_no_room_also_when_its_end_is_heard_late() {
         let dir = tempfile::tempdir().unwrap();
         let runs = LiveRuns::in_dir(dir.path());
-        let key = Key { home: Place::Here, run: RunId { job: 1, attempt: 1 } };
+        let key = Key { home: Place::Here, run: RunId { job: JobId([1; 16]), attempt: 1 } };
         let live = runs.enter(key);
         live.writer(1 << 20).unwrap().write_all(b"said").await.unwrap();
         let recorded = live.finish().unwrap();

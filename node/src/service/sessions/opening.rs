@@ -130,7 +130,17 @@ fn request(resident: &Resident, program: Program, inputs: Vec<InputFile>, direct
     };
     let limits: Limits = resident.limits.clone();
     let env = resident.env.clone();
-    RunRequest { tenant, program, args: Vec::new(), env, inputs, directories, mounts: Vec::new(), limits }
+    RunRequest {
+        tenant,
+        program,
+        args: Vec::new(),
+        env,
+        inputs,
+        directories,
+        mounts: Vec::new(),
+        packages: None,
+        limits,
+    }
 }
 
 /// The program that a session is prepared and run as.

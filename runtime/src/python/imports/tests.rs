@@ -96,7 +96,7 @@ fn the_message_names_place_help_and_what_is_there() {
     assert!(says("pandsa").contains("did you mean \"pandas\"?"));
     assert!(says("Pillow").contains("imported as \"PIL\""));
     assert!(says("tkinter").contains("screen"));
-    assert!(says("entirely_other").contains("-f"));
+    assert!(says("entirely_other").contains("--with"));
 }
 
 #[test]
