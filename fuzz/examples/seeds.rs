@@ -23,6 +23,7 @@ fn main() {
     modules();
     archives();
     tails();
+    manifests();
     for script in ["import numpy as np\nfrom b import x, y\n", "from .c import (\n a,\n b)\n", "try:\n import x\nexcept:\n pass\n"] {
         put("script", script.as_bytes());
     }
@@ -128,6 +129,19 @@ fn archives() {
             archive.write_all(content).expect("memory takes bytes");
         }
         put("session", &archive.finish().expect("an archive").into_inner());
+    }
+}
+
+/// Manifests of interpreters.
+fn manifests() {
+    let least = "name = \"tiny\"\nversion = \"1.0\"\nprogram = \"tiny.wasm\"\n";
+    let most = format!(
+        "endings = [\"tn\"]\nargs = [\"tiny\", \"--file={{script}}\"]\ntitle = \"T\"\nlicense = \"MIT\"\n{least}\
+         env = {{ A = \"b\" }}\nfiles = {{ \"/usr/share/tiny\" = \"lib\" }}\n"
+    );
+    let pinned = least.replace("\"tiny.wasm\"", "{ file = \"a/b.wasm\", sha256 = \"00\", size = 1 }");
+    for text in [least, &most, &pinned, "name = \"../x\"\n[program]\nfile = \"/etc/passwd\"\n"] {
+        put("manifest", text.as_bytes());
     }
 }
 

@@ -64,11 +64,15 @@ impl Candidate {
         let file = File::open(&path).map_err(failed("read", &path))?;
         let size = file.metadata().map_err(failed("read", &path))?.len();
         if size > super::manifest::PROGRAM_LEN_MAX {
-            return refuse(format!("it has {size} bytes; an interpreter has {} at most", super::manifest::PROGRAM_LEN_MAX));
+            return refuse(format!(
+                "it has {size} bytes; an interpreter has {} at most",
+                super::manifest::PROGRAM_LEN_MAX
+            ));
         }
         let sha256 = sha256(file.take(size)).map_err(failed("read", &path))?;
         let program = &mut self.manifest.program;
-        if program.size.is_some_and(|said| said != size) || program.sha256.as_ref().is_some_and(|said| *said != sha256) {
+        if program.size.is_some_and(|said| said != size) || program.sha256.as_ref().is_some_and(|said| *said != sha256)
+        {
             return refuse(format!(
                 "it is not the file that the manifest means: it has {size} bytes and the SHA-256 {sha256}; get the right \
                  one, or correct `program` in the manifest"
@@ -132,7 +136,8 @@ impl Room {
             } else if kind.is_file() {
                 self.copy_file(&path, &to.join(name))?;
             } else {
-                let why = "it is a link or no regular file, and an environment takes neither; put the file itself there";
+                let why =
+                    "it is a link or no regular file, and an environment takes neither; put the file itself there";
                 return Err(InterpreterError::File { path, why: why.to_owned() });
             }
         }

@@ -170,10 +170,14 @@ fn check_endings(endings: &[String]) -> Result<(), ManifestError> {
     for ending in endings {
         if ending.is_empty() || ending.len() > ENDING_LEN_MAX || !ending.chars().all(is_plain) {
             let shown = shown(ending);
-            return Err(refuse(format!("`endings` has {shown:?}; write each without its dot, in a-z and 0-9: \"lua\"")));
+            return Err(refuse(format!(
+                "`endings` has {shown:?}; write each without its dot, in a-z and 0-9: \"lua\""
+            )));
         }
         if ENDINGS_TAKEN.contains(&ending.as_str()) {
-            return Err(refuse(format!("`endings` has {ending:?}, which is taken; leave it out and say `--env` instead")));
+            return Err(refuse(format!(
+                "`endings` has {ending:?}, which is taken; leave it out and say `--env` instead"
+            )));
         }
     }
     if endings.len() > ENDINGS_MAX {
@@ -217,7 +221,9 @@ fn program(raw: RawProgram) -> Result<ProgramFile, ManifestError> {
     };
     let file = beside("program", &file)?;
     if sha256.as_ref().is_some_and(|text| !is_sha256(text)) {
-        return Err(refuse("`program.sha256` is no 64 lower-case hexadecimal digits; `sha256sum` prints them".to_owned()));
+        return Err(refuse(
+            "`program.sha256` is no 64 lower-case hexadecimal digits; `sha256sum` prints them".to_owned(),
+        ));
     }
     if size.is_some_and(|size| size > PROGRAM_LEN_MAX) {
         return Err(refuse(format!("`program.size` is more than the {PROGRAM_LEN_MAX} bytes an interpreter may have")));

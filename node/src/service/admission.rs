@@ -291,13 +291,12 @@ mod tests {
         assert_eq!(code(|job| job.files = vec![JobFile { size: u64::MAX, ..file("a") }]), FaultCode::BAD_INPUT);
         assert_eq!(code(|job| job.requires = vec!["wings".into()]), FaultCode::UNSUPPORTED);
         let script = |job: &mut SubmitJob| {
-            job.program =
-                JobProgram::Script {
-                    environment: "python".into(),
-                    entry: path("x.py"),
-                    image: ImageChoice::None,
-                    interpreter: None,
-                };
+            job.program = JobProgram::Script {
+                environment: "python".into(),
+                entry: path("x.py"),
+                image: ImageChoice::None,
+                interpreter: None,
+            };
         };
         assert!(refusal(Role::Owner, LENT, script).text.contains("x.py"));
     }

@@ -14,7 +14,10 @@ fn three_lines_describe_an_interpreter() {
     assert_eq!((manifest.title.as_str(), manifest.endings.len()), ("tiny 1.0", 0));
     let entry = GuestPath::parse("a b.tiny").unwrap();
     assert_eq!(manifest.argv(&entry), ["tiny", "a b.tiny"]);
-    assert_eq!(manifest.program, ProgramFile { file: GuestPath::parse("tiny.wasm").unwrap(), sha256: None, size: None });
+    assert_eq!(
+        manifest.program,
+        ProgramFile { file: GuestPath::parse("tiny.wasm").unwrap(), sha256: None, size: None }
+    );
 }
 
 #[test]
