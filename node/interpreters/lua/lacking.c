@@ -1,3 +1,4 @@
+/* What of C's library Lua uses and a sandbox lacks, as far as it can be had there. */
 #include <unistd.h>
 
 #include "lacking.h"
