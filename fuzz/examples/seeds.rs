@@ -25,6 +25,7 @@ fn main() {
     archives();
     wheels();
     tails();
+    manifests();
     for script in ["import numpy as np\nfrom b import x, y\n", "from .c import (\n a,\n b)\n", "try:\n import x\nexcept:\n pass\n"] {
         put("script", script.as_bytes());
     }
@@ -161,6 +162,19 @@ fn wheels() {
     put("requirements", b"humanize==4.9.0  # for people\nrich \\\n >=13, <14; python_version < '4'\nx[a,b]~=1.4\n");
     put("requirements", b"# /// script\n# requires-python = \">=3.11\"\n# dependencies = [\"rich<14\"]\n# ///\n");
     put("requirements", b"-r other.txt\n--hash=sha256:00\n./x\nx @ https://host/x.whl\n1!2.0.post1.dev2\n");
+}
+
+/// Manifests of interpreters.
+fn manifests() {
+    let least = "name = \"tiny\"\nversion = \"1.0\"\nprogram = \"tiny.wasm\"\n";
+    let most = format!(
+        "endings = [\"tn\"]\nargs = [\"tiny\", \"--file={{script}}\"]\ntitle = \"T\"\nlicense = \"MIT\"\n{least}\
+         env = {{ A = \"b\" }}\nfiles = {{ \"/usr/share/tiny\" = \"lib\" }}\n"
+    );
+    let pinned = least.replace("\"tiny.wasm\"", "{ file = \"a/b.wasm\", sha256 = \"00\", size = 1 }");
+    for text in [least, &most, &pinned, "name = \"../x\"\n[program]\nfile = \"/etc/passwd\"\n"] {
+        put("manifest", text.as_bytes());
+    }
 }
 
 /// The ends of images.

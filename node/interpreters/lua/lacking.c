@@ -1,4 +1,4 @@
-/* What WASI has not and Lua asks for: processor time, by the clock of the sandbox. */
+/* What of C's library Lua uses and a sandbox lacks, as far as it can be had there. */
 #include <unistd.h>
 
 #include "lacking.h"

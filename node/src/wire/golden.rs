@@ -3,7 +3,7 @@
 
 use super::samples::{ended, frame_bytes, message, peer_list, sample, submit};
 use super::*;
-use potluck_runtime::{Amount, Digest, GuestEvent, GuestProgress, ImageChoice, JsonText};
+use potluck_runtime::{Amount, Digest, GuestEvent, GuestPath, GuestProgress, ImageChoice, JsonText};
 use serde::{Serialize, de::DeserializeOwned};
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -97,6 +97,20 @@ fn the_kinds_of_a_message_that_has_several_keep_their_bytes() {
     assert_eq!(
         data_encoding::HEXLOWER.encode(&message(&session)),
         "81a773657373696f6e84ab656e7669726f6e6d656e74a6707974686f6ea5696d616765a46e6f6e65a5736176656485a6646967657374c4200101010101010101010101010101010101010101010101010101010101010101a473697a65cd012ca56d6f766564c3a5696d616765a464617461a57475726e7307a46e616d65c0"
+    );
+    let interpreted = JobProgram::Script {
+        environment: "lua".into(),
+        entry: GuestPath::parse("x.lua").unwrap(),
+        image: ImageChoice::None,
+        interpreter: Some(JobInterpreter {
+            digest: Digest::from_bytes([1; 32]),
+            size: 300,
+            argv: vec!["lua".into(), "x.lua".into()],
+        }),
+    };
+    assert_eq!(
+        data_encoding::HEXLOWER.encode(&message(&interpreted)),
+        "81a673637269707484ab656e7669726f6e6d656e74a36c7561a5656e747279a5782e6c7561a5696d616765a46e6f6e65ab696e74657270726574657283a6646967657374c4200101010101010101010101010101010101010101010101010101010101010101a473697a65cd012ca46172677692a36c7561a5782e6c7561"
     );
     let wasm = JobProgram::Wasm { digest: Digest::from_bytes([1; 32]), size: 300, name: "p.wasm".into() };
     assert_eq!(

@@ -59,7 +59,8 @@ pub(super) const RECIPES: [Recipe; 2] = [
             "-DNDEBUG",
             "-D_WASI_EMULATED_SIGNAL",
             "-D_WASI_EMULATED_PROCESS_CLOCKS",
-            "-Wl,-z,stack-size=1048576",
+            // Telling a module from a script takes a megabyte at once.
+            "-Wl,-z,stack-size=2097152",
             "-Wl,--stack-first",
             "-Wl,--strip-all",
         ],

@@ -73,6 +73,13 @@ pub(super) fn remove(client: &Client, name: &str) -> anyhow::Result<bool> {
     Ok(freed.is_some())
 }
 
+/// Refuses the name of no environment at all.
+pub(super) fn check_known(client: &Client, name: &str) -> anyhow::Result<()> {
+    let known = Interpreters::of(client.paths()).known();
+    anyhow::ensure!(known.split(", ").any(|one| one == name), "there is no environment {name:?}; there are: {known}");
+    Ok(())
+}
+
 /// Why something that only Python has is asked for in vain of this environment; nothing if it is Python or not here.
 pub(crate) fn refuse_other_than_python(client: &Client, name: &str, what: &str) -> anyhow::Result<()> {
     match Interpreters::of(client.paths()).named(name)? {

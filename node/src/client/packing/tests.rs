@@ -196,3 +196,39 @@ fn more_files_are_read_as_if_all_had_been_submitted_together() {
     let clash = pack_more(&pattern, &submission, id, (args, &[at("in/x.py")]));
     assert!(clash.unwrap_err().to_string().contains("cannot lie together"));
 }
+
+#[test]
+fn an_interpreter_goes_along_by_digest_and_its_variables_yield_to_the_jobs() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    fs::create_dir(at("lib")).unwrap();
+    fs::write(at("lib/a"), "1").unwrap();
+    fs::write(at("tiny.wasm"), "bytes").unwrap();
+    fs::write(at("x.tiny"), "say").unwrap();
+    let manifest = "name = \"tiny\"\nversion = \"1\"\nprogram = \"tiny.wasm\"\nenv = { A = \"of tiny\" }\n\
+                    files = { \"/share\" = \"lib\" }\n";
+    let interpreter = Interpreter {
+        manifest: crate::interpreters::Manifest::parse(manifest).unwrap(),
+        program: at("tiny.wasm"),
+        folder: dir.path().to_owned(),
+        is_bundled: false,
+    };
+    let plain = Submission::new(at("x.tiny")).args(vec!["more".into()]).env("A", "of the job");
+    let submission = Submission { interpreter: Some(interpreter), ..plain };
+    let job = packed(submission.clone()).unwrap().job;
+    let JobProgram::Script { environment, entry, interpreter: Some(own), .. } = &job.program else {
+        panic!("{:?} is no script with its interpreter", job.program);
+    };
+    assert_eq!((environment.as_str(), entry.as_str(), own.size), ("tiny", "x.tiny", 5));
+    assert_eq!(
+        (own.argv.as_slice(), job.args.as_slice()),
+        (&["tiny".into(), "x.tiny".into()][..], &["more".into()][..])
+    );
+    assert!(job.blobs().any(|(digest, _)| digest == own.digest) && job.program.environment().is_none());
+    assert_eq!(job.env.last().unwrap().1, "of the job", "what comes later wins");
+    assert_eq!((job.mounts[0].guest.as_str(), job.mounts[0].files.len()), ("/share", 1));
+    assert_eq!(job.requires, [INTERPRETER_FEATURE]);
+    let (kind, text) = refusal(submission.image(ImageChoice::None));
+    assert_eq!(kind, FailureKind::BadProgram);
+    assert!(text.contains("only Python"), "{text}");
+}

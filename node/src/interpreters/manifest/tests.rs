@@ -70,3 +70,23 @@ fn what_cannot_be_used_is_named_with_its_cure() {
     let many: String = (0..40).map(|number| format!("K{number} = \"x\"\n")).collect();
     assert!(refusal(&format!("{SMALL}[env]\n{many}")).contains("the most is 32"));
 }
+
+#[test]
+fn bytes_at_random_and_texts_nested_without_end_are_refused_without_harm() {
+    let text = format!("{SMALL}endings = [\"tn\"]\nargs = [\"tiny\", \"{{script}}\"]\n[files]\n\"/share\" = \"lib\"\n");
+    for at in 0..text.len() {
+        for byte in [b'"', b'[', b'\n', b'.', b'\\', b'=', b'/', 0x7f] {
+            let mut bytes = text.clone().into_bytes();
+            bytes[at] = byte;
+            // Another manifest, or none; never a panic.
+            if let Ok(manifest) = Manifest::parse(&String::from_utf8(bytes).unwrap()) {
+                assert_eq!(Manifest::parse(&toml::to_string(&manifest).unwrap()).unwrap(), manifest);
+            }
+        }
+    }
+    for nested in ["[", "{a=", "[{a="] {
+        let deep = format!("{SMALL}x = {}", nested.repeat(20_000 / nested.len()));
+        assert!(Manifest::parse(&deep).is_err());
+    }
+    assert!(Manifest::parse(&format!("[a{}]", ".a".repeat(20_000))).is_err());
+}
