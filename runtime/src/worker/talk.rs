@@ -6,13 +6,12 @@ mod events;
 
 pub(super) use events::Events;
 
-use super::meter::Meter;
+use super::meter::{LimitReached, Meter};
 use super::stdio::Outbox;
 use crate::protocol::RunSpec;
 use potluck_guest::abi::{EVENTS_PATH, TEMP_DIR};
 use std::collections::HashSet;
-use std::fs::OpenOptions;
-use std::io;
+use std::fs::{self, OpenOptions};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -72,22 +71,31 @@ impl Talk {
         }
     }
 
-    /// Whether this path leads to the events file. It is there when this returns.
-    pub(super) fn leads_to_events(&mut self, handle: u32, path: &[u8], meter: &Meter) -> bool {
+    /// Whether this path leads to the events file, which is there then. The first is given; one in the place of what the guest
+    /// moved away is charged before it is made, and what the guest put there instead of a file is its own affair.
+    pub(super) fn leads_to_events(&mut self, handle: u32, path: &[u8], meter: &Meter) -> Result<bool, LimitReached> {
         if !self.temp_handles.contains(&handle) || !is_events(path) {
-            return false;
+            return Ok(false);
         }
         let name = EVENTS_PATH.rsplit('/').next().unwrap_or_default();
         let place = self.temp.join(name);
+        if let Ok(found) = fs::symlink_metadata(&place) {
+            return Ok(found.is_file());
+        }
+        if self.was_made {
+            meter.charge_entry(meter.place(handle, path))?;
+        }
         // What is new is no link of the guest's making.
         match OpenOptions::new().write(true).create_new(true).mode(0o600).open(place) {
             Ok(_) if !std::mem::replace(&mut self.was_made, true) => meter.give_entry(),
             Ok(_) => {}
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            // The guest finds out by itself that it is not there.
-            Err(error) => tracing::debug!(%error, "there is no events file"),
+            Err(error) => {
+                // The guest finds out by itself that it is not there.
+                tracing::debug!(%error, "there is no events file");
+                return Ok(false);
+            }
         }
-        true
+        Ok(true)
     }
 
     /// The events file was opened by this number.
@@ -168,9 +176,9 @@ mod tests {
         let meter = Meter::new(&limits, disk);
         let dir = tempfile::tempdir().unwrap();
         let mut talk = Talk { temp: dir.path().to_owned(), temp_handles: HashSet::from([4]), ..Talk::none() };
-        assert!(!talk.leads_to_events(3, b".potluck-events", &meter));
-        assert!(talk.leads_to_events(4, b".potluck-events", &meter));
-        assert!(talk.leads_to_events(4, b".potluck-events", &meter), "also when it is there");
+        assert!(!talk.leads_to_events(3, b".potluck-events", &meter).unwrap());
+        assert!(talk.leads_to_events(4, b".potluck-events", &meter).unwrap());
+        assert!(talk.leads_to_events(4, b".potluck-events", &meter).unwrap(), "also when it is there");
         assert_eq!(std::fs::metadata(dir.path().join(".potluck-events")).unwrap().len(), 0);
         talk.opened(7);
         talk.renumbered(7, 9);
@@ -178,8 +186,35 @@ mod tests {
         talk.renumbered(8, 9);
         assert!(talk.events_handles.is_empty());
         talk.renumbered(4, 5);
-        assert!(talk.leads_to_events(5, b".potluck-events", &meter));
+        assert!(talk.leads_to_events(5, b".potluck-events", &meter).unwrap());
         talk.closed(5);
-        assert!(!talk.leads_to_events(5, b".potluck-events", &meter));
+        assert!(!talk.leads_to_events(5, b".potluck-events", &meter).unwrap());
+    }
+
+    #[test]
+    fn the_first_file_is_given_and_those_after_it_are_charged() {
+        let limits = crate::limits::Limits { files: 3, ..crate::limits::Limits::default() };
+        let dir = tempfile::tempdir().unwrap();
+        let given = crate::protocol::Given::default();
+        let disk = crate::worker::disk::DiskGauge::new(vec![dir.path().to_owned()], &limits, given);
+        let meter = Meter::new(&limits, disk);
+        let mut talk = Talk { temp: dir.path().to_owned(), temp_handles: HashSet::from([4]), ..Talk::none() };
+        let mut made = 0;
+        while talk.leads_to_events(4, b".potluck-events", &meter).is_ok() {
+            made += 1;
+            assert!(made < 10, "what was moved away is charged to nobody");
+            fs::rename(dir.path().join(".potluck-events"), dir.path().join(format!("moved-{made}"))).unwrap();
+        }
+        assert_eq!(made, 4, "one is given, and three are allowed");
+    }
+
+    #[test]
+    fn a_link_in_the_place_of_the_file_is_no_events_file() {
+        let limits = crate::limits::Limits::default();
+        let disk = crate::worker::disk::DiskGauge::new(Vec::new(), &limits, crate::protocol::Given::default());
+        let dir = tempfile::tempdir().unwrap();
+        std::os::unix::fs::symlink("nowhere", dir.path().join(".potluck-events")).unwrap();
+        let mut talk = Talk { temp: dir.path().to_owned(), temp_handles: HashSet::from([4]), ..Talk::none() };
+        assert!(!talk.leads_to_events(4, b".potluck-events", &Meter::new(&limits, disk)).unwrap());
     }
 }

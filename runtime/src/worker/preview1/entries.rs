@@ -38,7 +38,7 @@ fn leads_to_events(
     (fd, path, len): (i32, i32, i32),
 ) -> Result<bool> {
     let path = memory.as_cow(GuestPtr::<[u8]>::new((path.cast_unsigned(), len.cast_unsigned())))?;
-    Ok(guest.talk.leads_to_events(fd.cast_unsigned(), &path, &guest.meter))
+    Ok(guest.talk.leads_to_events(fd.cast_unsigned(), &path, &guest.meter)?)
 }
 
 pub(super) fn add_making(linker: &mut Linker<ModuleGuest>) -> Result<()> {

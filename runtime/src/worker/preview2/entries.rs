@@ -113,7 +113,7 @@ pub(super) fn add_opening(files: &mut LinkerInstance<'_, ComponentGuest>) -> Res
                 let guest = store.data_mut();
                 let Some(new) = named(guest, &fd, &path) else { return too_long() };
                 guest.meter.check_open()?;
-                let is_events = guest.talk.leads_to_events(fd.rep(), path.as_bytes(), &guest.meter);
+                let is_events = guest.talk.leads_to_events(fd.rep(), path.as_bytes(), &guest.meter)?;
                 // The events file is the host's, and there.
                 let makes = open.contains(OpenFlags::CREATE) && !is_events;
                 if makes {
