@@ -4,7 +4,6 @@ use crate::jobs::{given, job};
 use crate::sight::{both_forms, is_at_rest};
 use potluck_tests::{Home, Node, guest, join, pair, until, write_script};
 use serde_json::{Value, json};
-use std::fs;
 
 const PROGRESS: &str = r#"{"progress":{"done":3,"total":10,"message":"reading"}}"#;
 const LOG: &str = r#"{"log":{"level":"warn","message":"no header","fields":{"file":"a.csv"}}}"#;

@@ -75,7 +75,8 @@ mod tests {
     fn every_manifest_of_this_binary_is_that_of_its_bytes() {
         for bundled in &BUNDLED {
             let manifest = bundled.manifest();
-            assert_eq!((manifest.name.as_str(), manifest.endings.as_slice()), (bundled.name, bundled.endings));
+            assert_eq!(manifest.name, bundled.name);
+            assert_eq!(manifest.endings, bundled.endings);
             let sha256 = data_encoding::HEXLOWER.encode(&Sha256::digest(bundled.program));
             assert_eq!(manifest.program.sha256, Some(sha256), "`cargo xtask interpreters` writes it");
             assert_eq!(manifest.program.size, Some(bundled.program.len() as u64));
