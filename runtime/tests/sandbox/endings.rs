@@ -57,9 +57,9 @@ fn backstop() {
         }
         // A caller that asks in short turns must not put the end off.
         loop {
-            match tokio::time::timeout(Duration::from_millis(100), run.events.next()).await {
-                Ok(potluck_runtime::RunEvent::Ended { report, outputs: _removed }) => break report.outcome,
-                Ok(_) | Err(_) => {}
+            let next = tokio::time::timeout(Duration::from_millis(100), run.events.next()).await;
+            if let Ok(potluck_runtime::RunEvent::Ended { report, outputs: _removed }) = next {
+                break report.outcome;
             }
         }
     });
