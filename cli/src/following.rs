@@ -2,7 +2,6 @@
 //! it is. What a second run repeats is not shown again.
 
 use crate::exit::{Refusal, Trouble};
-use crate::guest_bar::GuestBar;
 use crate::guest_words::log_line;
 use crate::outcome::tell_left_behind;
 use crate::progress::Progress;
@@ -55,8 +54,7 @@ pub(crate) struct Follower {
     pub(crate) stamps: Option<Stamps>,
     /// Tells how the job gets on, where that is wanted.
     pub(crate) progress: Progress,
-    /// Shows how far the guest is, and is out of the way of what is written.
-    pub(crate) bar: GuestBar,
+    /// Writes what it says, and shows how far the guest is.
     pub(crate) writer: Writer,
 }
 
@@ -77,7 +75,7 @@ impl Follower {
             }
         };
         self.progress.finish();
-        self.bar.finish();
+        self.writer.show(None);
         let written = tokio::select! {
             written = self.writer.finish() => written,
             () = requests.next() => return Ok(Left::Interrupted),
@@ -148,9 +146,12 @@ impl Follower {
     /// What the guest says of itself.
     async fn said(&mut self, event: GuestEvent, repetition: &mut Repetition) -> ControlFlow<Seen> {
         match event {
-            GuestEvent::Progress(progress) => self.bar.show(progress),
-            GuestEvent::Log(log) if repetition.is_new_word() && self.streams != Streams::Only(OutputStream::Stdout) => {
+            GuestEvent::Progress(progress) => self.writer.show(Some(progress)),
+            GuestEvent::Log(log) if self.streams != Streams::Only(OutputStream::Stdout) => {
                 let line = log_line(&log);
+                if !repetition.is_new_word(&line) {
+                    return ControlFlow::Continue(());
+                }
                 let line = self.stamps.as_ref().map_or_else(|| line.clone(), |stamps| stamps.line(&line));
                 if !self.writer.line(line).await {
                     return ControlFlow::Break(Seen::Left(Left::ReaderGone));

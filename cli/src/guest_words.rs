@@ -3,7 +3,9 @@
 
 use crate::render::tame;
 use potluck_runtime::{GuestEvent, GuestLog, GuestProgress, JsonText};
-use serde_json::{Value, json};
+use serde::ser::{Serialize, SerializeMap, Serializer};
+use serde_json::Value;
+use serde_json::value::RawValue;
 
 /// Characters of one line that are shown.
 const LINE_LEN_MAX: usize = 4096;
@@ -59,24 +61,60 @@ pub(crate) fn share(progress: &GuestProgress) -> Option<f64> {
 }
 
 /// A value that was checked where it came in.
-pub(crate) fn value(json: &JsonText) -> Value {
+fn value(json: &JsonText) -> Value {
     serde_json::from_str(json.as_str()).unwrap_or_default()
 }
 
+/// A value of a guest, for programs: as the guest wrote it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct OwnJson(JsonText);
+
+impl From<&JsonText> for OwnJson {
+    fn from(json: &JsonText) -> Self {
+        Self(json.clone())
+    }
+}
+
+impl Serialize for OwnJson {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        as_written(&self.0).serialize(serializer)
+    }
+}
+
+fn as_written(json: &JsonText) -> &RawValue {
+    serde_json::from_str(json.as_str()).unwrap_or(RawValue::NULL)
+}
+
 /// An event, for programs: as the guest wrote it.
-pub(crate) fn object(event: &GuestEvent) -> Value {
-    match event {
-        GuestEvent::Progress(progress) => json!({ "progress": progress }),
-        GuestEvent::Log(GuestLog { level, message, fields }) => {
-            let mut log = json!({ "level": level, "message": message });
-            if let Some(fields) = fields {
-                log["fields"] = value(fields);
-            }
-            json!({ "log": log })
+#[derive(Debug)]
+pub(crate) struct EventObject(pub(crate) GuestEvent);
+
+impl Serialize for EventObject {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut object = serializer.serialize_map(Some(1))?;
+        match &self.0 {
+            GuestEvent::Progress(progress) => object.serialize_entry("progress", progress)?,
+            GuestEvent::Log(log) => object.serialize_entry("log", &LogObject(log))?,
+            GuestEvent::Result(result) => object.serialize_entry("result", as_written(result))?,
+            GuestEvent::Checkpoint { size } => object.serialize_entry("checkpoint", &json!({ "size": size }))?,
+            GuestEvent::Restored { size } => object.serialize_entry("restored", &json!({ "size": size }))?,
         }
-        GuestEvent::Result(result) => json!({ "result": value(result) }),
-        GuestEvent::Checkpoint { size } => json!({ "checkpoint": { "size": size } }),
-        GuestEvent::Restored { size } => json!({ "restored": { "size": size } }),
+        object.end()
+    }
+}
+
+struct LogObject<'a>(&'a GuestLog);
+
+impl Serialize for LogObject<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let GuestLog { level, message, fields } = self.0;
+        let mut object = serializer.serialize_map(None)?;
+        object.serialize_entry("level", level)?;
+        object.serialize_entry("message", message)?;
+        if let Some(fields) = fields {
+            object.serialize_entry("fields", as_written(fields))?;
+        }
+        object.end()
     }
 }
 
@@ -120,10 +158,11 @@ mod tests {
 
     #[test]
     fn an_event_is_for_programs_what_the_guest_wrote() {
-        let event = GuestEvent::Log(log("m", r#"{"a":[1,{"b":null}]}"#));
-        let expected = json!({"log": {"level": "warn", "message": "m", "fields": {"a": [1, {"b": null}]}}});
-        assert_eq!(object(&event), expected);
-        let event = GuestEvent::Progress(progress(3.0, None, ""));
-        assert_eq!(object(&event).to_string(), r#"{"progress":{"done":3}}"#);
+        let text = |event| serde_json::to_string(&EventObject(event)).unwrap();
+        let fields = r#"{"b":[1.50, {"a":null}],"n":123456789012345678901234567890}"#;
+        let expected = format!(r#"{{"log":{{"level":"warn","message":"m","fields":{fields}}}}}"#);
+        assert_eq!(text(GuestEvent::Log(log("m", fields))), expected);
+        assert_eq!(text(GuestEvent::Progress(progress(3.0, None, ""))), r#"{"progress":{"done":3}}"#);
+        assert_eq!(text(GuestEvent::Result(JsonText::parse("1e3".to_owned()).unwrap())), r#"{"result":1e3}"#);
     }
 }

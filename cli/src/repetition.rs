@@ -1,18 +1,22 @@
 //! What a second run of a job says again: a job whose machine vanished is run anew and repeats what it printed, which whoever
-//! reads it has seen. Of what was shown only the count and the digest are kept, so nothing grows with a job's output.
+//! reads it has seen. Of what was printed only the count and the digest are kept, and of each word of the guest its digest, as
+//! many as a run may say, so nothing grows with a job's output.
 
 use bytes::Bytes;
 use potluck_runtime::OutputStream;
+
+/// Words that are known again; more than a run says.
+const WORDS_MAX: usize = 16_384;
 
 /// What was shown of a job so far, and how much of it the run that speaks now has repeated.
 #[derive(Default)]
 pub(crate) struct Repetition {
     stdout: Shown,
     stderr: Shown,
-    /// Words of the guest that were shown; what a second run says is taken for the same.
-    words: u64,
+    /// Words of the guest that were shown, by what they say.
+    words: Vec<blake3::Hash>,
     /// Words that the run has said that speaks now.
-    words_again: u64,
+    words_again: usize,
 }
 
 /// What a piece of output is to whoever has seen what came before.
@@ -62,11 +66,17 @@ impl Repetition {
         }
     }
 
-    /// Whether a word of the guest was not shown yet.
-    pub(crate) fn is_new_word(&mut self) -> bool {
-        self.words_again += 1;
-        let is_new = self.words_again > self.words;
-        self.words = self.words.max(self.words_again);
+    /// Whether a word of the guest was not shown yet. From the first on that differs, all of them are new.
+    pub(crate) fn is_new_word(&mut self, word: &str) -> bool {
+        let hash = blake3::hash(word.as_bytes());
+        let is_new = self.words.get(self.words_again) != Some(&hash);
+        if is_new {
+            self.words.truncate(self.words_again);
+        }
+        if is_new && self.words.len() < WORDS_MAX {
+            self.words.push(hash);
+        }
+        self.words_again = (self.words_again + 1).min(WORDS_MAX);
         is_new
     }
 
@@ -128,10 +138,16 @@ mod tests {
     #[test]
     fn a_word_that_a_second_run_says_again_is_not_new() {
         let mut repetition = Repetition::default();
-        repetition.begins_again();
-        assert!(repetition.is_new_word() && repetition.is_new_word());
-        repetition.begins_again();
-        assert!(!repetition.is_new_word() && !repetition.is_new_word() && repetition.is_new_word());
+        let mut shown = |words: &'static str| {
+            repetition.begins_again();
+            words.split(' ').filter(|word| repetition.is_new_word(word)).collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(shown("one two"), "one two");
+        assert_eq!(shown("one two three"), "three");
+        assert_eq!(shown("one other three"), "other three", "a run that says something else is not taken for the same");
+        assert_eq!(shown("one other three"), "");
+        assert_eq!(shown("one"), "");
+        assert_eq!(shown("one other three four"), "four");
     }
 
     #[test]

@@ -2,13 +2,15 @@
 //! never ends, holds up neither the network nor Ctrl-C. Order between stdout and stderr is kept; queues are bounded,
 //! so a full one is backpressure on the job. No thread is waited for at the end of the process.
 
-use crate::guest_bar::GuestBar;
+use crate::guest_bar::{GuestBar, REDRAW};
 use crate::quantity::ByteSize;
 use anyhow::Context;
 use bytes::Bytes;
-use potluck_runtime::OutputStream;
+use potluck_runtime::{GuestProgress, OutputStream};
 use std::io::{self, IsTerminal, Read, Write};
-use tokio::sync::{mpsc, oneshot};
+use std::time::Duration;
+use tokio::sync::mpsc::error::TryRecvError;
+use tokio::sync::{mpsc, oneshot, watch};
 
 /// Pieces of output that wait for a slow reader; each is at most one frame (256 KiB).
 const OUTPUT_PIECES_MAX: usize = 8;
@@ -21,9 +23,14 @@ const NAMES_LEN_MAX: u64 = 256 << 20;
 /// Bytes of one piece of stdin.
 const INPUT_PIECE_LEN_MAX: usize = 64 * 1024;
 
+/// How often it is looked for a piece while the bar is to be drawn when none comes.
+const LOOK: Duration = Duration::from_millis(10);
+
 /// Writes what a job writes.
 pub(crate) struct Writer {
     pieces: Option<mpsc::Sender<Piece>>,
+    /// How far the guest is; the last word counts.
+    progress: watch::Sender<Option<GuestProgress>>,
     result: oneshot::Receiver<io::Result<()>>,
 }
 
@@ -32,6 +39,8 @@ enum Piece {
     Output(OutputStream, Bytes),
     /// A line of its own on stderr.
     Line(String),
+    /// Nothing: the bar has changed.
+    Bar,
 }
 
 impl Writer {
@@ -41,22 +50,29 @@ impl Writer {
     }
 
     /// Starts the writing thread, which keeps out of the way of this bar.
-    pub(crate) fn beside(bar: GuestBar) -> anyhow::Result<Self> {
+    pub(crate) fn beside(mut bar: GuestBar) -> anyhow::Result<Self> {
         let (pieces, mut queue) = mpsc::channel(OUTPUT_PIECES_MAX);
+        let (progress, mut so_far) = watch::channel(None);
         let (sender, result) = oneshot::channel();
         let body = move || {
             let mut outcome = Ok(());
-            while let Some(piece) = queue.blocking_recv() {
+            while let Some(piece) = next(&mut queue, &mut bar) {
                 match piece {
                     Piece::Output(stream, bytes) => {
                         outcome = bar.beside(stream, &bytes, || write(stream, &bytes));
                     }
                     Piece::Line(text) => bar.line(&text),
+                    Piece::Bar => {}
                 }
                 if outcome.is_err() {
                     break;
                 }
+                if so_far.has_changed().unwrap_or(false) {
+                    let now = so_far.borrow_and_update().clone();
+                    bar.show(now);
+                }
             }
+            bar.show(None);
             // Closed first, so that whoever waits to send learns that nothing more is taken.
             drop(queue);
             let _gone = sender.send(outcome);
@@ -65,7 +81,7 @@ impl Writer {
             .name("output".into())
             .spawn(body)
             .context("cannot start a thread for the output")?;
-        Ok(Self { pieces: Some(pieces), result })
+        Ok(Self { pieces: Some(pieces), progress, result })
     }
 
     /// Hands over a piece; false when stdout takes no more.
@@ -76,6 +92,15 @@ impl Writer {
     /// Hands over a line for stderr, which stands for itself; false when stdout takes no more.
     pub(crate) async fn line(&self, text: String) -> bool {
         self.put(Piece::Line(text)).await
+    }
+
+    /// The guest is so far; or nothing is shown any more. Waits for nobody.
+    pub(crate) fn show(&self, progress: Option<GuestProgress>) {
+        self.progress.send_replace(progress);
+        if let Some(pieces) = &self.pieces {
+            // Full: it is looked at after the next piece. Closed: nothing is shown any more.
+            let _full = pieces.try_send(Piece::Bar);
+        }
     }
 
     async fn put(&self, piece: Piece) -> bool {
@@ -90,6 +115,21 @@ impl Writer {
         self.pieces = None;
         (&mut self.result).await.unwrap_or_else(|_| Err(io::Error::other("the output thread has ended")))
     }
+}
+
+/// The next piece. When none comes for a while, the bar is drawn again that the last one has hidden.
+fn next(queue: &mut mpsc::Receiver<Piece>, bar: &mut GuestBar) -> Option<Piece> {
+    let mut waited = Duration::ZERO;
+    while bar.is_hidden() {
+        match queue.try_recv() {
+            Ok(piece) => return Some(piece),
+            Err(TryRecvError::Disconnected) => return None,
+            Err(TryRecvError::Empty) if waited < REDRAW => std::thread::sleep(LOOK),
+            Err(TryRecvError::Empty) => bar.draw(),
+        }
+        waited += LOOK;
+    }
+    queue.blocking_recv()
 }
 
 fn write(stream: OutputStream, bytes: &[u8]) -> io::Result<()> {

@@ -18,7 +18,8 @@ pub const TEMP_DIR_VARIABLE: &str = "TMPDIR";
 /// another value: programs may keep settings there while they run.
 pub const HOME_VARIABLE: &str = "HOME";
 
-/// Every variable a guest finds when its submitter gave none. Nothing is inherited from the host.
+/// What every guest finds when its submitter gave none, beside what the contract below adds where somebody listens. Nothing
+/// is inherited from the host.
 pub const ENVIRONMENT: [(&str, &str); 2] = [(HOME_VARIABLE, TEMP_DIR), (TEMP_DIR_VARIABLE, TEMP_DIR)];
 
 /// The version of the contract that [`ENV_VERSION`] names. What is added to it keeps the number; what no longer means

@@ -15,7 +15,7 @@ pub const JOBS_MAX: u32 = 4;
 pub const WORKERS_READY: Ready = Ready { spares_max: 2, kept_max: 8, idle: Duration::from_secs(10) };
 /// Bytes of compiled code, images and blobs kept on disk, unless configured.
 pub const CACHE_BYTES_MAX: u64 = 8 << 30;
-/// Jobs that have ended and are still known, unless configured: some 50 MB.
+/// Jobs that have ended and are still known, unless configured: some 50 MB, and up to 4 KiB more for the result of each.
 pub const HISTORY_JOBS_MAX: u64 = 100_000;
 /// How long after its end a job is known, unless configured.
 pub const HISTORY_AGE_MAX: Duration = Duration::from_secs(90 * 24 * 60 * 60);

@@ -13,12 +13,14 @@ use serde::de::{Error, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
 
-/// Bytes of an event as it travels, at most: a line, and a part of it written out again.
+/// Bytes of an event as it travels, at most: a line, with room to spare.
 pub const GUEST_EVENT_LEN_MAX: usize = 2 * EVENT_LEN_MAX + 1024;
 /// Bytes of all events of a run, as they travel: its words and results, and some ten thousand of its progress.
 pub const GUEST_EVENTS_LEN_MAX: u64 = 2 * EVENTS_LEN_MAX as u64 + (8 << 20);
+/// Bytes of what a guest says it does: nobody has room for more.
+const DOING_LEN_MAX: usize = 256;
 
-/// Something that a guest has said of itself.
+/// Something that a guest has said of itself. Whoever is told of a kind that is not known here passes it over.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum GuestEvent {
@@ -49,7 +51,7 @@ pub struct GuestProgress {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub total: Option<Amount>,
     /// What it does; may be empty, and is short.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[serde(default, skip_serializing_if = "String::is_empty", deserialize_with = "text::<DOING_LEN_MAX, _>")]
     pub message: String,
 }
 
@@ -57,8 +59,10 @@ pub struct GuestProgress {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GuestLog {
     /// How grave it is.
+    #[serde(deserialize_with = "level")]
     pub level: LogLevel,
     /// What is to be said.
+    #[serde(deserialize_with = "text::<EVENT_LEN_MAX, _>")]
     pub message: String,
     /// An object with more about it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -90,6 +94,19 @@ impl LogLevel {
             Self::Debug => "debug",
         }
     }
+}
+
+/// A level that is not known here is worth knowing.
+fn level<'de, D: Deserializer<'de>>(deserializer: D) -> Result<LogLevel, D::Error> {
+    let word = String::deserialize(deserializer)?;
+    let known = [LogLevel::Error, LogLevel::Warn, LogLevel::Info, LogLevel::Debug];
+    Ok(known.into_iter().find(|level| level.word() == word).unwrap_or(LogLevel::Info))
+}
+
+/// A text of at most `MAX` bytes.
+fn text<'de, const MAX: usize, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    if text.len() > MAX { Err(D::Error::custom(format!("a text of more than {MAX} bytes"))) } else { Ok(text) }
 }
 
 /// How much of something there is: a finite number, at least 0.
@@ -195,5 +212,25 @@ mod tests {
     fn an_amount_is_shown_shortly() {
         let shown = |number| Amount::new(number).unwrap().to_string();
         assert_eq!([3.0, 0.125, 1e300].map(shown), ["3", "0.12", "1e300"]);
+    }
+
+    fn heard(event: &serde_json::Value) -> Option<GuestEvent> {
+        rmp_serde::from_slice(&rmp_serde::to_vec_named(event).unwrap()).ok()
+    }
+
+    #[test]
+    fn a_level_of_later_is_worth_knowing_and_a_kind_of_later_is_none() {
+        let event = serde_json::json!({"log": {"level": "later", "message": "m", "more": 1}});
+        let log = GuestLog { level: LogLevel::Info, message: "m".to_owned(), fields: None };
+        assert_eq!(heard(&event), Some(GuestEvent::Log(log)));
+        assert_eq!(heard(&serde_json::json!({"later": 1})), None);
+    }
+
+    #[test]
+    fn a_text_that_no_line_can_hold_is_not_taken() {
+        let progress = |len| heard(&serde_json::json!({"progress": {"done": 1, "message": "x".repeat(len)}}));
+        assert!(progress(DOING_LEN_MAX).is_some() && progress(DOING_LEN_MAX + 1).is_none());
+        let log = |len| heard(&serde_json::json!({"log": {"level": "info", "message": "x".repeat(len)}}));
+        assert!(log(EVENT_LEN_MAX).is_some() && log(EVENT_LEN_MAX + 1).is_none());
     }
 }

@@ -425,8 +425,21 @@ pub(crate) fn run_spec(prepared: &Prepared, request: &RunRequest, workspace: &Wo
 
 /// The environment variables of a run.
 pub(crate) fn run_env(prepared: &Prepared, request: &RunRequest) -> Vec<(String, String)> {
+    env_after(talk_env(request), prepared, request)
+}
+
+/// The environment variables of a session: nobody listens to what it says of itself.
+pub(crate) fn session_env(prepared: &Prepared, request: &RunRequest) -> Vec<(String, String)> {
+    env_after(std::iter::empty(), prepared, request)
+}
+
+fn env_after(
+    ours: impl Iterator<Item = (String, String)>,
+    prepared: &Prepared,
+    request: &RunRequest,
+) -> Vec<(String, String)> {
     let mut env = base_env();
-    env.extend(talk_env(request));
+    env.extend(ours);
     env.extend(prepared.script.iter().flat_map(|script| script.plan.env.iter().cloned()));
     for (key, value) in &request.env {
         env.retain(|(known, _)| known != key);

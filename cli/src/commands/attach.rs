@@ -37,10 +37,9 @@ pub(crate) fn execute(args: &AttachArgs) -> anyhow::Result<u8> {
         let mut requests = EndRequests::listen()?;
         let job = ids.find_given(&args.id).await?;
         let manner = Manner::suitable(args.quiet);
-        let (progress, bar) = (Progress::new(manner), GuestBar::new(manner));
-        let writer = Writer::beside(bar.clone())?;
+        let (progress, writer) = (Progress::new(manner), Writer::beside(GuestBar::new(manner))?);
         let (until, streams) = (Until::End, Streams::Both);
-        let follower = Follower { client, job, until, streams, stamps: None, progress, bar, writer };
+        let follower = Follower { client, job, until, streams, stamps: None, progress, writer };
         match follower.follow(&mut requests).await? {
             Left::Through(standing) => Ok(code_of(&standing)),
             Left::Interrupted => {

@@ -2,7 +2,7 @@
 
 use crate::exit;
 use crate::following::end_of;
-use crate::guest_words;
+use crate::guest_words::OwnJson;
 use crate::job_ids::JobIds;
 use crate::outcome::tell_left_behind;
 use crate::progress::{Manner, Progress};
@@ -15,7 +15,6 @@ use clap::{Args, ValueHint};
 use potluck_node::client::{Client, HomeEvent};
 use potluck_node::wire::{FollowJob, JobId};
 use serde::Serialize;
-use serde_json::Value;
 use std::path::{Path, PathBuf};
 
 const EXAMPLES: &str = "\
@@ -51,14 +50,14 @@ struct GotObject {
     dir: String,
     files: Vec<FileObject>,
     /// What the program says it has come to.
-    result: Option<Value>,
+    result: Option<OwnJson>,
 }
 
 /// What of a job has come.
 struct Got {
     ending: Ending,
     files: Vec<FileObject>,
-    result: Option<Value>,
+    result: Option<OwnJson>,
 }
 
 /// One file that came.
@@ -109,7 +108,7 @@ async fn bring(client: &Client, job: JobId, dir: &Path, quiet: bool) -> anyhow::
             }
             HomeEvent::RunEnded(ended) => {
                 tell_left_behind(&ended);
-                result = ended.result.as_ref().map(guest_words::value);
+                result = ended.result.as_ref().map(OwnJson::from);
             }
             HomeEvent::Job(_)
             | HomeEvent::Stage(_)

@@ -1,7 +1,7 @@
 //! `potluck history`: the jobs this machine gave away and those it ran for others, the newest first, or what they come to.
 
 use crate::exit::{self, Refusal, Trouble};
-use crate::guest_words;
+use crate::guest_words::OwnJson;
 use crate::quantity::{ByteSize, Fuel, Span};
 use crate::records;
 use crate::render::{self, Table};
@@ -11,7 +11,6 @@ use potluck_node::clock::Clock;
 use potluck_node::store::jobs::history::{Filter, Listed, Statistics, Totals};
 use potluck_node::store::jobs::{End, JobRecord, JobStore, Role};
 use serde::Serialize;
-use serde_json::Value;
 use std::time::Duration;
 
 const EXAMPLES: &str = "\
@@ -177,7 +176,7 @@ pub(crate) struct JobObject {
     bytes_out: u64,
     attempts: u32,
     /// What the program says it has come to.
-    result: Option<Value>,
+    result: Option<OwnJson>,
 }
 
 #[derive(Serialize)]
@@ -217,7 +216,7 @@ impl JobObject {
             bytes_in: job.bytes_in,
             bytes_out: job.bytes_out,
             attempts: job.attempts,
-            result: job.result.as_ref().map(guest_words::value),
+            result: job.result.as_ref().map(OwnJson::from),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! `potluck jobs`: the jobs this machine gave to its node, as far as they are.
 
 use crate::exit;
-use crate::guest_words;
+use crate::guest_words::{self, OwnJson};
 use crate::job_ids::JobIds;
 use crate::render::{self, Table};
 use crate::settings;
@@ -14,7 +14,6 @@ use potluck_node::store::jobs::history::{Filter, Listed};
 use potluck_node::wire::{HomeJobs, JobId, JobNow};
 use potluck_runtime::GuestProgress;
 use serde::Serialize;
-use serde_json::Value;
 use std::collections::{HashMap, HashSet};
 
 const EXAMPLES: &str = "\
@@ -103,7 +102,7 @@ struct JobObject<'a> {
     ended_ms: Option<u64>,
     keep_until_ms: Option<u64>,
     /// What the program says it has come to.
-    result: Option<Value>,
+    result: Option<OwnJson>,
     /// What it has said last of how far it is.
     progress: Option<&'a GuestProgress>,
     /// What its next run would go on from.
@@ -262,7 +261,7 @@ impl Row {
             submitted_ms: record.submitted_ms,
             ended_ms: record.ended_ms,
             keep_until_ms: record.keep_until_ms,
-            result: record.result.as_ref().map(guest_words::value),
+            result: record.result.as_ref().map(OwnJson::from),
             progress: self.progress.as_ref(),
             checkpoint: self.checkpoint.map(|size| CheckpointObject { size }),
         }

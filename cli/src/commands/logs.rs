@@ -57,8 +57,7 @@ pub(crate) fn execute(args: &LogsArgs) -> anyhow::Result<u8> {
             },
             stamps: args.times.then(Stamps::default),
             progress: Progress::new(Manner::Silent),
-            writer: Writer::beside(bar.clone())?,
-            bar,
+            writer: Writer::beside(bar)?,
         };
         match follower.follow(&mut requests).await? {
             Left::Through(_) => Ok(exit::SUCCESS),

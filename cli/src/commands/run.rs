@@ -161,7 +161,6 @@ async fn submission(client: &Client, args: &RunArgs, line: Line) -> anyhow::Resu
 /// Shows a job as it runs.
 struct Show {
     progress: Progress,
-    bar: GuestBar,
     writer: Writer,
     capture: Option<Capture>,
     quiet: bool,
@@ -171,9 +170,8 @@ struct Show {
 impl Show {
     fn new(args: &RunArgs, progress: Progress) -> anyhow::Result<Self> {
         let capture = args.json.then(Capture::default);
-        let bar = GuestBar::new(Manner::suitable(args.quiet));
-        let writer = Writer::beside(bar.clone())?;
-        Ok(Self { progress, bar, writer, capture, quiet: args.quiet, summary: Summary::default() })
+        let writer = Writer::beside(GuestBar::new(Manner::suitable(args.quiet)))?;
+        Ok(Self { progress, writer, capture, quiet: args.quiet, summary: Summary::default() })
     }
 
     /// Until the job has ended, or the user asks a second time to end it.
@@ -213,7 +211,7 @@ impl Show {
                     cancelled = true;
                     self.summary.interrupted = true;
                     self.progress.finish();
-                    self.bar.finish();
+                    self.writer.show(None);
                     job.canceller.cancel();
                 }
             }
@@ -247,7 +245,7 @@ impl Show {
             }
             JobEvent::Ended(ended) => {
                 self.progress.finish();
-                self.bar.finish();
+                self.writer.show(None);
                 self.summary.ended = Some(ended);
                 return Ok(ControlFlow::Break(()));
             }
@@ -272,7 +270,7 @@ impl Show {
     /// Shows what the guest says of itself, or keeps it for whoever reads the object.
     async fn said(&mut self, event: GuestEvent) -> bool {
         if let GuestEvent::Progress(progress) = &event {
-            self.bar.show(progress.clone());
+            self.writer.show(Some(progress.clone()));
         }
         match (&self.capture, event) {
             (Some(_), event) => {

@@ -262,7 +262,8 @@ impl JobEvents {
             Tag::STDERR => self.output(OutputStream::Stderr, frame),
             Tag::GUEST_SAYS => {
                 self.said.take(&self.peer, frame.payload.len() as u64)?;
-                Ok(Some(JobEvent::Said(self.decode(frame)?)))
+                // A kind that is not known here is passed over.
+                Ok(frame.decode().ok().map(JobEvent::Said))
             }
             Tag::OUTPUT_FILE => self.begin_file(frame),
             Tag::DATA => self.file_bytes(frame),

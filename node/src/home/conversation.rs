@@ -277,10 +277,11 @@ async fn hear_all(
                 writer.send(frame).await?;
             }
             Tag::GUEST_SAYS => {
-                match decoded(&frame)? {
-                    GuestEvent::Progress(progress) => output.is_so_far(tame::progress(progress)),
-                    GuestEvent::Checkpoint { size } => fetching.hear(size),
-                    GuestEvent::Log(_) | GuestEvent::Result(_) | GuestEvent::Restored { .. } => {}
+                match frame.decode() {
+                    Ok(GuestEvent::Progress(progress)) => output.is_so_far(tame::progress(progress)),
+                    Ok(GuestEvent::Checkpoint { size }) => fetching.hear(size),
+                    // What is not known here is recorded all the same: whoever follows the job may know it.
+                    Ok(_) | Err(_) => {}
                 }
                 writer.send(frame).await?;
             }

@@ -354,7 +354,7 @@ impl Open {
         let Some((_, left)) = left else { return (record, None) };
         record.reported(&left.report);
         record.bytes_out = left.recorded.len();
-        record.result = left.result;
+        record.came_to(left.result.as_ref());
         (record, left.receipt)
     }
 }

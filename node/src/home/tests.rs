@@ -18,7 +18,7 @@ use crate::wire::{
 };
 use bytes::Bytes;
 use potluck_runtime::{Digest, Limits, Outcome, Report};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -125,6 +125,8 @@ impl Machine {
         let frames = [
             Frame::empty(Tag::STARTED),
             Frame { tag: Tag::STDOUT, payload: Bytes::from_static(b"hi") },
+            // A kind of event that is not known yet.
+            Frame::message(Tag::GUEST_SAYS, &BTreeMap::from([("later", 1)])),
             Frame { tag: Tag::STDERR, payload: vec![b'.'; self.prints].into() },
             self.fault.map_or(ended, failed),
         ];

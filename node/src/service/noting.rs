@@ -91,7 +91,7 @@ impl Noting {
     pub(super) fn ended(&mut self, report: &Report, result: Option<&JsonText>) {
         if let Some(record) = &mut self.record {
             record.reported(report);
-            record.result = result.filter(|_| record.role == Side::Sent).cloned();
+            record.came_to(result.filter(|_| record.role == Side::Sent));
         }
     }
 

@@ -1,11 +1,8 @@
 //! One line of a guest's events file.
 
-use super::{Amount, GuestEvent, GuestLog, GuestProgress, JsonText, LogLevel};
+use super::{Amount, DOING_LEN_MAX, GuestEvent, GuestLog, GuestProgress, JsonText, LogLevel, NotJson};
 use serde::Deserialize;
-use serde_json::{Map, Value};
-
-/// Bytes of what a guest says it does: what is longer is cut, because nobody has room for it.
-const DOING_LEN_MAX: usize = 256;
+use serde_json::value::RawValue;
 
 /// What a line says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,10 +15,12 @@ pub(crate) enum Said {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum Line {
+enum Line<'a> {
     Progress(ProgressLine),
-    Log(LogLine),
-    Result(Value),
+    #[serde(borrow)]
+    Log(LogLine<'a>),
+    #[serde(borrow)]
+    Result(&'a RawValue),
     Checkpoint(Option<CheckpointLine>),
 }
 
@@ -35,11 +34,11 @@ struct ProgressLine {
 }
 
 #[derive(Deserialize)]
-struct LogLine {
+struct LogLine<'a> {
     level: LogLevel,
     message: String,
-    #[serde(default)]
-    fields: Option<Map<String, Value>>,
+    #[serde(borrow, default)]
+    fields: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
@@ -47,24 +46,37 @@ struct CheckpointLine {
     file: String,
 }
 
-/// Reads a line without its end; the error says why it is none.
-pub(super) fn read(line: &[u8]) -> Result<Said, String> {
-    let line = serde_json::from_slice::<Line>(line).map_err(|error| error.to_string())?;
-    Ok(match line {
+/// Why a line is no event.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum NoEvent {
+    #[error(transparent)]
+    Line(#[from] serde_json::Error),
+    #[error(transparent)]
+    Value(#[from] NotJson),
+    #[error("fields are an object")]
+    Fields,
+}
+
+/// Reads a line without its end. Values stay as the guest wrote them.
+pub(super) fn read(line: &[u8]) -> Result<Said, NoEvent> {
+    Ok(match serde_json::from_slice::<Line<'_>>(line)? {
         Line::Progress(ProgressLine { done, total, message }) => {
             let message = cut(message.unwrap_or_default(), DOING_LEN_MAX);
             Said::Event(GuestEvent::Progress(GuestProgress { done, total, message }))
         }
         Line::Log(LogLine { level, message, fields }) => {
-            let fields = fields.filter(|fields| !fields.is_empty());
-            let fields = fields.map(|fields| JsonText::of(&fields)).transpose().map_err(|error| error.to_string())?;
+            let fields = fields.map(object).transpose()?.flatten();
             Said::Event(GuestEvent::Log(GuestLog { level, message, fields }))
         }
-        Line::Result(value) => {
-            Said::Event(GuestEvent::Result(JsonText::of(&value).map_err(|error| error.to_string())?))
-        }
+        Line::Result(value) => Said::Event(GuestEvent::Result(JsonText::parse(value.get().to_owned())?)),
         Line::Checkpoint(checkpoint) => Said::Checkpoint(checkpoint.map(|checkpoint| checkpoint.file)),
     })
+}
+
+/// An object, unless it is empty.
+fn object(value: &RawValue) -> Result<Option<JsonText>, NoEvent> {
+    let inside = value.get().strip_prefix('{').ok_or(NoEvent::Fields)?;
+    Ok(if inside.trim_start() == "}" { None } else { Some(JsonText::parse(value.get().to_owned())?) })
 }
 
 fn cut(mut text: String, len_max: usize) -> String {
@@ -79,7 +91,7 @@ fn cut(mut text: String, len_max: usize) -> String {
 mod tests {
     use super::*;
 
-    fn json(line: &str) -> Result<String, String> {
+    fn json(line: &str) -> Result<String, NoEvent> {
         match read(line.as_bytes())? {
             Said::Event(event) => Ok(serde_json::to_string(&event).unwrap()),
             Said::Checkpoint(file) => Ok(format!("checkpoint {file:?}")),
@@ -97,11 +109,11 @@ mod tests {
             (r#"{"progress":{"done":3,"total":null,"message":null}}"#, r#"{"progress":{"done":3}}"#),
             (r#"{"log":{"level":"info","message":"hi"}}"#, r#"{"log":{"level":"info","message":"hi"}}"#),
             (r#"{"result":null}"#, r#"{"result":"null"}"#),
-            (r#"{"result":{"b":[1, 2]}}"#, r#"{"result":"{\"b\":[1,2]}"}"#),
+            (r#"{"result":{"b":[1, 2]}}"#, r#"{"result":"{\"b\":[1, 2]}"}"#),
             (r#"{"checkpoint":{"file":"a/b"}}"#, r#"checkpoint Some("a/b")"#),
             (r#"{"checkpoint":null}"#, "checkpoint None"),
         ] {
-            assert_eq!(json(line).as_deref(), Ok(said), "{line}");
+            assert_eq!(json(line).unwrap(), said, "{line}");
         }
         let log = json(r#"{"log":{"level":"warn","message":"m","fields":{"file":"a.csv"}}}"#).unwrap();
         assert!(log.contains(r#"{\"file\":\"a.csv\"}"#), "{log}");
@@ -133,10 +145,21 @@ mod tests {
     }
 
     #[test]
-    fn numbers_that_take_more_room_when_they_are_written_out_do_not_pass_the_bound() {
-        let line = format!("{{\"result\":[{}0]}}", "1e15,".repeat(12_000));
-        assert!(line.len() < potluck_guest::abi::EVENT_LEN_MAX);
-        assert!(json(&line).unwrap_err().contains("comes to more"), "{line}");
+    fn values_stay_as_the_guest_wrote_them() {
+        for value in ["123456789012345678901234567890", "1e15", "0.10", r#"{"b":1, "a":[ ], "b":2}"#, r#""\u0041""#] {
+            let line = format!("{{\"result\": {value} }}");
+            let Ok(Said::Event(GuestEvent::Result(result))) = read(line.as_bytes()) else { panic!("{line}") };
+            assert_eq!(result.as_str(), value);
+        }
+        assert!(json(r#"{"log":{"level":"info","message":"m","fields":{ }}}"#).unwrap().ends_with("\"m\"}}"));
+    }
+
+    #[test]
+    fn a_value_that_nobody_could_read_again_is_refused() {
+        let deep = format!("{}1{}", "[".repeat(200), "]".repeat(200));
+        for line in [format!("{{\"result\":{deep}}}"), format!("{{\"result\":{}}}", "9".repeat(400))] {
+            assert!(matches!(read(line.as_bytes()), Err(NoEvent::Value(_))), "{line}");
+        }
     }
 
     #[test]

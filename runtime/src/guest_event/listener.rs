@@ -9,6 +9,7 @@
 use super::line::{self, Said};
 use super::{GuestEvent, GuestLog, GuestProgress, JsonText, LogLevel};
 use potluck_guest::abi::{EVENT_LEN_MAX, EVENTS_LEN_MAX, EVENTS_MAX, PROGRESS_PER_SECOND};
+use std::fmt::Display;
 use std::time::Duration;
 
 /// Between two of a run's progresses at least this part of its time so far.
@@ -93,7 +94,7 @@ impl Listener {
         if self.line.len() + bytes.len() >= EVENT_LEN_MAX {
             self.line = Vec::new();
             self.is_too_long = true;
-            self.warn(&format!("it is longer than {EVENT_LEN_MAX} bytes"), heard);
+            self.warn(&format_args!("it is longer than {EVENT_LEN_MAX} bytes"), heard);
             return;
         }
         self.line.extend_from_slice(bytes);
@@ -140,9 +141,9 @@ impl Listener {
         !self.is_full && self.count < EVENTS_MAX && self.len + len <= EVENTS_LEN_MAX
     }
 
-    fn warn(&mut self, why: &str, heard: &mut Vec<Heard>) {
+    fn warn(&mut self, why: &impl Display, heard: &mut Vec<Heard>) {
         if !std::mem::replace(&mut self.has_warned, true) {
-            let why: String = why.chars().take(WHY_LEN_MAX).collect();
+            let why: String = why.to_string().chars().take(WHY_LEN_MAX).collect();
             heard.push(warning(format!("a line in the events file is no event: {why}")));
         }
     }

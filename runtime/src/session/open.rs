@@ -8,7 +8,7 @@ use crate::job::{Program, RunRequest};
 use crate::prepare::Prepared;
 use crate::prepare_script::PreparedScript;
 use crate::protocol::{Answer, Given, OpenSpec, Spec};
-use crate::runtime::{Runtime, StartError, code_at, foreign, run_env, run_spec};
+use crate::runtime::{Runtime, StartError, code_at, foreign, run_spec, session_env};
 use crate::watch::SilentWatch;
 use crate::worker_process::Line;
 use crate::workspace::Workspace;
@@ -88,7 +88,7 @@ impl Session {
 
     /// What makes an interpreter from the image a session.
     fn boot(&self) -> Result<Vec<String>, SessionError> {
-        let env = run_env(&self.prepared, &self.request);
+        let env = session_env(&self.prepared, &self.request);
         Ok(script(&self.prepared)?.opening(&self.request, &env).1)
     }
 
@@ -172,6 +172,7 @@ impl Session {
     fn open_spec(&self, boot: &[String]) -> Result<OpenSpec, SessionError> {
         let mut run = run_spec(&self.prepared, &self.request, &self.workspace).map_err(super::unable)?;
         let top = self.layers.last().ok_or_else(|| SessionError::Worker("it has no state".to_owned()))?;
+        run.env = session_env(&self.prepared, &self.request);
         run.image = Some(self.image.handed().map_err(super::unable)?);
         let written = self.layers.iter().filter(|layer| layer.is_written());
         let layers =

@@ -8,14 +8,13 @@ mod events;
 
 pub(super) use events::Events;
 
-use super::meter::Meter;
+use super::meter::{LimitReached, Meter};
 use super::stdio::{Outbox, Teller};
 use crate::protocol::RunSpec;
 use checkpoint::Places;
 use potluck_guest::abi::{CONTROL_PATH, EVENTS_PATH, TEMP_DIR, WORK_DIR};
 use std::collections::HashSet;
-use std::fs::OpenOptions;
-use std::io;
+use std::fs::{self, OpenOptions};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -104,20 +103,29 @@ impl Talk {
         }
     }
 
-    /// The file to which this path leads, if it is one of these. It is there when this returns.
-    pub(super) fn door(&mut self, handle: u32, path: &[u8], meter: &Meter) -> Option<Door> {
-        let door = Door::at(path).filter(|_| self.temp_handles.contains(&handle))?;
-        let with = self.with.as_mut()?;
+    /// The file to which this path leads, if it is one of these; it is there then. The first of each is given; one in the place of
+    /// what the guest moved away is charged before it is made, and what the guest put there instead of a file is its own affair.
+    pub(super) fn door(&mut self, handle: u32, path: &[u8], meter: &Meter) -> Result<Option<Door>, LimitReached> {
+        let Some(door) = Door::at(path).filter(|_| self.temp_handles.contains(&handle)) else { return Ok(None) };
+        let Some(with) = self.with.as_mut() else { return Ok(None) };
         let place = with.temp.join(door.name());
+        if let Ok(found) = fs::symlink_metadata(&place) {
+            return Ok(found.is_file().then_some(door));
+        }
+        if with.made.contains(&door) {
+            meter.charge_entry(meter.place(handle, path))?;
+        }
         // What is new is no link of the guest's making.
         match OpenOptions::new().write(true).create_new(true).mode(0o600).open(place) {
             Ok(_) if with.made.insert(door) => meter.give_entry(),
             Ok(_) => {}
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            // The guest finds out by itself that it is not there.
-            Err(error) => tracing::debug!(%error, "a file to talk through cannot be made"),
+            Err(error) => {
+                // The guest finds out by itself that it is not there.
+                tracing::debug!(%error, "a file to talk through cannot be made");
+                return Ok(None);
+            }
         }
-        Some(door)
+        Ok(Some(door))
     }
 
     /// This file was opened by this number.
@@ -206,9 +214,9 @@ mod tests {
         let events = Arc::new(Events::told_by(teller.clone(), places));
         let with = With { events, teller, temp: dir.path().to_owned(), made: HashSet::new(), was_heeding: false };
         let mut talk = Talk { with: Some(with), temp_handles: HashSet::from([4]), ..Talk::none() };
-        assert_eq!(talk.door(3, b".potluck-events", &meter), None);
-        assert_eq!(talk.door(4, b".potluck-events", &meter), Some(Door::Events));
-        assert_eq!(talk.door(4, b".potluck-events", &meter), Some(Door::Events), "also when it is there");
+        assert_eq!(talk.door(3, b".potluck-events", &meter).unwrap(), None);
+        assert_eq!(talk.door(4, b".potluck-events", &meter).unwrap(), Some(Door::Events));
+        assert_eq!(talk.door(4, b".potluck-events", &meter).unwrap(), Some(Door::Events), "also when it is there");
         assert_eq!(std::fs::metadata(dir.path().join(".potluck-events")).unwrap().len(), 0);
         talk.opened(7, Door::Events);
         talk.renumbered(7, 9);
@@ -216,8 +224,8 @@ mod tests {
         talk.renumbered(8, 9);
         assert!(talk.listener(9).is_none());
         talk.renumbered(4, 5);
-        assert_eq!(talk.door(5, b".potluck-events", &meter), Some(Door::Events));
+        assert_eq!(talk.door(5, b".potluck-events", &meter).unwrap(), Some(Door::Events));
         talk.closed(5);
-        assert_eq!(talk.door(5, b".potluck-events", &meter), None);
+        assert_eq!(talk.door(5, b".potluck-events", &meter).unwrap(), None);
     }
 }

@@ -1,6 +1,6 @@
 //! Guests that say too much of themselves, or put something else in the place of the files through which they are heard.
 
-use super::arena::attack;
+use super::arena::{Attacked, attack};
 use super::guest::guest;
 
 /// Opens the events file as `$fd`.
@@ -11,23 +11,51 @@ fn events_guest(pages: u64, texts: &[(u32, &str)], body: &str) -> String {
     guest(pages, &[&[NAME], texts].concat(), &format!("{OPEN} {body}"))
 }
 
+/// Says `{"result":1}` once.
+const SAID: &str = "(call $buffer (i32.const 256) (i32.const 13))
+    (call $want (call $fd_write (local.get $fd) (i32.const 0) (i32.const 1) (i32.const 512)) (i32.const 0) (i32.const 1))";
+const RESULT: (u32, &str) = (256, "{\\22result\\22:1}\\0a");
+
+/// Has said something, and then floods its file for longer than it may.
+#[track_caller]
+fn flood(pages: u64, body: &str, wall: &str) -> Attacked {
+    let attacked = attack(&events_guest(pages, &[RESULT], &format!("{SAID} {body}")), &["--timeout", wall]);
+    assert_eq!(attacked.finished.json()["result"], 1, "{}", attacked.finished);
+    attacked
+}
+
 #[test]
 fn a_flood_of_what_is_no_event_meets_its_wall_time() {
     let body = "(call $buffer (i32.const 1024) (i32.const 60000))
         (loop $again (drop (call $fd_write (local.get $fd) (i32.const 0) (i32.const 1) (i32.const 512))) (br $again))";
-    attack(&events_guest(2, &[], body), &["--timeout", "1s"]).wall_time(1000);
+    flood(2, body, "1s").wall_time(1000);
 }
 
 #[test]
 fn a_flood_of_short_lines_by_one_call_meets_its_wall_time() {
-    // Half a gigabyte of lines that are none.
-    let body = "(memory.fill (i32.const 1024) (i32.const 10) (i32.const 0x1ff00000))
+    // Sixteen megabytes of lines that are none.
+    let body = "(memory.fill (i32.const 1024) (i32.const 10) (i32.const 0xff0000))
         (loop $fill (i32.store8 (i32.add (i32.const 1024) (local.get $n)) (i32.const 120))
             (local.set $n (i32.add (local.get $n) (i32.const 2)))
-            (br_if $fill (i32.lt_u (local.get $n) (i32.const 0x1000000))))
-        (call $buffer (i32.const 1024) (i32.const 0x1ff00000))
+            (br_if $fill (i32.lt_u (local.get $n) (i32.const 0xff0000))))
+        (call $buffer (i32.const 1024) (i32.const 0xff0000))
         (loop $again (drop (call $fd_write (local.get $fd) (i32.const 0) (i32.const 1) (i32.const 512))) (br $again))";
-    attack(&events_guest(8192, &[], body), &["--timeout", "2s"]).wall_time(2000);
+    flood(256, body, "2s").wall_time(2000);
+}
+
+#[test]
+fn files_moved_out_of_the_place_of_the_events_file_are_charged() {
+    let body = "(loop $again
+            (call $want (call $fd_close (local.get $fd)) (i32.const 0) (i32.const 1))
+            (i32.store8 (i32.const 128) (i32.add (i32.const 97) (i32.rem_u (local.get $n) (i32.const 26))))
+            (i32.store8 (i32.const 129) (i32.add (i32.const 97)
+                (i32.rem_u (i32.div_u (local.get $n) (i32.const 26)) (i32.const 26))))
+            (call $want (call $path_rename (i32.const 4) (i32.const 64) (i32.const 15) (i32.const 4) (i32.const 128) (i32.const 2))
+                (i32.const 0) (i32.const 2))
+            (local.set $fd (call $open (i32.const 4) (i32.const 64) (i32.const 15) (i32.const 0)))
+            (local.set $n (i32.add (local.get $n) (i32.const 1)))
+            (br_if $again (i32.lt_u (local.get $n) (i32.const 200))))";
+    attack(&events_guest(1, &[], body), &["--file-count", "100"]).limit("files", 100);
 }
 
 #[test]

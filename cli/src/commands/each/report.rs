@@ -4,13 +4,12 @@ use super::{EachArgs, Machine, Over};
 use crate::capture::{Capture, PrintedObject};
 use crate::commands::run;
 use crate::exit;
-use crate::guest_words;
+use crate::guest_words::OwnJson;
 use crate::outcome::{self, OutcomeObject};
 use crate::render::{self, say, tame};
 use potluck_node::wire::Ended;
 use potluck_runtime::Outcome;
 use serde::Serialize;
-use serde_json::Value;
 
 /// The program on one machine.
 pub(super) struct Report {
@@ -35,7 +34,7 @@ struct MachineObject<'a> {
     #[serde(flatten)]
     printed: PrintedObject,
     /// What the program says it has come to.
-    result: Option<Value>,
+    result: Option<OwnJson>,
 }
 
 impl Report {
@@ -90,7 +89,7 @@ impl Report {
             wall_ms: report.map_or(0, |report| report.wall_ms),
             memory_peak_bytes: report.map_or(0, |report| report.memory_peak_bytes),
             printed: PrintedObject::from(&self.capture),
-            result: ended.and_then(|ended| ended.result.as_ref()).map(guest_words::value),
+            result: ended.and_then(|ended| ended.result.as_ref()).map(OwnJson::from),
         }
     }
 }

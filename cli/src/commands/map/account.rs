@@ -3,13 +3,13 @@
 
 use super::journal::{InputLine, Journal, Known};
 use super::plan::Task;
+use crate::guest_words::OwnJson;
 use crate::standing::{EndKind, Ending};
 use anyhow::Context;
 use potluck_node::state::home::spec::BatchId;
 use potluck_node::wire::JobId;
 use potluck_runtime::Digest;
 use serde::Serialize;
-use serde_json::Value;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
@@ -67,7 +67,7 @@ pub(super) struct Came {
     /// What of its files could not be brought.
     pub(super) left_behind: Vec<String>,
     /// What its program says it has come to.
-    pub(super) result: Option<Value>,
+    pub(super) result: Option<OwnJson>,
 }
 
 /// What of a task's files was not brought back.
@@ -270,7 +270,7 @@ impl Account {
     }
 
     /// What the programs of its tasks say they have come to, by the names of the tasks.
-    pub(super) fn results(&mut self) -> anyhow::Result<BTreeMap<String, Value>> {
+    pub(super) fn results(&mut self) -> anyhow::Result<BTreeMap<String, OwnJson>> {
         let ours: HashSet<&str> = self.tasks.iter().map(|task| task.name.as_str()).collect();
         let results = self.journal.results().context("cannot read the results of the map again")?;
         Ok(results.into_iter().filter(|(task, _)| ours.contains(task.as_str())).collect())

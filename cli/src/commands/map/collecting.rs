@@ -3,12 +3,11 @@
 
 use super::account::{Account, Came};
 use super::results::Results;
-use crate::guest_words;
+use crate::guest_words::OwnJson;
 use crate::standing::Ending;
 use potluck_node::client::{Following, HomeEvent};
 use potluck_node::state::home::end::{End, Failure};
 use potluck_node::wire::{JobAt, JobId, JobNow};
-use serde_json::Value;
 use std::cell::RefCell;
 
 /// Collects what a map's jobs come to.
@@ -46,7 +45,7 @@ impl<'a> Collecting<'a> {
                 self.current.iter_mut().for_each(|current| current.files.push(path.to_string()));
             }
             HomeEvent::RunEnded(ended) => {
-                self.run_is_over(ended.left_behind, ended.result.as_ref().map(guest_words::value))?;
+                self.run_is_over(ended.left_behind, ended.result.as_ref().map(OwnJson::from))?;
             }
             HomeEvent::RunFailed(_) => self.run_is_over(Vec::new(), None)?,
             HomeEvent::Said(_) | HomeEvent::Stage(_) | HomeEvent::Started | HomeEvent::Time(_) => {}
@@ -81,7 +80,7 @@ impl<'a> Collecting<'a> {
         Ok(())
     }
 
-    fn run_is_over(&mut self, left_behind: Vec<String>, result: Option<Value>) -> anyhow::Result<()> {
+    fn run_is_over(&mut self, left_behind: Vec<String>, result: Option<OwnJson>) -> anyhow::Result<()> {
         if let Some(Coming { job, results, files }) = self.current.take() {
             let account = self.account.borrow();
             if let Some(task) = account.task_of(job) {

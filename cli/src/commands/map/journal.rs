@@ -6,15 +6,16 @@
 //! 3. One map at a time works in a folder.
 
 use super::plan::Task;
+use crate::guest_words::OwnJson;
 use crate::job_ids;
 use crate::standing::{EndKind, Ending};
 use anyhow::Context;
 use potluck_node::state::home::spec::BatchId;
 use potluck_node::wire::JobId;
-use potluck_runtime::Digest;
+use potluck_runtime::{Digest, JsonText};
 use rustix::fs::FlockOperation;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::value::RawValue;
 use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, BufWriter, Seek, SeekFrom, Write};
@@ -61,12 +62,22 @@ enum Line {
         exit_code: u8,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         files: Option<Vec<String>>,
-        /// What its program says it has come to.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        result: Option<Value>,
+        /// What its program says it has come to; read again as [`ResultLine`].
+        #[serde(skip_deserializing, skip_serializing_if = "Option::is_none")]
+        result: Option<OwnJson>,
     },
     /// A task was not given, because its input cannot be read.
     Unreadable { task: String, why: String },
+}
+
+/// A line of the end of a task with what its program says it has come to, as that wrote it.
+#[derive(Deserialize)]
+struct ResultLine<'a> {
+    line: &'a str,
+    task: String,
+    job: String,
+    #[serde(borrow)]
+    result: &'a RawValue,
 }
 
 /// A file the task reads, the program among them.
@@ -129,7 +140,7 @@ impl Journal {
         task: &str,
         job: JobId,
         ending: &Ending,
-        (files, result): (Option<Vec<String>>, Option<Value>),
+        (files, result): (Option<Vec<String>>, Option<OwnJson>),
     ) -> anyhow::Result<()> {
         let (end, exit_code) = (ending.kind, ending.exit_code);
         self.known_ended(task, job, end, files.as_ref());
@@ -155,17 +166,17 @@ impl Journal {
     }
 
     /// What the programs of tasks say they have come to, of those jobs that ended last.
-    pub(super) fn results(&mut self) -> anyhow::Result<Vec<(String, Value)>> {
+    pub(super) fn results(&mut self) -> anyhow::Result<Vec<(String, OwnJson)>> {
         self.flush()?;
         let mut file = self.file.get_ref().try_clone()?;
         file.seek(SeekFrom::Start(0))?;
         let mut results = Vec::new();
         for line in BufReader::new(file).split(b'\n') {
-            let Ok(Line::End { task, job, result: Some(result), .. }) = serde_json::from_slice(&line?) else {
-                continue;
-            };
+            let line = line?;
+            let Ok(ResultLine { line: "end", task, job, result }) = serde_json::from_slice(&line) else { continue };
+            let Ok(result) = JsonText::parse(result.get().to_owned()) else { continue };
             if self.known(&task).is_some_and(|known| Some(known.job) == job_ids::parse(&job)) {
-                results.push((task, result));
+                results.push((task, OwnJson::from(&result)));
             }
         }
         Ok(results)

@@ -3,9 +3,9 @@
 use super::MapArgs;
 use super::account::{Account, Counts, FAILURES_MAX, Failure, LeftBehind};
 use crate::exit;
+use crate::guest_words::OwnJson;
 use crate::render::{self, say, tame};
 use serde::Serialize;
-use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// The object of `--json`.
@@ -21,7 +21,7 @@ struct MapObject<'a> {
     /// How many tasks left files that were not brought back, and the first of them.
     not_brought_back: NotBroughtBack<'a>,
     /// What the programs of its tasks say they have come to, by the names of the tasks; also of those that were done before.
-    results: BTreeMap<String, Value>,
+    results: BTreeMap<String, OwnJson>,
 }
 
 #[derive(Serialize)]

@@ -10,11 +10,11 @@ use crate::guest_words::progress_word;
 use crate::signals::{Asked, EndRequests};
 use potluck_node::client::{Client, ClientError, HomeEvent};
 use potluck_node::state::home::spec::BatchId;
-use potluck_node::wire::{CANCELLED_MAX, CancelJobs, FollowMap, JobAt, JobId, JobNow};
+use potluck_node::wire::{CANCELLED_MAX, CancelJobs, FollowMap, HomeJobs, JobAt, JobId, JobNow};
 use std::cell::RefCell;
 use std::collections::HashSet;
 use std::future::Future;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::time::Duration;
 use tokio::sync::Notify;
 
@@ -51,8 +51,20 @@ pub(super) struct Map<'a> {
 enum Next {
     Given(anyhow::Result<()>),
     Heard(Result<Option<HomeEvent>, ClientError>),
+    Tasks(Result<HomeJobs, ClientError>),
     Tick,
     Asked(Asked),
+}
+
+/// A question that somebody has asked the node, and that holds up nothing.
+type Asking<'a> = Pin<Box<dyn Future<Output = Result<HomeJobs, ClientError>> + 'a>>;
+
+/// Its answer; never one where nothing was asked.
+async fn answer(asking: &mut Option<Asking<'_>>) -> Result<HomeJobs, ClientError> {
+    match asking {
+        Some(asking) => asking.await,
+        None => std::future::pending().await,
+    }
 }
 
 impl<'a> Map<'a> {
@@ -72,6 +84,7 @@ impl<'a> Map<'a> {
         let (mut given, mut stopped) = (false, false);
         let mut following = self.client.follow_map(FollowMap { batch, output: true }).await?;
         let mut tick = tokio::time::interval(TICK);
+        let mut asking = None;
         while self.leaving != Leaving::Left && !(given && self.account.borrow().unended().len() == 0) {
             if given && !stopped && self.account.borrow().stopped {
                 stopped = true;
@@ -80,6 +93,7 @@ impl<'a> Map<'a> {
             let next = tokio::select! {
                 result = &mut giving, if !given => Next::Given(result),
                 heard = following.next() => Next::Heard(heard),
+                home = answer(&mut asking) => Next::Tasks(home),
                 _ = tick.tick() => Next::Tick,
                 asked = requests.next_asked() => Next::Asked(asked),
             };
@@ -95,11 +109,15 @@ impl<'a> Map<'a> {
                     self.ended.notify_one();
                 }
                 Next::Tick => {
-                    self.look_at_tasks(batch).await?;
+                    asking = asking.or_else(|| self.asks_for_tasks());
                     if given {
                         self.forgotten.look(self.client, &mut self.account.borrow_mut())?;
                     }
                     self.look()?;
+                }
+                Next::Tasks(home) => {
+                    asking = None;
+                    self.look_at_tasks(batch, home);
                 }
                 Next::Asked(asked) => self.asked(asked, batch),
             }
@@ -108,12 +126,15 @@ impl<'a> Map<'a> {
     }
 
     /// Asks now and then how far the tasks are that run, if somebody sees it and they are few.
-    async fn look_at_tasks(&mut self, batch: BatchId) -> anyhow::Result<()> {
+    fn asks_for_tasks(&self) -> Option<Asking<'a>> {
         let few = (1..=FEW_TASKS).contains(&self.account.borrow().counts().running);
-        if !few || !self.board.wants_tasks() {
-            return Ok(());
-        }
-        let home = self.client.home_jobs(HOME_JOBS_MAX).await?;
+        let client = self.client;
+        (few && self.board.wants_tasks()).then(|| Box::pin(client.home_jobs(HOME_JOBS_MAX)) as Asking<'a>)
+    }
+
+    /// Nothing depends on it: without an answer none is shown, and the question is asked again.
+    fn look_at_tasks(&mut self, batch: BatchId, home: Result<HomeJobs, ClientError>) {
+        let home = home.unwrap_or_default();
         let account = self.account.borrow();
         let word = |job: &JobNow| {
             let task = account.task_of(job.job)?;
@@ -122,7 +143,6 @@ impl<'a> Map<'a> {
         let mut words: Vec<String> = home.jobs.iter().filter(|job| job.map == Some(batch)).filter_map(word).collect();
         words.sort();
         self.board.tasks_are(words);
-        Ok(())
     }
 
     fn look(&mut self) -> anyhow::Result<()> {

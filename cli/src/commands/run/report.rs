@@ -3,13 +3,12 @@
 
 use crate::capture::{Capture, PrintedObject};
 use crate::exit;
-use crate::guest_words;
+use crate::guest_words::{EventObject, OwnJson};
 use crate::outcome::{OutcomeObject, explanation, tell_left_behind};
 use crate::render::{say, tame};
 use potluck_node::wire::{Ended, JobId};
 use potluck_runtime::{GuestEvent, Outcome};
 use serde::Serialize;
-use serde_json::Value;
 
 /// What is known of a job when it has ended.
 #[derive(Default)]
@@ -50,9 +49,9 @@ pub(super) struct JobObject {
     printed: PrintedObject,
     outputs: Vec<OutputEntry>,
     /// What the program says it has come to.
-    result: Option<Value>,
+    result: Option<OwnJson>,
     /// What it said of itself, in order.
-    events: Vec<Value>,
+    events: Vec<EventObject>,
 }
 
 /// The object of a job that has no outcome.
@@ -113,9 +112,9 @@ impl Summary {
         object.job = self.job.map(|job| job.to_string());
         object.peer = self.peer;
         object.outputs = self.outputs;
-        object.events = self.events.iter().map(guest_words::object).collect();
+        object.events = self.events.into_iter().map(EventObject).collect();
         if let Some(Ended { report, result, .. }) = self.ended {
-            object.result = result.as_ref().map(guest_words::value);
+            object.result = result.as_ref().map(OwnJson::from);
             object.outcome = report.outcome.into();
             object.fuel_used = report.fuel_used;
             object.wall_ms = report.wall_ms;

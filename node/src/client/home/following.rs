@@ -102,7 +102,8 @@ impl Following {
             Tag::TIME => HomeEvent::Time(decoded::<Time>(frame)?.unix_ms),
             Tag::STDOUT => HomeEvent::Output { stream: OutputStream::Stdout, bytes: frame.payload.clone() },
             Tag::STDERR => HomeEvent::Output { stream: OutputStream::Stderr, bytes: frame.payload.clone() },
-            Tag::GUEST_SAYS => HomeEvent::Said(decoded(frame)?),
+            // A kind that is not known here is passed over.
+            Tag::GUEST_SAYS => return Ok(frame.decode().ok().map(HomeEvent::Said)),
             Tag::OUTPUT_FILE => return self.begin_file(decoded(frame)?),
             Tag::DATA => return self.file_bytes(&frame.payload),
             Tag::ENDED => HomeEvent::RunEnded(decoded(frame)?),
@@ -154,6 +155,7 @@ fn not_written(error: SubmitError) -> ClientError {
 mod tests {
     use super::*;
     use crate::wire::{FrameWriter, JobId};
+    use std::collections::BTreeMap;
 
     /// What a machine says of a run that leaves one file.
     async fn run(writer: &mut FrameWriter, attempt: u32, text: &[u8]) {
@@ -186,5 +188,17 @@ mod tests {
         }
         assert_eq!(files, 2);
         assert_eq!(std::fs::read(dir.path().join("made.txt")).unwrap(), b"second");
+    }
+
+    #[tokio::test]
+    async fn a_kind_of_event_that_is_not_known_is_passed_over() {
+        let (ours, theirs) = tokio::io::duplex(64 << 10);
+        let (reader, writer) = tokio::io::split(theirs);
+        let mut theirs = FrameStream::new(reader, writer);
+        let (reader, writer) = tokio::io::split(ours);
+        let mut following = Following::of(FrameStream::new(reader, writer));
+        theirs.writer.send_message(Tag::GUEST_SAYS, &BTreeMap::from([("later", 1)])).await.unwrap();
+        theirs.writer.send_empty(Tag::STARTED).await.unwrap();
+        assert!(matches!(following.next().await.unwrap(), Some(HomeEvent::Started)));
     }
 }

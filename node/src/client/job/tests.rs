@@ -178,3 +178,11 @@ async fn what_is_in_order_is_taken() {
     assert_eq!(events.len(), 4, "{events:?}");
     assert_eq!(fs::read(dir.path().join("out/a/b")).unwrap(), b"good");
 }
+
+#[tokio::test]
+async fn a_kind_of_event_that_is_not_known_is_passed_over() {
+    let dir = tempfile::tempdir().unwrap();
+    let later = Frame { tag: Tag::GUEST_SAYS, payload: encode(&HashMap::from([("later", 1)])) };
+    let (events, failed) = hear(dir.path(), vec![later, ended()]).await;
+    assert!(failed.is_none() && matches!(events.as_slice(), [JobEvent::Ended(_)]), "{events:?} {failed:?}");
+}

@@ -9,6 +9,8 @@ use std::fmt;
 
 /// Bytes of a program's name, of its arguments together, and of a reason, that are kept.
 pub const TEXT_LEN_MAX: usize = 512;
+/// Bytes of a result that is kept in the history.
+const RESULT_LEN_MAX: usize = 4 << 10;
 
 /// Which side of a job this machine was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -212,7 +214,7 @@ pub struct JobRecord {
     pub submitter: String,
     /// Until when its output is kept, of one that was given to this machine's home; 0 when it is not any more.
     pub keep_until_ms: Option<u64>,
-    /// What its guest says it has come to; none of what was run for another.
+    /// What its guest says it has come to, if that is short: all of it is in the recording. None of what was run for another.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub result: Option<JsonText>,
 }
@@ -265,6 +267,11 @@ impl JobRecord {
         self.wall_ms = report.wall_ms;
         self.memory_peak_bytes = report.memory_peak_bytes;
         self.end = Some(End::from(&report.outcome));
+    }
+
+    /// Its guest says that it has come to this.
+    pub fn came_to(&mut self, result: Option<&JsonText>) {
+        self.result = result.filter(|result| result.as_str().len() <= RESULT_LEN_MAX).cloned();
     }
 
     /// The same job, ended now.
@@ -327,6 +334,16 @@ fn in_one_line(args: &[String]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_result_is_kept_if_it_is_short() {
+        let result = |len: usize| JsonText::parse(format!("\"{}\"", "x".repeat(len - 2))).ok();
+        let mut record = JobRecord::begun(JobId([1; 16]), Role::Sent, "p", &[], 1);
+        for (len, is_kept) in [(RESULT_LEN_MAX, true), (RESULT_LEN_MAX + 1, false)] {
+            record.came_to(result(len).as_ref());
+            assert_eq!(record.result.is_some(), is_kept, "{len} bytes");
+        }
+    }
 
     #[test]
     fn texts_are_cut_between_characters() {

@@ -24,6 +24,9 @@ const HEAD_LEN: usize = 4 + 4 + 8;
 const ENTRY_LEN_MAX: usize = 96 << 10;
 /// Bytes of all entries: some thousand jobs.
 const SPOOL_LEN_MAX: u64 = 512 << 10;
+/// Bytes of a file that are taken in: hundreds of commands that ended at once with the longest entries, each of which comes
+/// on top of what is there.
+const TAKEN_LEN_MAX: u64 = 64 << 20;
 
 /// What is told of a job in one piece.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -72,8 +75,7 @@ pub(super) fn take_in(
     }
     let mut file = locked(path)?;
     let mut bytes = Vec::new();
-    // Entries are appended one by one, so the file passes its bound by one entry for each command that runs at once.
-    (&mut file).take(2 * SPOOL_LEN_MAX).read_to_end(&mut bytes).map_err(failed)?;
+    (&mut file).take(TAKEN_LEN_MAX).read_to_end(&mut bytes).map_err(failed)?;
     take(entries(&bytes))?;
     file.set_len(0).map_err(failed)
 }
@@ -194,5 +196,17 @@ mod tests {
         }
         assert!(count > 500, "{count}");
         assert_eq!(taken(&path).len() as u32, count + 1);
+    }
+
+    #[test]
+    fn of_a_file_far_beyond_its_bound_every_entry_is_taken_in() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("spool");
+        let mut long = job(1);
+        long.job.args = "x".repeat(ENTRY_LEN_MAX / 2);
+        let bytes = encoded(&long).unwrap().repeat(80);
+        assert!(bytes.len() as u64 > 4 * SPOOL_LEN_MAX);
+        std::fs::write(&path, &bytes).unwrap();
+        assert_eq!(taken(&path).len(), 80);
     }
 }

@@ -35,7 +35,7 @@ fn named(memory: &GuestMemory<'_>, guest: &ModuleGuest, (fd, path, len): (i32, i
 /// The file through which we talk to which a path leads that is not too long.
 fn door(memory: &GuestMemory<'_>, guest: &mut ModuleGuest, (fd, path, len): (i32, i32, i32)) -> Result<Option<Door>> {
     let path = memory.as_cow(GuestPtr::<[u8]>::new((path.cast_unsigned(), len.cast_unsigned())))?;
-    Ok(guest.talk.door(fd.cast_unsigned(), &path, &guest.meter))
+    Ok(guest.talk.door(fd.cast_unsigned(), &path, &guest.meter)?)
 }
 
 pub(super) fn add_making(linker: &mut Linker<ModuleGuest>) -> Result<()> {

@@ -113,7 +113,7 @@ pub(super) fn add_opening(files: &mut LinkerInstance<'_, ComponentGuest>) -> Res
                 let guest = store.data_mut();
                 let Some(new) = named(guest, &fd, &path) else { return too_long() };
                 guest.meter.check_open()?;
-                let door = guest.talk.door(fd.rep(), path.as_bytes(), &guest.meter);
+                let door = guest.talk.door(fd.rep(), path.as_bytes(), &guest.meter)?;
                 // The files through which we talk are the host's, and there.
                 let makes = open.contains(OpenFlags::CREATE) && door.is_none();
                 if makes {

@@ -1,7 +1,6 @@
 use super::*;
 use potluck_node::state::home::end::{End, Failure};
-use potluck_runtime::Outcome;
-use serde_json::json;
+use potluck_runtime::{JsonText, Outcome};
 use std::path::PathBuf;
 
 fn task(name: &str) -> Task {
@@ -10,6 +9,10 @@ fn task(name: &str) -> Task {
 
 fn job(number: u8) -> JobId {
     JobId([number; 16])
+}
+
+fn json(text: &str) -> OwnJson {
+    OwnJson::from(&JsonText::parse(text.to_owned()).unwrap())
 }
 
 fn map(number: u8) -> BatchId {
@@ -24,7 +27,7 @@ fn begun(dir: &Path) -> Journal {
         let number = u8::try_from(index).unwrap();
         journal.task((index, &task(name)), Vec::new(), Digest::of(name.as_bytes()), job(number)).unwrap();
     }
-    journal.end("a", job(0), &Ending::from(&End::Done), (Some(vec!["made.txt".into()]), Some(json!([1])))).unwrap();
+    journal.end("a", job(0), &Ending::from(&End::Done), (Some(vec!["made.txt".into()]), Some(json("[1]")))).unwrap();
     journal.flush().unwrap();
     journal
 }
@@ -47,13 +50,16 @@ fn what_was_given_and_how_it_ended_is_known_again() {
 fn a_result_is_that_of_the_job_that_ended_last() {
     let dir = tempfile::tempdir().unwrap();
     let mut journal = begun(dir.path());
-    assert_eq!(journal.results().unwrap(), [("a".to_owned(), json!([1]))]);
+    assert_eq!(journal.results().unwrap(), [("a".to_owned(), json("[1]"))]);
     journal.begin(map(2)).unwrap();
     journal.task((0, &task("a")), Vec::new(), Digest::of(b"other"), job(7)).unwrap();
     assert_eq!(journal.results().unwrap(), [], "the job that came to it is not the task's any more");
-    journal.end("a", job(7), &Ending::from(&End::Done), (None, Some(json!("two")))).unwrap();
+    journal.end("a", job(7), &Ending::from(&End::Done), (None, Some(json("123456789012345678901234567890")))).unwrap();
     drop(journal);
-    assert_eq!(Journal::open(dir.path()).unwrap().results().unwrap(), [("a".to_owned(), json!("two"))]);
+    assert_eq!(
+        Journal::open(dir.path()).unwrap().results().unwrap(),
+        [("a".to_owned(), json("123456789012345678901234567890"))]
+    );
 }
 
 #[test]
