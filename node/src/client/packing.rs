@@ -8,8 +8,8 @@ pub use folder::LeftOut;
 use super::failure::SubmitError;
 use super::opening::{GoesOn, SessionOpening};
 use super::submission::{StdinMode, Submission};
-use crate::service::{Case, check_paths};
 use crate::interpreters::{Interpreter, PYTHON};
+use crate::service::{Case, check_paths};
 use crate::wire::{INTERPRETER_FEATURE, JobFile, JobId, JobInterpreter, JobMount, JobProgram, SavedMemory, SubmitJob};
 use folder::Leaves;
 use potluck_runtime::{Digest, GuestPath, ImageChoice, script_imports};
@@ -218,7 +218,8 @@ impl Packer {
         let dir = &submission.program;
         if let Some(interpreter) = &submission.interpreter {
             let name = &interpreter.manifest.name;
-            let why = format!("only Python runs folders; name the file for {name} and put the folder beside it with `-f`");
+            let why =
+                format!("only Python runs folders; name the file for {name} and put the folder beside it with `-f`");
             return Err(bad_program(dir, why));
         }
         if !dir.join(DIRECTORY_ENTRY).is_file() {

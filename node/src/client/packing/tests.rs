@@ -196,3 +196,40 @@ fn more_files_are_read_as_if_all_had_been_submitted_together() {
     let clash = pack_more(&pattern, &submission, id, (args, &[at("in/x.py")]));
     assert!(clash.unwrap_err().to_string().contains("cannot lie together"));
 }
+
+/// An interpreter that says no more than how it is called.
+fn interpreter(dir: &Path, args: &[&str]) -> Interpreter {
+    let program = dir.join("tiny.wasm");
+    fs::write(&program, b"\0asm").unwrap();
+    let text = format!("name = \"tiny\"\nversion = \"1\"\nprogram = \"tiny.wasm\"\nargs = {args:?}");
+    let manifest = crate::interpreters::Manifest::parse(&text).unwrap();
+    Interpreter { manifest, program, folder: dir.to_owned(), is_bundled: false }
+}
+
+#[test]
+fn a_script_that_brings_its_interpreter_requires_that_it_is_known() {
+    let dir = tempfile::tempdir().unwrap();
+    let script = dir.path().join("x.tiny");
+    fs::write(&script, "?").unwrap();
+    let plain = Submission::new(&script);
+    let own = Some(interpreter(dir.path(), &["tiny", "{script}"]));
+    let packed = packed(Submission { interpreter: own, ..plain }).unwrap();
+    assert_eq!(packed.job.requires, [INTERPRETER_FEATURE]);
+    let own = packed.job.program.interpreter().unwrap();
+    assert_eq!(own.argv, ["tiny", "x.tiny"]);
+    assert!(packed.sources.contains_key(&own.digest), "its bytes go along");
+}
+
+#[test]
+fn how_an_interpreter_is_called_is_part_of_what_a_result_depends_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let script = dir.path().join("x.tiny");
+    fs::write(&script, "?").unwrap();
+    let fingerprint = |args: &[&str]| {
+        let own = Some(interpreter(dir.path(), args));
+        let packed = packed(Submission { interpreter: own, ..Submission::new(&script) }).unwrap();
+        crate::client::home::parcel::Parcel::sharing(packed, std::sync::Arc::default(), None).fingerprint()
+    };
+    assert_eq!(fingerprint(&["tiny", "{script}"]), fingerprint(&["tiny", "{script}"]));
+    assert_ne!(fingerprint(&["tiny", "{script}"]), fingerprint(&["tiny", "-O", "{script}"]));
+}
