@@ -123,6 +123,8 @@ pub fn contents(paths: &Paths) -> io::Result<Vec<Item>> {
         }
     }
     let folders = [
+        (Kind::Environment, paths.interpreters_dir()),
+        (Kind::Environment, paths.bundled_dir()),
         (Kind::Session, paths.sessions_dir()),
         (Kind::Recording, paths.recordings_dir()),
         (Kind::Recording, paths.kept_dir()),

@@ -71,7 +71,10 @@ impl OpeningArgs {
     ) -> anyhow::Result<SessionHandle> {
         if self.environment != "python" {
             refuse_other_than_python(client, &self.environment, "sessions")?;
-            anyhow::bail!("there is no environment {:?}; sessions are Python's, so leave `--env` out", self.environment);
+            anyhow::bail!(
+                "there is no environment {:?}; sessions are Python's, so leave `--env` out",
+                self.environment
+            );
         }
         let mut opening = SessionOpening::new();
         if let Some(limits) = self.limits.typed() {
