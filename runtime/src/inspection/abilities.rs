@@ -109,7 +109,7 @@ impl Inspection {
     pub fn abilities(&self) -> Vec<Ability> {
         let rows = ROWS.iter().enumerate().map(|(bit, row)| (bit, row.ability));
         rows.chain([(OTHER_BIT, OTHER)])
-            .filter(|(bit, _)| self.reach.0 & (1 << bit) != 0)
+            .filter(|&(bit, _)| self.reach.0 & (1 << bit) != 0)
             .map(|(_, what)| what)
             .collect()
     }
@@ -126,7 +126,7 @@ impl Reach {
 fn bits(kind: ProgramKind, from: &str, name: &str) -> u32 {
     let is_reached = |row: &Row| row.is_reached_by(kind, from, name);
     let rows = ROWS.iter().enumerate().filter(|(_, row)| is_reached(row));
-    match rows.fold(0, |bits, (bit, _)| bits | 1 << bit) {
+    match rows.fold(0u32, |bits, (bit, _)| bits | (1 << bit)) {
         0 if is_of_wasi(kind, from) && !is_reached(&PLAIN) => 1 << OTHER_BIT,
         bits => bits,
     }

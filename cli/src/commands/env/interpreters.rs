@@ -56,7 +56,8 @@ pub(super) fn add_from(client: &Client, name: &str, from: &Path, quiet: bool) ->
     client.paths().create()?;
     let candidate = interpreters.candidate(name, from)?;
     for Carried { from, guest, files, bytes } in candidate.carried() {
-        let (from, bytes) = (render::tame(&from.display().to_string()), ByteSize(*bytes));
+        let (from, guest) = (render::tame(&from.display().to_string()), render::tame(guest));
+        let bytes = ByteSize(*bytes);
         say(&format!("taking {from}: {files} files, {bytes}; whoever runs a script in {name} gets them, at {guest}"));
     }
     prepare(client, &candidate.manifest().args[0], &candidate.program(), quiet)
