@@ -6,7 +6,7 @@ mod added;
 mod bundled;
 mod manifest;
 
-pub use added::Candidate;
+pub use added::{Candidate, Carried};
 pub use bundled::{BUNDLED, Bundled};
 pub use manifest::{MANIFEST_LEN_MAX, Manifest, ManifestError, ProgramFile, SCRIPT, check_name};
 
@@ -66,6 +66,14 @@ pub enum InterpreterError {
         /// Whose the name or the ending is, and what to do.
         why: String,
     },
+    /// What was added is not whole any more.
+    #[error("the environment {name} cannot be used: {why}; `potluck env rm {name}` and add it again")]
+    Damaged {
+        /// What it is called.
+        name: String,
+        /// What is wrong with it.
+        why: String,
+    },
     /// It comes in this binary.
     #[error("{0} comes with Potluck, so it cannot be removed")]
     Bundled(String),
@@ -107,6 +115,16 @@ impl Interpreters {
         Ok(all)
     }
 
+    /// What is wrong with those that were added and cannot be used, each by its name and where it lies.
+    ///
+    /// # Errors
+    /// [`InterpreterError::Disk`].
+    pub fn damaged(&self) -> Result<Vec<(String, PathBuf, InterpreterError)>, InterpreterError> {
+        let of = |name: String| Some((added::read(&self.added, &name).err()?, name));
+        let damaged = added::names(&self.added)?.into_iter().filter_map(of);
+        Ok(damaged.map(|(error, name)| (name.clone(), self.added.join(name), error)).collect())
+    }
+
     /// The one of this name, if there is one.
     ///
     /// # Errors
@@ -140,8 +158,8 @@ impl Interpreters {
         all.join(", ")
     }
 
-    /// Reads what is to be added under `name`: a manifest, or a folder with one that is called `environment.toml`. Nothing
-    /// is kept yet.
+    /// Copies what is to be added under `name`: a manifest with its program, or a folder with a manifest that is called
+    /// `environment.toml` and may name other folders in it. Nothing is kept yet: it goes when the candidate does.
     ///
     /// # Errors
     /// [`InterpreterError`] names the file and the cure.
@@ -151,7 +169,7 @@ impl Interpreters {
         if name == PYTHON || Bundled::named(name).is_some() {
             return Err(taken("an environment of this name comes with Potluck; call yours otherwise".to_owned()));
         }
-        let candidate = Candidate::read(name, from)?;
+        let candidate = Candidate::read(name, from, &self.added)?;
         for ending in &candidate.manifest().endings {
             if let Some(other) = self.of_ending(ending)?.filter(|other| other.manifest.name != name) {
                 let other = other.manifest.name;
@@ -167,9 +185,10 @@ impl Interpreters {
     ///
     /// # Errors
     /// [`InterpreterError::Disk`], or what is wrong with its folders.
-    pub fn add(&self, candidate: &Candidate) -> Result<Interpreter, InterpreterError> {
+    pub fn add(&self, candidate: Candidate) -> Result<Interpreter, InterpreterError> {
+        let name = candidate.manifest().name.clone();
         candidate.keep_in(&self.added)?;
-        added::read(&self.added, &candidate.manifest().name)
+        added::read(&self.added, &name)
     }
 
     /// Removes one that was added; how many bytes that freed, or nothing if there is none.

@@ -66,7 +66,7 @@ use crate::store::blobs::BlobStore;
 use crate::store::jobs::JobStore;
 use crate::store::record::RecordError;
 use crate::wire::{Fault, Frame, FrameError, FrameStream, FrameWriter, Lends, Tag};
-pub(crate) use admission::{MemoryLent, admit, check_mount_point};
+pub(crate) use admission::{MemoryLent, admit, check_mount_point, overlap};
 use cancelling::Cancellations;
 pub use clashes::{Case, Clash, check_paths};
 use environment::PeerStreams;

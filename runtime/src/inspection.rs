@@ -4,6 +4,7 @@
 
 pub(crate) mod abilities;
 
+use self::abilities::Reach;
 use crate::handed::Handed;
 use crate::job::Tenant;
 use crate::prepare::PrepareError;
@@ -43,6 +44,8 @@ pub struct Inspection {
     pub imports: Vec<ProgramImport>,
     /// How many imports it has in all.
     pub imports_count: u64,
+    /// What it could do by all of its imports, those that are not listed included.
+    pub reach: Reach,
     /// What it offers, at most 1024, in alphabetical order.
     pub exports: Vec<String>,
     /// How many exports it has in all.
@@ -129,6 +132,7 @@ mod tests {
             bytes: 0,
             imports: vec![],
             imports_count: 0,
+            reach: Reach::default(),
             exports: vec![],
             exports_count: 0,
             memories,

@@ -47,7 +47,7 @@ pub use guest_event::{
     Amount, GUEST_EVENT_LEN_MAX, GUEST_EVENTS_LEN_MAX, GuestEvent, GuestLog, GuestProgress, JsonText, LogLevel, NotJson,
 };
 pub use image::{BUILT_IN, BuiltIn, ImageChoice, ImageRecipe, RecipeError};
-pub use inspection::abilities::{Ability, NEVER};
+pub use inspection::abilities::{Ability, NEVER, Reach};
 pub use inspection::{Inspection, ProgramImport, ProgramKind, ProgramMemory};
 pub use job::{GUEST_PATH_DEPTH_MAX, GUEST_PATH_LEN_MAX};
 pub use job::{GuestPath, GuestPathError, InputFile, Mount, Program, RunRequest, Tenant};

@@ -90,6 +90,26 @@ fn whatever_cannot_run_is_refused_in_the_words_of_a_run() {
     home.potluck(["inspect"]).finish().expect(2).says(&["FILE"]);
 }
 
+/// A module that imports `sched_yield` so many times, and then this.
+fn crowded(home: &Home, file: &str, before: usize, last: &str) {
+    let yields = r#"(import "wasi_snapshot_preview1" "sched_yield" (func (result i32)))"#.repeat(before);
+    module(home, file, &format!(r#"(module {yields} {last} (memory (export "memory") 1) (func (export "_start")))"#));
+}
+
+#[test]
+fn what_is_imported_after_all_that_is_listed_is_said_all_the_same() {
+    let home = Home::new();
+    let open = r#"(import "wasi_snapshot_preview1" "path_open" (func (param i32 i32 i32 i32 i32 i64 i64 i32 i32) (result i32)))"#;
+    crowded(&home, "opens.wasm", 1100, open);
+    let object = agrees(&home, "opens.wasm");
+    assert_eq!((&object["imports_count"], list(&object, "can").len()), (&1101.into(), 1), "{}", object["can"]);
+    assert!(list(&object, "can")[0].contains("read and write files"), "{}", object["can"]);
+    // A refused one is named, however many others come before it.
+    crowded(&home, "robot.wasm", 40, r#"(import "robot" "move_arm" (func))"#);
+    let text = home.potluck(["inspect", "robot.wasm"]).finish().expect(126).out();
+    assert!(text.lines().any(|line| line.starts_with("refused") && line.contains("robot.move_arm")), "{text}");
+}
+
 #[test]
 fn a_program_that_begins_with_more_memory_than_it_gets_is_told_how_to_get_it() {
     let home = Home::new();
@@ -125,6 +145,19 @@ fn a_script_says_its_environment_and_what_it_imports() {
     assert_eq!(list(&object, "modules"), ["json", "pandas"]);
     let text = home.potluck(["inspect", &script]).finish().expect(0).out();
     assert!(text.contains("python") && text.contains("json, pandas") && text.contains("data"), "{text}");
+}
+
+#[test]
+fn a_script_whose_interpreter_goes_along_can_run() {
+    let home = Home::with_python();
+    let script = write_script(&home, "hello.lua", &["print('hello')"]);
+    let object = agrees(&home, &script);
+    assert_eq!(
+        (&object["kind"], &object["environment"], &object["interpreter_comes_along"], &object["runs_here"]),
+        (&"script".into(), &"lua".into(), &true.into(), &true.into())
+    );
+    let text = home.potluck(["inspect", &script]).finish().expect(0).out();
+    assert!(text.contains("a script for lua") && text.contains("goes along") && text.contains("can run"), "{text}");
 }
 
 #[test]
@@ -175,12 +208,15 @@ fn a_machine_that_lends_too_little_memory_is_named_with_what_would_change_it() {
     let (lender_home, home) = (Home::new().named("attic"), Home::new());
     let lender = Node::start(&lender_home);
     join(&lender, &home);
-    lender_home.potluck(["pause"]).finish().expect(0);
-    let file = command(&home, "exit.wasm", "");
-    let object = until("the pause is known", || {
-        let object = inspected(&home, &file, 0);
-        let names_it = object["machines"].as_array()?.iter().any(|machine| machine["name"] == "attic");
-        names_it.then_some(object)
+    lender_home.potluck(["share", "--job-memory", "256M"]).finish().expect(0);
+    let id = given(&home, ["--on".to_owned(), "attic".to_owned(), command(&home, "exit.wasm", "")]);
+    let attic = until("it was refused", || {
+        let object = home.potluck(["inspect", "--json", "--job", &id]).finish().expect(0).json();
+        let machines = object["machines"].as_array()?;
+        let attic = machines.iter().find(|machine| machine["name"] == "attic")?;
+        attic["reason"].as_str().is_some_and(|reason| reason.contains("memory")).then(|| attic.clone())
     });
-    assert!(object["runs_here"] == true, "{object}");
+    let said = attic.to_string();
+    assert!(said.contains("--memory 256M") && said.contains("share --job-memory"), "{said}");
+    home.potluck(["cancel", &id]).finish().expect(0);
 }

@@ -199,6 +199,19 @@ fn a_job_that_was_left_and_a_map_run_in_other_languages() {
     write_script(&home, "map.lua", &["print('changed')"]);
     let changed = home.potluck(["map", "--json", "-o", "out", "map.lua", "a", "b"]).finish();
     assert_eq!(changed.expect(0).json()["done"], 2);
+    // Nothing is given when nothing is there to run it.
+    let known = || home.potluck(["jobs", "-a", "--json"]).finish().expect(0).json().as_array().map(Vec::len);
+    let before = known();
+    let finished = home.potluck(["map", "-o", "none", "--env", "nothing", "map.lua", "a", "b"]).finish();
+    finished.expect(126).says(&["no environment \"nothing\"", "potluck env add"]);
+    assert_eq!(known(), before);
+}
+
+#[test]
+fn a_folder_runs_in_python_whatever_it_is_called() {
+    let home = Home::with_python();
+    home.write("tool.js/__main__.py", "print('python')\n");
+    assert_eq!(home.run(["tool.js"]).finish().expect(0).out(), "python\n");
 }
 
 /// A folder with a manifest of an interpreter that only looks at what it is given.
@@ -216,7 +229,8 @@ fn tiny(home: &Home, more: &str) -> PathBuf {
 
 fn add_tiny(home: &Home) {
     tiny(home, "");
-    home.potluck(["env", "add", "tiny", "--from", "tiny"]).finish().expect(0).says(&["tiny is ready", ".tiny"]);
+    let added = home.potluck(["env", "add", "tiny", "--from", "tiny"]).finish();
+    added.expect(0).says(&["tiny is ready", ".tiny", "share: 1 files", "at /usr/share/tiny"]);
 }
 
 fn environments(home: &Home) -> Vec<Value> {
@@ -250,6 +264,12 @@ fn an_interpreter_of_ones_own_is_added_listed_used_and_removed() {
     assert!(out.contains("env TINY=no") && out.contains("arg --script=a.txt"), "{out}");
     let path = home.potluck(["env", "path", "tiny"]).finish().expect(0).out();
     assert!(PathBuf::from(path.trim()).join("program.wasm").is_file(), "{path}");
+    let kinds = home.potluck(["cache", "ls", "--json"]).finish().expect(0).json();
+    let has = |name: &str| kinds["items"].as_array().is_some_and(|items| items.iter().any(|item| item["name"] == name));
+    assert!(has("tiny"), "{kinds:#}");
+    fs::remove_file(PathBuf::from(path.trim()).join("program.wasm")).expect("a file can be removed");
+    home.potluck(["env", "ls"]).finish().expect(0).says(&["tiny cannot be used", "potluck env rm tiny"]);
+    assert_eq!((names().len(), environments(&home)[3]["ready"] == false), (4, true));
     home.potluck(["env", "rm", "tiny"]).finish().expect(0).says(&["removed tiny"]);
     assert_eq!(names(), ["python", "lua", "javascript"]);
     home.run([&script]).finish().expect(126).says(&["a.tiny", "potluck env ls"]);
@@ -270,6 +290,10 @@ fn a_manifest_that_cannot_be_used_is_refused_with_its_cure() {
     tiny(&home, "");
     refused(add("other", "tiny"), &["environment.toml", "env add tiny"]);
     refused(add("look", "tiny/bin/look.wasm"), &["look.wasm", "manifest", "--help"]);
+    refused(add("tiny", "tiny/environment.toml"), &["environment.toml", "folder of their own", "--from"]);
+    home.write("tiny/share/.key", "mine");
+    refused(add("tiny", "tiny"), &["share/.key", "hidden"]);
+    fs::remove_file(home.work().join("tiny/share/.key")).expect("a file can be removed");
     home.write("tiny/bin/look.wasm", b"\0asm\x01\0\0\0");
     refused(add("tiny", "tiny"), &["look.wasm", "not kept as tiny"]);
     home.write("tiny/lua.toml", "name = \"tiny\"\nversion = \"1\"\nprogram = \"bin/look.wasm\"\nendings = [\"lua\"]\n");

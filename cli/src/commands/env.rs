@@ -34,7 +34,7 @@ Examples:
   potluck env add python                        from a peer that has it, or by pip
   potluck env add lua                           comes with Potluck; this compiles it ahead of time
   potluck env add tcl --from ./tcl              from a folder with an `environment.toml`
-  potluck env add tcl --from tcl.toml           from a manifest; what it names lies beside it
+  potluck env add tcl --from tcl.toml           from a manifest alone: its program lies beside it, and no `files`
 
 A manifest says how an ordinary WASI command (.wasm) is given a script:
   name = \"tcl\"
@@ -43,8 +43,10 @@ A manifest says how an ordinary WASI command (.wasm) is given a script:
   endings = [\"tcl\"]                       # scripts that end so need no --env
   args = [\"tclsh\", \"{script}\"]          # the script's own arguments follow
   env = { TCL_LIBRARY = \"/usr/share/tcl\" }
-  files = { \"/usr/share/tcl\" = \"lib\" }  # folders beside the manifest that scripts may read
-Only `name`, `version` and `program` are needed.";
+  files = { \"/usr/share/tcl\" = \"lib\" }  # folders beside the manifest that scripts may read; they go along
+                                      # to every machine that runs one, with nothing hidden in them
+Only `name`, `version` and `program` are needed. What is added again takes the place of what was there, and `env rm` \
+takes it away, under jobs of this machine that run in it as well: let them end first.";
 
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
@@ -110,6 +112,8 @@ struct EnvironmentObject {
     sha256: Option<String>,
     ready: bool,
     compiled: bool,
+    /// Why it cannot be used, and what to do.
+    why: Option<String>,
     bytes: u64,
     path: String,
 }
@@ -120,6 +124,7 @@ impl EnvironmentObject {
         Self {
             compiled: status.ready && runtime.environment_compiled(status.name),
             sha256: None,
+            why: None,
             endings: vec!["py".to_owned()],
             added: false,
             name: status.name.to_owned(),
@@ -133,6 +138,7 @@ impl EnvironmentObject {
 
     const fn state(&self) -> &'static str {
         match (self.ready, self.compiled) {
+            _ if self.why.is_some() => "damaged",
             (true, true) => "ready, compiled",
             (true, false) => "ready, compiled at first use",
             (false, _) => "not here",
@@ -176,6 +182,7 @@ fn list(client: &Client, json: bool) -> anyhow::Result<()> {
     }
     let mut table = Table::new(&["name", "version", "files", "what", "state", "size", "path"]);
     for environment in environments {
+        environment.why.iter().for_each(|why| render::say(why));
         let endings: Vec<String> = environment.endings.iter().map(|ending| format!(".{ending}")).collect();
         table.push(vec![
             render::tame(&environment.name),

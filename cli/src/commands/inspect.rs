@@ -33,10 +33,10 @@ Ends with 0 if it can run here, and with 126 if it cannot.";
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct InspectArgs {
-    /// A .wasm, a .py, or a folder with `__main__.py`
+    /// A .wasm, a .py or other script, or a folder with `__main__.py`
     #[arg(value_name = "FILE", required_unless_present = "job", conflicts_with = "job")]
     file: Option<PathBuf>,
-    /// The program of this job instead: one that this machine gave away, or keeps for a peer
+    /// The program of this job instead: one given with `run -d` or `map`, from here or by a peer to this machine
     #[arg(long, value_name = "ID")]
     job: Option<String>,
     /// The memory that the job would get [default: 1G]
@@ -81,11 +81,13 @@ async fn of_file(client: &Client, file: &Path, memory: Option<ByteSize>) -> anyh
         Err(error) => return Err(super::run::refusal(error)),
     };
     report.bytes = std::fs::metadata(file).ok().filter(std::fs::Metadata::is_file).map(|metadata| metadata.len());
-    match parcel.as_ref().map(Parcel::program) {
-        Some(program @ (JobProgram::Script { .. } | JobProgram::Session { .. })) => {
-            script(client, program, &mut report)?
-        }
-        Some(JobProgram::Wasm { .. }) => wasm(client, file, &name, &mut report).await?,
+    match &parcel {
+        Some(parcel) => match parcel.program() {
+            program @ (JobProgram::Script { .. } | JobProgram::Session { .. }) => {
+                script(client, program, parcel.interpreter_path(), &mut report).await?;
+            }
+            JobProgram::Wasm { .. } => wasm(client, file, &name, &mut report).await?,
+        },
         // What is no script is looked at all the same, for what it shows of itself.
         None if is_wasm(file) => drop(outline(client, file, &name, &mut report).await?),
         None => {}
@@ -104,15 +106,16 @@ async fn of_job(client: &Client, text: &str) -> anyhow::Result<Report> {
     report.role = Some(given.role().word());
     let path = given.path().map(Path::to_owned);
     report.bytes = path.as_ref().and_then(|path| std::fs::metadata(path).ok()).map(|metadata| metadata.len());
+    if given.is_incomplete() {
+        report.refuse("its bytes are not here any more, so it can be neither looked at nor given again".to_owned());
+    }
     match (given.program(), &path) {
         (JobProgram::Wasm { name, .. }, Some(path)) => wasm(client, path, name, &mut report).await?,
-        (JobProgram::Wasm { .. }, None) => {
-            report.refuse("its bytes are not here any more, so it can be neither looked at nor given again".to_owned());
-        }
+        (JobProgram::Wasm { .. }, None) => {}
         (program, _) => {
             report.packages = given.packages();
             report.files = given.files().iter().map(ToString::to_string).collect();
-            script(client, program, &mut report)?;
+            script(client, program, given.interpreter_path(), &mut report).await?;
         }
     }
     let is_ours = given.role() == Role::Sent;
@@ -130,9 +133,15 @@ fn is_wasm(file: &Path) -> bool {
     read.is_ok() && magic == *b"\0asm"
 }
 
-/// What a script needs.
-fn script(client: &Client, program: &JobProgram, report: &mut Report) -> anyhow::Result<()> {
-    let environment = program.environment().unwrap_or_default();
+/// What a script needs; `own` is where the interpreter lies that goes along with it.
+async fn script(client: &Client, program: &JobProgram, own: Option<&Path>, report: &mut Report) -> anyhow::Result<()> {
+    let Some(environment) = program.environment() else {
+        report.about = Some(About::script(program, true));
+        return match own {
+            Some(path) => compiled(client, path, &called(program), report).await,
+            None => Ok(()),
+        };
+    };
     let environments = client.runtime()?;
     let environments = environments.environments();
     report.about = Some(About::script(program, environments.path(environment).is_some()));
@@ -142,9 +151,13 @@ fn script(client: &Client, program: &JobProgram, report: &mut Report) -> anyhow:
     Ok(())
 }
 
-/// What a program of WebAssembly is, and whether it can run.
-async fn wasm(client: &Client, path: &Path, name: &str, report: &mut Report) -> anyhow::Result<()> {
-    let Some(inspection) = outline(client, path, name, report).await? else { return Ok(()) };
+/// What an interpreter that goes along calls itself.
+fn called(program: &JobProgram) -> String {
+    program.interpreter().and_then(|own| own.argv.first()).cloned().unwrap_or_default()
+}
+
+/// Whether a program of WebAssembly can run.
+async fn compiled(client: &Client, path: &Path, name: &str, report: &mut Report) -> anyhow::Result<()> {
     let progress = Progress::new(Manner::suitable(false));
     let program = Program::Wasm { path: path.to_owned(), name: name.to_owned() };
     let prepared = client.runtime()?.prepare(&program, &progress).await;
@@ -152,6 +165,13 @@ async fn wasm(client: &Client, path: &Path, name: &str, report: &mut Report) -> 
     if let Err(error) = prepared {
         report.refuse(sentence(&anyhow::Error::new(error.called(name))));
     }
+    Ok(())
+}
+
+/// What a program of WebAssembly is, and whether it can run.
+async fn wasm(client: &Client, path: &Path, name: &str, report: &mut Report) -> anyhow::Result<()> {
+    let Some(inspection) = outline(client, path, name, report).await? else { return Ok(()) };
+    compiled(client, path, name, report).await?;
     let (begins, gets) = (inspection.initial_bytes(), report.memory_bytes);
     if begins > gets {
         report.refuse(format!(

@@ -162,7 +162,7 @@ async fn giving<'a>(
     Ok(Giving {
         client,
         program: args.path.clone(),
-        pattern: client.pattern(submission).await,
+        pattern: client.pattern(submission).await.map_err(super::run::refusal)?,
         args: args.words.clone(),
         batch: BatchSpec { id, jobs_max: args.jobs, on_failure },
         requirements,

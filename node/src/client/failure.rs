@@ -176,10 +176,11 @@ fn fault_kind(code: FaultCode) -> FailureKind {
     }
 }
 
-/// A refusal with the name of whoever refuses, which most sentences begin with.
+/// A refusal with the name of whoever refuses, which most sentences begin with, and the way out that is always there.
 fn said_by(peer: &str, fault: &Fault) -> String {
     let names_itself = fault.text.strip_prefix(peer).is_some_and(|rest| rest.starts_with(' '));
-    if names_itself { fault.text.clone() } else { format!("{peer}: {fault}") }
+    let said = if names_itself { fault.text.clone() } else { format!("{peer}: {fault}") };
+    if fault.code == FaultCode::UNSUPPORTED { format!("{said}; `--on local` runs it on this machine") } else { said }
 }
 
 #[cfg(test)]
@@ -195,5 +196,7 @@ mod tests {
         ] {
             assert_eq!(said_by("ann", &Fault::new(FaultCode::NOT_LENDING, text)), said);
         }
+        let old = Fault::new(FaultCode::UNSUPPORTED, "the job needs \"interpreter\", which ann does not know");
+        assert!(said_by("ann", &old).ends_with("; `--on local` runs it on this machine"));
     }
 }

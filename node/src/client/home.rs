@@ -41,12 +41,14 @@ impl Client {
         Ok(Parcel::of(packed, None))
     }
 
-    /// Reads what is the same for many jobs, once. What is wrong with it, each of them will say.
-    pub async fn pattern(&self, submission: Submission) -> Pattern {
-        let resolved = super::interpreting::resolve(self.paths(), submission.clone());
-        let submission = resolved.unwrap_or(submission);
+    /// Reads what is the same for many jobs, once. What else is wrong with it, each of them will say.
+    ///
+    /// # Errors
+    /// [`SubmitError`] when nothing is there to run any of them.
+    pub async fn pattern(&self, submission: Submission) -> Result<Pattern, SubmitError> {
+        let submission = super::interpreting::resolve(self.paths(), submission)?;
         let packed = self.read(submission.clone(), JobId([0; 16]), MountsBy::Content).await;
-        Pattern::new(submission, packed.ok())
+        Ok(Pattern::new(submission, packed.ok()))
     }
 
     /// A job as it was given before, under a new id, and what was wanted of its home and of machines then. Its inputs are those

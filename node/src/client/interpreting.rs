@@ -16,6 +16,8 @@ pub(super) fn resolve(paths: &Paths, submission: Submission) -> Result<Submissio
     let found = match &submission.environment {
         Some(name) if name == PYTHON => None,
         Some(name) => Some(named(&interpreters, name, &submission.program)?),
+        // A folder is Python's, whatever it is called.
+        None if submission.program.is_dir() => None,
         None => match ending(&submission.program).as_str() {
             "" | "py" | "wasm" => None,
             ending => interpreters.of_ending(ending).map_err(|error| refuse(&submission.program, &error))?,

@@ -78,18 +78,11 @@ struct Raw {
     #[serde(default)]
     endings: Vec<String>,
     args: Option<Vec<String>>,
-    program: RawProgram,
+    program: toml::Value,
     #[serde(default)]
     env: BTreeMap<String, String>,
     #[serde(default)]
     files: BTreeMap<String, String>,
-}
-
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum RawProgram {
-    Name(String),
-    Pinned(RawPinned),
 }
 
 #[derive(Deserialize)]
@@ -214,10 +207,13 @@ fn check_env(env: &BTreeMap<String, String>) -> Result<(), ManifestError> {
     }
 }
 
-fn program(raw: RawProgram) -> Result<ProgramFile, ManifestError> {
+fn program(raw: toml::Value) -> Result<ProgramFile, ManifestError> {
     let RawPinned { file, sha256, size } = match raw {
-        RawProgram::Name(file) => RawPinned { file, sha256: None, size: None },
-        RawProgram::Pinned(pinned) => pinned,
+        toml::Value::String(file) => RawPinned { file, sha256: None, size: None },
+        pinned => pinned.try_into().map_err(|error: toml::de::Error| {
+            let why = error.to_string();
+            refuse(format!("`program`: {}; it is a file's name, or {{ file, sha256, size }}", why.trim_end()))
+        })?,
     };
     let file = beside("program", &file)?;
     if sha256.as_ref().is_some_and(|text| !is_sha256(text)) {
@@ -239,6 +235,15 @@ fn folders(raw: BTreeMap<String, String>) -> Result<BTreeMap<String, GuestPath>,
     if raw.len() > FOLDERS_MAX {
         return Err(refuse(format!("`files` has {} folders; the most is {FOLDERS_MAX}", raw.len())));
     }
+    let mut points: Vec<&String> = raw.keys().collect();
+    while let Some(point) = points.pop() {
+        if let Some(other) = points.iter().find(|other| crate::service::overlap(other, point)) {
+            let (other, point) = (shown(other), shown(point));
+            return Err(refuse(format!(
+                "`files` has {other:?} and {point:?}, which overlap; put one beside the other"
+            )));
+        }
+    }
     let folder = |(guest, folder): (String, String)| {
         crate::service::check_mount_point(&guest)
             .map_err(|why| refuse(format!("`files` has {:?}: {why}", shown(&guest))))?;
@@ -247,8 +252,14 @@ fn folders(raw: BTreeMap<String, String>) -> Result<BTreeMap<String, GuestPath>,
     raw.into_iter().map(folder).collect()
 }
 
-/// The path of something beside the manifest.
+/// The path of something beside the manifest. What is hidden is not meant for others.
 fn beside(key: &str, text: &str) -> Result<GuestPath, ManifestError> {
+    if text.split('/').any(|part| part.starts_with('.') && !matches!(part, "." | "..")) {
+        let shown = shown(text);
+        return Err(refuse(format!(
+            "`{key}` names {shown:?}, and nothing hidden is taken; call it otherwise, without the dot"
+        )));
+    }
     GuestPath::parse(text)
         .map_err(|error| refuse(format!("`{key}`: {error}; name what lies beside the manifest, by a relative path")))
 }

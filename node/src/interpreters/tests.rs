@@ -30,7 +30,7 @@ impl Place {
 
     fn add(&self, name: &str, from: &Path) -> Result<Interpreter, InterpreterError> {
         let interpreters = self.interpreters();
-        interpreters.candidate(name, from).and_then(|candidate| interpreters.add(&candidate))
+        interpreters.candidate(name, from).and_then(|candidate| interpreters.add(candidate))
     }
 }
 
@@ -93,6 +93,68 @@ fn nothing_outside_of_the_manifests_folder_is_taken() {
     std::os::unix::fs::symlink(secret.join("key"), from.join("tiny.wasm")).unwrap();
     assert!(place.add("tiny", &from).unwrap_err().to_string().contains("link"));
     assert_eq!(place.interpreters().named("tiny").unwrap(), None);
+}
+
+#[test]
+fn folders_are_taken_of_a_folder_that_was_named_and_nothing_hidden_in_them() {
+    let place = Place::new();
+    let from = place.tiny("tiny", "[files]\n\"/share\" = \"lib\"\n");
+    fs::create_dir_all(from.join("lib/deep")).unwrap();
+    fs::write(from.join("lib/deep/x"), "12345").unwrap();
+    let said = place.add("tiny", &from.join("environment.toml")).unwrap_err().to_string();
+    assert!(said.contains("folder of their own") && said.contains("--from"), "{said}");
+    for hidden in ["lib/.key", "lib/deep/.key"] {
+        fs::write(from.join(hidden), "mine").unwrap();
+        let said = place.add("tiny", &from).unwrap_err().to_string();
+        assert!(said.contains(hidden) && said.contains("hidden"), "{said}");
+        fs::remove_file(from.join(hidden)).unwrap();
+    }
+    fs::write(from.join("lib/a\\b"), "").unwrap();
+    assert!(place.add("tiny", &from).unwrap_err().to_string().contains("call it otherwise"));
+    fs::remove_file(from.join("lib/a\\b")).unwrap();
+    let candidate = place.interpreters().candidate("tiny", &from).unwrap();
+    let [Carried { guest, files, bytes, .. }] = candidate.carried() else { panic!("{candidate:?}") };
+    assert_eq!((guest.as_str(), *files, *bytes), ("/share", 1, 5));
+}
+
+#[test]
+fn what_was_checked_is_what_is_kept_whatever_becomes_of_its_source() {
+    let place = Place::new();
+    let from = place.tiny("tiny", "");
+    let candidate = place.interpreters().candidate("tiny", &from).unwrap();
+    fs::write(from.join("tiny.wasm"), "another").unwrap();
+    assert_eq!(fs::read(candidate.program()).unwrap(), PROGRAM);
+    assert_eq!(fs::read(place.interpreters().add(candidate).unwrap().program).unwrap(), PROGRAM);
+}
+
+#[test]
+fn what_a_crash_left_aside_goes_once_it_is_old() {
+    let place = Place::new();
+    let directory = place.root.path().join("home/data/environments");
+    let (old, new) = (directory.join(".aside-old"), directory.join(".aside-new"));
+    for aside in [&old, &new] {
+        fs::create_dir_all(aside.join("whole")).unwrap();
+    }
+    let long_ago = std::time::SystemTime::now() - std::time::Duration::from_secs(7 * 24 * 60 * 60);
+    fs::File::open(&old).unwrap().set_modified(long_ago).unwrap();
+    place.add("tiny", &place.tiny("tiny", "")).unwrap();
+    assert!(!old.exists() && new.exists());
+}
+
+#[test]
+fn one_that_was_damaged_is_told_of_with_its_cure_and_can_be_removed() {
+    let place = Place::new();
+    let added = place.add("tiny", &place.tiny("tiny", "")).unwrap();
+    let interpreters = place.interpreters();
+    assert!(interpreters.damaged().unwrap().is_empty());
+    for file in ["program.wasm", "environment.toml"] {
+        fs::remove_file(added.folder.join(file)).unwrap();
+        let damaged = interpreters.damaged().unwrap();
+        let [(name, path, error)] = damaged.as_slice() else { panic!("{damaged:?}") };
+        assert_eq!((name.as_str(), path), ("tiny", &added.folder));
+        assert!(error.to_string().contains("potluck env rm tiny"), "{error}");
+    }
+    assert!(interpreters.remove("tiny").unwrap().is_some() && interpreters.damaged().unwrap().is_empty());
 }
 
 #[test]

@@ -33,6 +33,10 @@ pub(crate) fn admit(job: &SubmitJob, role: Role, lent: MemoryLent, name: &str, c
         let text = format!("the job needs {feature:?}, which {name} does not know; a newer Potluck there may");
         return Err(Fault::new(FaultCode::UNSUPPORTED, text));
     }
+    if job.requires.is_empty() != job.program.interpreter().is_none() {
+        let text = format!("a script that brings its interpreter says {INTERPRETER_FEATURE:?}, and no other job does");
+        return Err(bad_input(text));
+    }
     admit_limits(&job.limits, role, lent, name)?;
     admit_words(job)?;
     admit_files(job, case)?;
@@ -210,7 +214,7 @@ pub(crate) fn check_mount_point(guest: &str) -> Result<(), String> {
 }
 
 /// Whether one absolute path is the other or inside it.
-fn overlap(one: &str, other: &str) -> bool {
+pub(crate) fn overlap(one: &str, other: &str) -> bool {
     let inside = |outer: &str, inner: &str| {
         inner.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     };
@@ -224,7 +228,7 @@ fn bad_input(text: String) -> Fault {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::{JobId, SavedMemory};
+    use crate::wire::{JobId, JobInterpreter, SavedMemory};
     use potluck_runtime::Digest;
 
     const LENT: MemoryLent = MemoryLent { one: None, all: None };
@@ -323,6 +327,28 @@ mod tests {
         };
         assert!(refusal(Role::Owner, LENT, script).text.contains("x.py"));
     }
+
+    #[test]
+    fn a_script_that_brings_its_interpreter_says_so_and_no_other_job_does() {
+        let script = |interpreter| JobProgram::Script {
+            environment: "lua".into(),
+            entry: path("x.lua"),
+            image: ImageChoice::None,
+            interpreter,
+        };
+        let own = JobInterpreter { digest: Digest::of(b""), size: 0, argv: vec!["lua".into(), "x.lua".into()] };
+        let requires = vec![INTERPRETER_FEATURE.to_owned()];
+        let brings = SubmitJob { program: script(Some(own)), files: vec![file("x.lua")], requires, ..job() };
+        assert_eq!(admit(&brings, Role::Peer, LENT, "attic", Case::Kept), Ok(()));
+        for odd in [
+            SubmitJob { requires: vec![], ..brings.clone() },
+            SubmitJob { program: script(None), ..brings.clone() },
+            SubmitJob { program: job().program, ..brings },
+        ] {
+            assert_eq!(admit(&odd, Role::Peer, LENT, "attic", Case::Kept).unwrap_err().code, FaultCode::BAD_INPUT);
+        }
+    }
+
     #[test]
     fn a_session_has_no_folders_and_a_usable_name_and_its_memory_counts() {
         let session = |name: &str, size| JobProgram::Session {

@@ -119,6 +119,25 @@ fn the_kinds_of_a_message_that_has_several_keep_their_bytes() {
     );
 }
 
+#[test]
+fn a_script_that_brings_its_interpreter_keeps_its_bytes() {
+    let script = JobProgram::Script {
+        environment: "lua".into(),
+        entry: GuestPath::parse("x.lua").unwrap(),
+        image: ImageChoice::None,
+        interpreter: Some(JobInterpreter {
+            digest: Digest::from_bytes([1; 32]),
+            size: 300,
+            argv: vec!["lua".into(), "x.lua".into()],
+        }),
+    };
+    assert_eq!(
+        data_encoding::HEXLOWER.encode(&message(&script)),
+        "81a673637269707484ab656e7669726f6e6d656e74a36c7561a5656e747279a5782e6c7561a5696d616765a46e6f6e65ab696e74657270726574657283a6646967657374c4200101010101010101010101010101010101010101010101010101010101010101a473697a65cd012ca46172677692a36c7561a5782e6c7561"
+    );
+    assert_eq!(INTERPRETER_FEATURE, "interpreter", "an older node refuses what it does not know by this name");
+}
+
 #[tokio::test]
 async fn every_golden_frame_is_read_as_its_tag_and_written_as_its_bytes() {
     for (tag, _) in Tag::KNOWN {

@@ -74,6 +74,15 @@ impl JobProgram {
             Self::Script { environment, .. } | Self::Session { environment, .. } => Some(environment),
         }
     }
+
+    /// The interpreter that comes along, where one does.
+    #[must_use]
+    pub const fn interpreter(&self) -> Option<&JobInterpreter> {
+        match self {
+            Self::Script { interpreter, .. } => interpreter.as_ref(),
+            Self::Wasm { .. } | Self::Session { .. } => None,
+        }
+    }
 }
 
 /// What a job with a [`JobInterpreter`] requires of whoever runs it: one that does not know it would look for an environment.

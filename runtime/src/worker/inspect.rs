@@ -3,6 +3,7 @@
 //! of a program before it runs comes from the same outline and the same rules.
 
 use super::preview1::{self, ModuleGuest};
+use crate::inspection::abilities::Reach;
 use crate::inspection::{Inspection, LISTED_MAX, MEMORIES_MAX, ProgramImport, ProgramKind, ProgramMemory};
 use crate::protocol::{CodeKind, Purpose, Refusal};
 use std::collections::BTreeSet;
@@ -47,8 +48,10 @@ pub(crate) fn describe_outline(program: &[u8], engine: &Engine) -> Result<Inspec
             (ProgramKind::Module, listed.map(|import| told(import, refusal(import))).collect())
         }
     };
+    let imports_all = outline.imports.iter().map(|(from, name)| (from.as_str(), name.as_str()));
     Ok(Inspection {
         kind,
+        reach: Reach::of(kind, imports_all),
         bytes: program.len() as u64,
         imports,
         imports_count: outline.imports.len() as u64,

@@ -9,7 +9,7 @@ use crate::settings;
 use crate::signals::EndRequests;
 use anyhow::Context;
 use potluck_node::client::Client;
-use potluck_node::interpreters::{Interpreter, Interpreters};
+use potluck_node::interpreters::{Carried, Interpreter, Interpreters};
 use potluck_runtime::{Digest, Program};
 use std::fs::File;
 use std::path::Path;
@@ -22,6 +22,7 @@ pub(super) fn list(client: &Client) -> anyhow::Result<Vec<EnvironmentObject>> {
         EnvironmentObject {
             ready: content.is_ok(),
             compiled: content.is_ok_and(|(digest, _)| runtime.program_compiled(digest)),
+            why: None,
             bytes: interpreter.bytes(),
             path: interpreter.path().display().to_string(),
             added: !interpreter.is_bundled,
@@ -32,17 +33,36 @@ pub(super) fn list(client: &Client) -> anyhow::Result<Vec<EnvironmentObject>> {
             endings: interpreter.manifest.endings,
         }
     };
-    Ok(Interpreters::of(client.paths()).list()?.into_iter().map(object).collect())
+    let interpreters = Interpreters::of(client.paths());
+    let damaged = interpreters.damaged()?.into_iter().map(|(name, path, error)| EnvironmentObject {
+        name,
+        title: String::new(),
+        version: String::new(),
+        endings: Vec::new(),
+        added: true,
+        sha256: None,
+        ready: false,
+        compiled: false,
+        why: Some(render::sentence(&error.into())),
+        bytes: 0,
+        path: path.display().to_string(),
+    });
+    Ok(interpreters.list()?.into_iter().map(object).chain(damaged).collect())
 }
 
 /// Takes an interpreter from a manifest. It is compiled first: what cannot run here is not kept.
 pub(super) fn add_from(client: &Client, name: &str, from: &Path, quiet: bool) -> anyhow::Result<()> {
     let interpreters = Interpreters::of(client.paths());
-    let candidate = interpreters.candidate(name, from)?;
-    prepare(client, &candidate.manifest().args[0], candidate.program(), quiet)
-        .with_context(|| format!("{} is not kept as {name}", candidate.program().display()))?;
     client.paths().create()?;
-    let interpreter = interpreters.add(&candidate)?;
+    let candidate = interpreters.candidate(name, from)?;
+    for Carried { from, guest, files, bytes } in candidate.carried() {
+        let (from, guest) = (render::tame(&from.display().to_string()), render::tame(guest));
+        let bytes = ByteSize(*bytes);
+        say(&format!("taking {from}: {files} files, {bytes}; whoever runs a script in {name} gets them, at {guest}"));
+    }
+    prepare(client, &candidate.manifest().args[0], &candidate.program(), quiet)
+        .with_context(|| format!("{} is not kept as {name}", candidate.from().display()))?;
+    let interpreter = interpreters.add(candidate)?;
     if !quiet {
         let endings: Vec<String> = interpreter.manifest.endings.iter().map(|ending| format!(".{ending}")).collect();
         let whose = if endings.is_empty() {

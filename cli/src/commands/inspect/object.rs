@@ -1,6 +1,7 @@
 //! The object of `--json`, which is also what the words for people are made of.
 
 use crate::reasons::OwnedMachineObject;
+use potluck_node::store::jobs::Role;
 use potluck_node::wire::JobProgram;
 use potluck_runtime::{BuiltIn, ImageChoice, Inspection, NEVER, ProgramImport, ProgramKind};
 use serde::Serialize;
@@ -42,7 +43,9 @@ pub(super) enum About {
     Script {
         environment: String,
         environment_here: bool,
-        /// What it imports whenever it runs, beside its own files.
+        /// Whether its interpreter goes along with it, so that no machine need have one.
+        interpreter_comes_along: bool,
+        /// What it imports whenever it runs, beside its own files; of a peer's job, by the peer's word.
         modules: Vec<String>,
         /// The image it starts from, where its imports decide.
         image: Option<&'static str>,
@@ -89,6 +92,11 @@ impl Report {
         }
     }
 
+    /// Whether what is said of it is a peer's word.
+    pub(super) fn is_of_a_peer(&self) -> bool {
+        self.role == Some(Role::Ran.word())
+    }
+
     /// It cannot run; the first reason stands.
     pub(super) fn refuse(&mut self, why: String) {
         self.runs_here = false;
@@ -98,17 +106,20 @@ impl Report {
 
 impl About {
     pub(super) fn script(program: &JobProgram, environment_here: bool) -> Self {
-        let image = match program {
-            JobProgram::Script { image, .. } | JobProgram::Session { image, .. } => Some(image),
-            JobProgram::Wasm { .. } => None,
+        let (environment, image) = match program {
+            JobProgram::Script { environment, image, .. } | JobProgram::Session { environment, image, .. } => {
+                (environment.as_str(), Some(image))
+            }
+            JobProgram::Wasm { .. } => ("", None),
         };
         let modules = match image {
             Some(ImageChoice::Auto(modules)) => Some(modules),
             Some(ImageChoice::None | ImageChoice::Recipe(_)) | None => None,
         };
         Self::Script {
-            environment: program.environment().unwrap_or_default().to_owned(),
+            environment: environment.to_owned(),
             environment_here,
+            interpreter_comes_along: program.interpreter().is_some(),
             modules: modules.into_iter().flatten().cloned().collect(),
             image: modules.map(|modules| BuiltIn::covering(modules).name),
         }

@@ -18,24 +18,28 @@ pub(super) fn of(report: &Report) -> String {
     let mut text = String::new();
     let size = report.bytes.map(|bytes| format!(", {}", ByteSize(bytes))).unwrap_or_default();
     line(&mut text, &report.name, &format!("{}{size}", kind(report)));
-    if let (Some(job), Some(role)) = (&report.job, report.role) {
-        let whose = if role == "sent" { "given from here" } else { "kept here for a peer" };
+    if let Some(job) = &report.job {
+        let whose = if report.is_of_a_peer() { "kept here for a peer" } else { "given from here" };
         line(&mut text, "job", &format!("{job}, {whose}"));
     }
     match &report.about {
         Some(About::Module(outline)) => program(&mut text, outline, report.memory_bytes, "functions"),
         Some(About::Component(outline)) => program(&mut text, outline, report.memory_bytes, "interfaces"),
-        Some(About::Script { environment, environment_here, modules, image }) => {
-            let here = if *environment_here { "on this machine" } else { "fetched when it first runs here" };
+        Some(About::Script { environment, environment_here, interpreter_comes_along, modules, image }) => {
+            let here = match (interpreter_comes_along, environment_here) {
+                (true, _) => "whose interpreter goes along with it",
+                (false, true) => "on this machine",
+                (false, false) => "fetched when it first runs here",
+            };
             line(&mut text, "runs in", &format!("{environment}, {here}"));
             if !modules.is_empty() {
-                line(&mut text, "imports", &names(modules.iter().map(String::as_str)));
+                let by_word = if report.is_of_a_peer() { " (its sender says)" } else { "" };
+                line(&mut text, "imports", &format!("{}{by_word}", names(modules.iter().map(String::as_str))));
             }
             if let Some(image) = image {
                 line(&mut text, "starts", &format!("from the memory image {image}"));
             }
-            let can =
-                "what Python can with its files, arguments and input; it has no network, no threads, no processes";
+            let can = "what its language can with its files, arguments and input; it has no network, no threads, no processes";
             line(&mut text, "it can", can);
         }
         None => {}
@@ -84,8 +88,8 @@ fn program(text: &mut String, outline: &Outline, memory_bytes: u64, what: &str) 
         line(text, "it asks to", &format!("{}: {}", denied.what, denied.why));
     }
     line(text, "it cannot", outline.cannot);
-    for import in outline.imports.iter().take(NAMES_MAX) {
-        let Some(why) = &import.refused else { continue };
+    let refused = outline.imports.iter().filter_map(|import| Some((import, import.refused.as_ref()?)));
+    for (import, why) in refused.take(NAMES_MAX) {
         let dot = if import.name.is_empty() { "" } else { "." };
         line(text, "refused", &format!("{}{dot}{}: {why}", import.from, import.name));
     }

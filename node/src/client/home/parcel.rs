@@ -6,6 +6,7 @@ use crate::wire::bounds::SUBMIT_LEN_MAX;
 use crate::wire::{JobId, JobProgram, SubmitJob, encode};
 use potluck_runtime::{Digest, TASK_VARIABLE, TASKS_VARIABLE};
 use std::collections::HashMap;
+use std::path::Path;
 use std::sync::Arc;
 
 /// What the parcels of one [`Client::give`](crate::client::Client::give) may weigh together; as much again is left for what was
@@ -39,7 +40,11 @@ impl Parcel {
         Self::sharing(packed, Arc::default(), task)
     }
 
-    pub(super) fn sharing(mut packed: Packed, shared: Arc<HashMap<Digest, Source>>, task: Option<Task>) -> Self {
+    pub(in crate::client) fn sharing(
+        mut packed: Packed,
+        shared: Arc<HashMap<Digest, Source>>,
+        task: Option<Task>,
+    ) -> Self {
         // Whoever comes back wants what it made.
         packed.job.outputs = true;
         packed.job.stdin = false;
@@ -78,6 +83,13 @@ impl Parcel {
         &self.packed.job.program
     }
 
+    /// Where the bytes of its interpreter lie, where one goes along.
+    #[must_use]
+    pub fn interpreter_path(&self) -> Option<&Path> {
+        let digest = self.packed.job.program.interpreter()?.digest;
+        self.packed.sources.get(&digest).or_else(|| self.shared.get(&digest)).map(|source| source.path.as_path())
+    }
+
     /// The bytes it needs where it runs, program included.
     pub(super) fn blobs(&self) -> impl Iterator<Item = (Digest, u64)> {
         self.packed.job.blobs()
@@ -106,7 +118,10 @@ impl Parcel {
             }
             JobProgram::Session { environment, .. } => (None, "", environment.as_str()),
         };
-        let all = (program, args, env, files, directories, mounts);
+        // The whole line that an interpreter is given; alone its digest would say nothing of how it is called.
+        let called = self.packed.job.program.interpreter().map_or(&[][..], |own| &own.argv);
+        let line: Vec<&String> = called.iter().chain(args).collect();
+        let all = (program, line, env, files, directories, mounts);
         // Without packages it is what it was before there were any.
         if packages.is_empty() { Digest::of(&encode(&all)) } else { Digest::of(&encode(&(all, packages))) }
     }

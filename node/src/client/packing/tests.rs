@@ -232,3 +232,26 @@ fn an_interpreter_goes_along_by_digest_and_its_variables_yield_to_the_jobs() {
     assert_eq!(kind, FailureKind::BadProgram);
     assert!(text.contains("only Python"), "{text}");
 }
+
+/// An interpreter that says no more than how it is called.
+fn interpreter(dir: &Path, args: &[&str]) -> Interpreter {
+    let program = dir.join("tiny.wasm");
+    fs::write(&program, b"\0asm").unwrap();
+    let text = format!("name = \"tiny\"\nversion = \"1\"\nprogram = \"tiny.wasm\"\nargs = {args:?}");
+    let manifest = crate::interpreters::Manifest::parse(&text).unwrap();
+    Interpreter { manifest, program, folder: dir.to_owned(), is_bundled: false }
+}
+
+#[test]
+fn how_an_interpreter_is_called_is_part_of_what_a_result_depends_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let script = dir.path().join("x.tiny");
+    fs::write(&script, "?").unwrap();
+    let fingerprint = |args: &[&str]| {
+        let own = Some(interpreter(dir.path(), args));
+        let packed = packed(Submission { interpreter: own, ..Submission::new(&script) }).unwrap();
+        crate::client::home::parcel::Parcel::sharing(packed, std::sync::Arc::default(), None).fingerprint()
+    };
+    assert_eq!(fingerprint(&["tiny", "{script}"]), fingerprint(&["tiny", "{script}"]));
+    assert_ne!(fingerprint(&["tiny", "{script}"]), fingerprint(&["tiny", "-O", "{script}"]));
+}

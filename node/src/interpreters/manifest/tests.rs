@@ -60,6 +60,11 @@ fn what_cannot_be_used_is_named_with_its_cure() {
         (&format!("{SMALL}[env]\n\"A=B\" = \"x\"\n"), &["A=B"]),
         (&format!("{SMALL}[files]\n\"/tmp\" = \"x\"\n"), &["/tmp"]),
         (&format!("{SMALL}[files]\n\"data\" = \"x\"\n"), &["data"]),
+        (&format!("{SMALL}[files]\n\"/x\" = \".ssh\"\n"), &[".ssh", "hidden"]),
+        (&format!("{SMALL}[files]\n\"/x\" = \"a/.git\"\n"), &["a/.git", "hidden"]),
+        (&format!("{SMALL}[files]\n\"/x\" = \"a\"\n\"/x/y\" = \"b\"\n"), &["/x/y", "overlap"]),
+        (&with("program = { file = \"x\", sha265 = \"0\" }"), &["program", "sha265", "sha256"]),
+        (&with("program = 7"), &["program", "file's name"]),
         (&format!("{SMALL}[files]\n\"/data\" = \"../x\"\n"), &["files", "relative"]),
     ] {
         let said = refusal(text);

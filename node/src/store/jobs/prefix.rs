@@ -34,7 +34,7 @@ pub enum IdError {
 }
 
 /// The first and the last id that begin so.
-fn bounds(prefix: &str) -> Option<(JobId, JobId)> {
+pub(super) fn bounds(prefix: &str) -> Option<(JobId, JobId)> {
     if prefix.is_empty() || prefix.len() > DIGITS {
         return None;
     }

@@ -4,6 +4,7 @@
 use super::change::Change;
 use super::failure::StoreError;
 use super::job_record::Role;
+use super::prefix::bounds;
 use super::{JobStore, rows};
 use crate::store::recording::Recorded;
 use crate::wire::JobId;
@@ -181,6 +182,29 @@ impl JobStore {
         self.read(|records| {
             let sql = "SELECT job, role, home, attempt FROM recordings WHERE bytes IS NULL";
             records.prepare_cached(sql)?.query_map([], key)?.collect()
+        })
+    }
+
+    /// The jobs with runs that are kept and whose ids begin so; two at most, which tells whether it is one.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn kept_jobs(&self, beginning: &str) -> Result<Vec<JobId>, StoreError> {
+        let Some((first, last)) = bounds(beginning) else { return Ok(Vec::new()) };
+        self.read(|records| {
+            let sql = "SELECT DISTINCT job FROM kept_runs WHERE job BETWEEN ?1 AND ?2 ORDER BY job LIMIT 2";
+            records.prepare_cached(sql)?.query_map([first.0, last.0], |row| row.get(0).map(JobId))?.collect()
+        })
+    }
+
+    /// The runs of one job that are kept, for whomever.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn kept_runs_of(&self, job: JobId) -> Result<Vec<KeptRunRow>, StoreError> {
+        self.read(|records| {
+            let sql = format!("SELECT {KEPT_COLUMNS} FROM kept_runs WHERE job = ?1 ORDER BY row");
+            records.prepare_cached(&sql)?.query_map([job.0], kept)?.collect()
         })
     }
 

@@ -115,6 +115,22 @@ fn jobs_are_found_by_any_beginning_that_is_theirs_alone() {
 }
 
 #[test]
+fn runs_that_are_kept_are_found_by_any_beginning_of_their_jobs_ids() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = JobStore::open(dir.path(), Kept::EVERYTHING).unwrap();
+    let id = |number: u8| JobId([0xa0 + number; 16]);
+    let kept = |job: u8, home: u8| {
+        let key = RecordingKey { job: id(job), role: Role::Ran, home: [home; 32], attempt: 1 };
+        Change::KeptRun(Box::new(KeptRunRow { key, state: 0, since_ms: 1, request: Some(vec![home]) }))
+    };
+    block_on(store.synced(vec![kept(1, 1), kept(1, 2), kept(2, 1)])).unwrap();
+    assert_eq!((store.kept_jobs("A").unwrap(), store.kept_jobs("a2").unwrap()), (vec![id(1), id(2)], vec![id(2)]));
+    assert!(store.kept_jobs("-").unwrap().is_empty() && store.kept_jobs("").unwrap().is_empty());
+    let runs = store.kept_runs_of(id(1)).unwrap();
+    assert_eq!(runs.iter().map(|run| run.request.as_deref()).collect::<Vec<_>>(), [Some(&[1][..]), Some(&[2])]);
+}
+
+#[test]
 fn what_commands_leave_is_known_to_whoever_opens_the_store_next() {
     let dir = tempfile::tempdir().unwrap();
     let left = |number: u32| {
