@@ -203,6 +203,7 @@ mod tests {
             outputs: false,
             events: false,
             requires: vec![],
+            packages: vec![],
         }
     }
 

@@ -35,7 +35,7 @@ fn a_job_without_the_limits_of_today_has_their_defaults() {
 #[test]
 fn a_job_with_packages_keeps_its_bytes_and_one_without_has_no_word_of_them() {
     let package = JobPackage { name: "x-1-py3-none-any.whl".into(), digest: Digest::from_bytes([1; 32]), size: 9 };
-    let job = SubmitJob { packages: vec![package], requires: vec![FEATURE_PACKAGES.into()], ..submit() };
+    let job = SubmitJob { packages: vec![package], requires: vec![PACKAGES_FEATURE.into()], ..submit() };
     let (with, without) = (message(&job), message(&submit()));
     let golden = "a8726571756972657391a87061636b61676573a87061636b616765739183a46e616d65b4782d312d7079332d6e6f6e652d616e792e77686ca6646967657374c4200101010101010101010101010101010101010101010101010101010101010101a473697a6509";
     assert!(data_encoding::HEXLOWER.encode(&with).ends_with(golden), "{}", data_encoding::HEXLOWER.encode(&with));
