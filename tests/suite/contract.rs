@@ -93,7 +93,9 @@ fn what_is_no_event_is_one_warning_and_no_failure() {
     let home = Home::new();
     let long = format!(r#"{{"result":"{}"}}"#, "x".repeat(100_000));
     for program in both_forms("tell") {
-        let told = home.run(["--json"]).arg(&program).args(["hello", "{}", &long, RESULT]).finish();
+        // A component is given no argument that is so long.
+        let long = if program == guest("tell") { long.as_str() } else { "[]" };
+        let told = home.run(["--json"]).arg(&program).args(["hello", "{}", long, RESULT]).finish();
         let object = told.expect(0).json();
         let said = events(&object);
         assert!(said.len() == 2 && said[0].contains("warn") && said[0].contains("no event"), "{said:?}");
@@ -237,11 +239,10 @@ fn directories_in_which_a_guest_spoke_serve_again() {
 fn a_session_hears_the_same_variables_and_what_it_says_is_not_passed_on() {
     let home = Home::with_python();
     let node = Node::start(&home);
-    home.potluck(["session", "start", "--name", "s"]).finish().expect(0);
+    home.potluck(["session", "new", "--name", "s"]).finish().expect(0);
     let turn = "import os; f = open(os.environ['POTLUCK_EVENTS'], 'a'); f.write('{}\\n'); f.close(); print('fine')";
-    let finished = home.potluck(["session", "exec", "s", "-c", turn]).finish();
+    let finished = home.potluck(["session", "run", "s", turn]).finish();
     assert_eq!(finished.expect(0).out(), "fine\n");
-    drop(fs::read_dir(home.work()));
     node.down();
 }
 
