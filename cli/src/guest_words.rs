@@ -4,8 +4,8 @@
 use crate::render::tame;
 use potluck_runtime::{GuestEvent, GuestLog, GuestProgress, JsonText};
 use serde::ser::{Serialize, SerializeMap, Serializer};
-use serde_json::Value;
 use serde_json::value::RawValue;
+use serde_json::{Value, json};
 
 /// Characters of one line that are shown.
 const LINE_LEN_MAX: usize = 4096;

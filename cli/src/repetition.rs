@@ -54,7 +54,7 @@ impl Repetition {
 
     /// The run goes on where another was, and repeats nothing.
     pub(crate) fn goes_on(&mut self) {
-        self.words_again = self.words;
+        self.words_again = self.words.len();
         (self.stdout.again, self.stderr.again) = (None, None);
     }
 

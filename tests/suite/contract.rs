@@ -44,8 +44,7 @@ fn a_script_takes_part_by_opening_a_file() {
         "fd = os.open(path, os.O_WRONLY | os.O_APPEND)",
         "os.write(fd, b'{\"result\":')",
         "os.write(fd, b'[1,2]}\\n')",
-        "os.dup2(fd, 50); os.close(fd)",
-        "os.write(50, b'{\"log\":{\"level\":\"debug\",\"message\":\"two\"}}')",
+        "os.write(fd, b'{\"log\":{\"level\":\"debug\",\"message\":\"two\"}}')",
         "assert os.stat(path).st_size == 0, 'it takes no room'",
         "open('made.txt', 'w').write('x')",
     ];
@@ -94,7 +93,9 @@ fn what_is_no_event_is_one_warning_and_no_failure() {
     let home = Home::new();
     let long = format!(r#"{{"result":"{}"}}"#, "x".repeat(100_000));
     for program in both_forms("tell") {
-        let told = home.run(["--json"]).arg(&program).args(["hello", "{}", &long, RESULT]).finish();
+        // A component is given no argument that is so long.
+        let long = if program == guest("tell") { long.as_str() } else { "[]" };
+        let told = home.run(["--json"]).arg(&program).args(["hello", "{}", long, RESULT]).finish();
         let object = told.expect(0).json();
         let said = events(&object);
         assert!(said.len() == 2 && said[0].contains("warn") && said[0].contains("no event"), "{said:?}");
@@ -238,9 +239,9 @@ fn directories_in_which_a_guest_spoke_serve_again() {
 fn a_session_to_which_nobody_listens_is_not_told_of_a_file_to_speak_in() {
     let home = Home::with_python();
     let node = Node::start(&home);
-    home.potluck(["session", "start", "--name", "s"]).finish().expect(0);
+    home.potluck(["session", "new", "--name", "s"]).finish().expect(0);
     let turn = "import os; print([name for name in os.environ if name.startswith('POTLUCK')])";
-    let finished = home.potluck(["session", "exec", "s", "-c", turn]).finish();
+    let finished = home.potluck(["session", "run", "s", turn]).finish();
     assert_eq!(finished.expect(0).out(), "[]\n");
     node.down();
 }
