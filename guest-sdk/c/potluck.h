@@ -9,13 +9,14 @@
  *         ...
  *         potluck_checkpoint(&state, sizeof state);     if this machine vanishes, the job goes on from here
  *     }
+ *     potluck_progress(state.line, lines, "added");
  *     potluck_log(POTLUCK_INFO, "added", NULL);
  *     potluck_result("{\"sum\":4.2}");
  *
  * Outside Potluck each word does nothing: nothing is kept or restored, no task, never cancelled. Inputs and outputs are files
  * of the working directory, as always. All else is in the contract, guest-sdk/CONTRACT.md.
  *
- * Always true: nothing is allocated. A line is put together in one static buffer of 64 KiB for each source file that speaks,
+ * Always true: nothing is allocated for what is said. A line is put together in one static buffer of 64 KiB for each source file that speaks,
  * so that two threads may not speak at once. Words that can fail give 0 for well and -1 for not. Text is UTF-8; bytes that
  * are none are said as U+FFFD.
  */
@@ -202,7 +203,8 @@ static inline void potluck_progress(unsigned long long done, unsigned long long 
     (void)potluck_say(line, "}}"); /* progress is a courtesy */
 }
 
-/* For the head of a loop: says how far it is, at most once a second, and always when all is done. */
+/* For the head of a loop: says how far it is, at most once a second, and always when `done` is `total`. A head that does not come
+ * to that is followed by `potluck_progress`. */
 static inline void potluck_track(unsigned long long done, unsigned long long total, const char *message) {
     static time_t said;
     time_t now = time(NULL);

@@ -60,7 +60,9 @@ def find_spec(first, patch, name, path, target):
     for finder in sys.meta_path:
         if finder is not first:
             spec = finder.find_spec(name, path, target)
-            if spec is not None:
+            # A folder that merely has the name of our words is no module.
+            is_found = spec is not None and (patch is not None or spec.loader is not None)
+            if is_found:
                 # A file of the job that bears the name of a standard module is left alone.
                 if patch and spec.loader is not None and (spec.origin or "").startswith(HOME):
                     spec.loader = Patched(spec.loader, patch)

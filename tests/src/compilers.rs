@@ -54,6 +54,8 @@ fn cargo(program: &Path, kind: &str) -> Command {
     for variable in FOREIGN {
         command.env_remove(variable);
     }
+    // Beside other tests: one processor is enough.
+    command.env("CARGO_BUILD_JOBS", "1");
     command.env("CARGO_TARGET_DIR", target().join("guest-build").join(kind)).env("CARGO_NET_OFFLINE", "true");
     command
 }

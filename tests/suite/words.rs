@@ -178,6 +178,14 @@ fn a_script_that_brings_its_own_words_gets_those() {
 }
 
 #[test]
+fn a_folder_of_the_same_name_does_not_hide_the_words() {
+    let home = Home::with_python();
+    home.write("potluck/data.csv", "1\n");
+    home.write("script.py", "import potluck\nprint(potluck.inside(), open('potluck/data.csv').read())\n");
+    assert_eq!(home.run(["-f", "potluck/data.csv", "script.py"]).finish().expect(0).out(), "True 1\n\n");
+}
+
+#[test]
 fn each_example_gives_its_result_to_whoever_runs_it() {
     let home = Home::with_python();
     let compiled = ["rust-primes", "rust-primes-component", "c-primes"].map(guest);
