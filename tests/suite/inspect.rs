@@ -219,4 +219,5 @@ fn a_machine_that_lends_too_little_memory_is_named_with_what_would_change_it() {
     let said = attic.to_string();
     assert!(said.contains("--memory 256M") && said.contains("share --job-memory"), "{said}");
     home.potluck(["cancel", &id]).finish().expect(0);
+    home.potluck(["down"]).finish().expect(0);
 }

@@ -28,15 +28,7 @@ pub(crate) struct MemoryLent {
 
 /// Refuses what may not run here.
 pub(crate) fn admit(job: &SubmitJob, role: Role, lent: MemoryLent, name: &str, case: Case) -> Result<(), Fault> {
-    let is_known = |feature: &str| [INTERPRETER_FEATURE, PACKAGES_FEATURE].contains(&feature);
-    if let Some(feature) = job.requires.iter().find(|feature| !is_known(feature)) {
-        let text = format!("the job needs {feature:?}, which {name} does not know; a newer Potluck there may");
-        return Err(Fault::new(FaultCode::UNSUPPORTED, text));
-    }
-    if job.requires.is_empty() != job.program.interpreter().is_none() {
-        let text = format!("a script that brings its interpreter says {INTERPRETER_FEATURE:?}, and no other job does");
-        return Err(bad_input(text));
-    }
+    admit_features(job, name)?;
     admit_limits(&job.limits, role, lent, name)?;
     admit_words(job)?;
     admit_files(job, case)?;
@@ -60,6 +52,22 @@ pub(crate) fn admit(job: &SubmitJob, role: Role, lent: MemoryLent, name: &str, c
             admit_session_name(saved.as_ref().map(|saved| saved.image.as_str()))?;
             admit_image(image)
         }
+    }
+}
+
+/// Refuses what this version does not know, and what a version before it would have taken for something else.
+fn admit_features(job: &SubmitJob, name: &str) -> Result<(), Fault> {
+    let features = [
+        (INTERPRETER_FEATURE, job.program.interpreter().is_some(), "a script that brings its interpreter"),
+        (PACKAGES_FEATURE, !job.packages.is_empty(), "a job that brings packages"),
+    ];
+    if let Some(strange) = job.requires.iter().find(|named| !features.iter().any(|(known, ..)| named == known)) {
+        let text = format!("the job needs {strange:?}, which {name} does not know; a newer Potluck there may");
+        return Err(Fault::new(FaultCode::UNSUPPORTED, text));
+    }
+    match features.iter().find(|(feature, is_used, _)| job.requires.iter().any(|named| named == feature) != *is_used) {
+        Some((feature, _, who)) => Err(bad_input(format!("{who} says {feature:?}, and no other does"))),
+        None => Ok(()),
     }
 }
 

@@ -61,7 +61,7 @@ async fn an_environment_that_nobody_knows_makes_the_program_one_that_cannot_run(
     let script = desk.dir.path().join("hello.cob");
     std::fs::write(&script, "DISPLAY 'HELLO'.").unwrap();
     let submission = Submission::new(&script).environment("cobol");
-    let error = failure(&mut desk.client.submit(Target::Local, submission).await.unwrap()).await;
+    let error = desk.client.submit(Target::Local, submission).await.err().unwrap();
     assert_eq!(error.kind(), FailureKind::BadProgram);
     assert!(error.to_string().contains("python"), "{error}");
 }
