@@ -4,7 +4,7 @@ use crate::sight::command;
 use potluck_tests::{Home, Node, guest, join};
 use serde_json::{Value, json};
 
-const FIELDS: [&str; 11] = [
+const FIELDS: [&str; 13] = [
     "job",
     "peer",
     "outcome",
@@ -16,6 +16,8 @@ const FIELDS: [&str; 11] = [
     "stderr",
     "outputs",
     "truncated",
+    "result",
+    "events",
 ];
 
 #[track_caller]

@@ -38,7 +38,10 @@ impl fmt::Display for MissingPackage {
         if let Some(hint) = hint(module) {
             write!(f, "; {hint}")?;
         } else {
-            write!(f, "; a package written in Python alone comes along with `--with NAME`")?;
+            write!(
+                f,
+                "; a file of yours comes along with `-f FILE`, a package written in Python alone with `--with NAME`"
+            )?;
         }
         let there: Vec<&str> = PACKAGES.iter().map(|package| package.import).collect();
         write!(f, "\nthere are: the standard library, {}", there.join(", "))
