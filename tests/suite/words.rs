@@ -182,7 +182,7 @@ fn a_folder_of_the_same_name_does_not_hide_the_words() {
     let home = Home::with_python();
     home.write("potluck/data.csv", "1\n");
     home.write("script.py", "import potluck\nprint(potluck.inside(), open('potluck/data.csv').read())\n");
-    assert_eq!(home.run(["-f", "potluck/data.csv", "script.py"]).finish().expect(0).out(), "True 1\n\n");
+    assert_eq!(home.run(["-f", "potluck", "script.py"]).finish().expect(0).out(), "True 1\n\n");
 }
 
 #[test]
