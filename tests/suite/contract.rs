@@ -274,8 +274,8 @@ fn a_job_whose_machine_was_killed_goes_on_elsewhere_from_its_checkpoint() {
     let (ann, bob, cid) = (Home::new().named("ann"), Home::new().named("bob"), Home::new().named("cid"));
     let home = Node::start(&ann);
     let (first, second) = (Node::start(&bob), Node::start(&cid));
-    pair(&home, &first);
-    pair(&home, &second);
+    join(&home, &bob);
+    join(&home, &cid);
     until("both are there", || (online_peers(&ann).len() == 2).then_some(()));
     let whole = ann.run(["--json", "--fuel", "1T"]).arg(guest("climb")).args(["300", "50"]).finish().expect(0).json();
     let whole = whole["fuel_used"].as_u64().expect("fuel");

@@ -3,7 +3,7 @@
 
 use crate::jobs::{given, job};
 use potluck_tests::{
-    Contract, DEADLINE, Home, Node, example, guest, lasting, native_cargo, online_peers, pair, succeed, until,
+    Contract, DEADLINE, Home, Node, example, guest, join, lasting, native_cargo, online_peers, succeed, until,
     until_within, workspace,
 };
 use rustix::process::Signal;
@@ -216,10 +216,14 @@ fn an_example_that_is_cancelled_gives_what_it_has_counted() {
     let compiled = ["rust-primes", "rust-primes-component", "c-primes"].map(guest);
     for program in compiled.into_iter().chain([example("primes.py")]) {
         let job = home.run(["--json"]).arg(&program).arg("1000000000000").start();
-        until("it looks whether it is to end", || {
-            let runs = home.scratch_entries();
-            runs.iter().any(|run| run.join("tmp/.potluck-control").exists()).then_some(())
-        });
+        // What it keeps it keeps after it has looked whether it is to end. By its second state the host has long heard of that,
+        // which is not given way to as a guest is.
+        let kept = || {
+            let states = home.scratch_entries().into_iter().map(|run| fs::read(run.join("tmp/.potluck-checkpoint")));
+            states.flatten().find(|state| !state.is_empty())
+        };
+        let first = until("it keeps its state", kept);
+        until("it keeps another", || kept().filter(|state| *state != first));
         job.signal(Signal::INT);
         let object = job.finish_with_stdin_open().expect(130).json();
         assert_eq!(object["outcome"]["kind"], "cancelled", "{}: {object:#}", program.display());
@@ -232,8 +236,8 @@ fn an_example_goes_on_from_where_a_machine_that_was_killed_had_come_to() {
     let (ann, bob, cid) = (Home::new().named("ann"), Home::new().named("bob"), Home::new().named("cid"));
     let home = Node::start(&ann);
     let (first, second) = (Node::start(&bob), Node::start(&cid));
-    pair(&home, &first);
-    pair(&home, &second);
+    join(&home, &bob);
+    join(&home, &cid);
     until("both are there", || (online_peers(&ann).len() == 2).then_some(()));
     let program = guest("c-primes");
     let words = ["--on", "bob,cid", "--fuel", "1000T"].map(OsStr::new);
