@@ -13,7 +13,7 @@ const SAYS: &str = "29 numbers on 30 lines, sum 452\n";
 fn project(home: &Home, language: &str, name: &str) -> PathBuf {
     let place = lasting("new").join(language);
     // There is none the first time.
-    let _none = fs::remove_dir_all(&place);
+    let _none = fs::remove_dir_all(place.join(name));
     fs::create_dir_all(&place).expect("a directory can be made");
     let made = home.potluck(["new", language, name]).within(&place).finish();
     assert!(made.expect(0).out().contains(&format!("cd {name}\n")), "{made}");
