@@ -45,4 +45,4 @@ pub use tally::OutputTally;
 mod golden;
 
 #[cfg(test)]
-mod samples;
+pub(crate) mod samples;

@@ -187,36 +187,18 @@ mod tests {
     use super::*;
     use crate::store::jobs::RecordingKey;
     use crate::wire::encode;
-    use potluck_runtime::Limits;
-
-    fn submit(program: &str) -> SubmitJob {
-        SubmitJob {
-            job: JobId([1; 16]),
-            program: JobProgram::Wasm { digest: Digest::of(program.as_bytes()), size: 0, name: program.into() },
-            args: vec![],
-            env: vec![],
-            files: vec![],
-            directories: vec![],
-            mounts: vec![],
-            limits: Limits::default(),
-            stdin: false,
-            outputs: false,
-            events: false,
-            requires: vec![],
-            packages: vec![],
-        }
-    }
+    use crate::wire::samples::plain;
 
     fn kept(home: u8, attempt: u32, program: Option<&str>) -> Option<Known> {
         let key = RecordingKey { job: JobId([1; 16]), role: Role::Ran, home: [home; 32], attempt };
-        let request = program.map(|program| encode(&submit(program)).to_vec());
+        let request = program.map(|program| encode(&plain(program)).to_vec());
         Known::of_kept(&KeptRunRow { key, state: 0, since_ms: 0, request })
     }
 
     #[test]
     fn an_id_that_means_several_programs_is_refused_with_the_homes_and_attempts() {
         let own = || Known {
-            submit: submit("mine.wasm"),
+            submit: plain("mine.wasm"),
             requirements: Requirements::default(),
             role: Role::Sent,
             whose: "given from here".into(),
@@ -235,7 +217,7 @@ mod tests {
     #[test]
     fn attempts_that_ask_for_the_same_are_one_and_one_without_a_request_does_not_count() {
         let all = [kept(7, 1, None), kept(7, 2, Some("a.wasm")), kept(7, 3, Some("a.wasm"))];
-        assert_eq!(agreed(all.into_iter().flatten().collect()).ok().unwrap().submit, submit("a.wasm"));
+        assert_eq!(agreed(all.into_iter().flatten().collect()).ok().unwrap().submit, plain("a.wasm"));
         assert!(agreed(vec![]).is_err());
     }
 

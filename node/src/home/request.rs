@@ -43,26 +43,11 @@ pub(crate) fn asked_for(bytes: &[u8]) -> Result<(SubmitJob, Option<Wanted>), Str
 mod tests {
     use super::*;
     use crate::home::records::with_version;
-    use crate::wire::{JobId, JobProgram};
-    use potluck_runtime::{Digest, Limits};
+    use crate::wire::samples::plain;
 
     #[test]
     fn what_is_kept_is_read_again_also_from_before_wishes_were_kept() {
-        let submit = SubmitJob {
-            job: JobId([1; 16]),
-            program: JobProgram::Wasm { digest: Digest::of(b""), size: 0, name: "p.wasm".into() },
-            args: vec![],
-            env: vec![],
-            files: vec![],
-            directories: vec![],
-            mounts: vec![],
-            limits: Limits::default(),
-            stdin: false,
-            outputs: false,
-            events: false,
-            requires: vec![],
-            packages: vec![],
-        };
+        let submit = plain("p.wasm");
         let requirements = Requirements { needs: "gpu,tag=fast".parse().unwrap(), ..Requirements::default() };
         let wanted = Wanted { requirements, retries: 7, queue_timeout_ms: Some(5) };
         assert_eq!(asked_for(&kept(&submit, &wanted)).unwrap(), (submit.clone(), Some(wanted)));

@@ -32,6 +32,21 @@ fn file() -> JobFile {
     JobFile { path: path("data/in.csv"), digest: Digest::from_bytes([1; 32]), size: 300, executable: true }
 }
 
+/// A job that asks for nothing but a module of this name, whose bytes are the name.
+pub(crate) fn plain(name: &str) -> SubmitJob {
+    SubmitJob {
+        job: JobId([1; 16]),
+        program: JobProgram::Wasm { digest: Digest::of(name.as_bytes()), size: name.len() as u64, name: name.into() },
+        args: vec![],
+        env: vec![],
+        files: vec![],
+        directories: vec![],
+        mounts: vec![],
+        stdin: false,
+        ..submit()
+    }
+}
+
 pub(super) fn submit() -> SubmitJob {
     SubmitJob {
         job: JobId([2; 16]),
