@@ -118,16 +118,19 @@ fn sweeping() {
     assert!(!left.exists());
 }
 
-/// The workers of a process: its children but for the one that only waits for its end.
+/// The workers of a process: those of its children that have become one. A child that has not is known by its parent's
+/// command line still, and may become the one that only waits for its parent's end.
 pub(crate) fn children(pid: u32) -> Vec<u32> {
     let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap().flatten();
     let lists = tasks.filter_map(|task| std::fs::read_to_string(task.path().join("children")).ok());
     let all = lists.flat_map(|list| list.split_whitespace().map(|pid| pid.parse().unwrap()).collect::<Vec<_>>());
-    let sweeps = |pid: &u32| {
-        std::fs::read(format!("/proc/{pid}/cmdline"))
-            .is_ok_and(|words| words.windows(9).any(|word| word == b"--sweeper"))
-    };
-    all.filter(|pid| !sweeps(pid)).collect()
+    all.filter(|pid| works(*pid)).collect()
+}
+
+fn works(pid: u32) -> bool {
+    let Ok(line) = std::fs::read(format!("/proc/{pid}/cmdline")) else { return false };
+    let mut words = line.split(|byte| *byte == 0).skip(1);
+    words.next().is_some_and(|word| word.ends_with(b"worker")) && !words.any(|word| word == b"--sweeper")
 }
 
 /// Whether a process exists and is no zombie, which whoever adopted it may be slow to bury.
