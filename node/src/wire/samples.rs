@@ -95,6 +95,7 @@ fn info() -> NodeInfo {
         walls_missing: Some(vec!["landlock".into()]),
         lends: Some(lends()),
         tags: vec![],
+        gpu_details: vec![],
     }
 }
 
