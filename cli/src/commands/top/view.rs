@@ -94,7 +94,8 @@ pub(super) fn plain(screen: &Screen) -> String {
 fn head(screen: &Screen) -> Vec<String> {
     let me = &screen.sight().list.me;
     let HomeNow { count, waiting, .. } = &screen.sight().home;
-    vec![
+    let gpus: Vec<String> = me.graphics().iter().map(gpus::described).collect();
+    let mut lines = vec![
         tame(&format!("{} {}", me.name, screen.sight().sharing.lends.text)),
         format!(
             "load {:.2} of {} cores, {} of {} memory free",
@@ -108,8 +109,10 @@ fn head(screen: &Screen) -> Vec<String> {
             if *count == 1 { "job" } else { "jobs" },
             count.saturating_sub(*waiting)
         ),
-        String::new(),
-    ]
+    ];
+    lines.extend(gpus.iter().map(|gpu| tame(gpu)));
+    lines.push(String::new());
+    lines
 }
 
 /// The jobs of this machine's queue that machines have.
