@@ -1,7 +1,7 @@
 use super::end::{Failure, LostWhy};
 use super::saved::Saved;
 use super::spec::{BatchId, BatchSpec, Input, JobSpec, Kind, OnFailure, Priority, Submitter};
-use super::words::{Kept, Refusal};
+use super::words::{Cancel, Kept, Refusal};
 use super::*;
 use crate::identity::NodeId;
 use crate::state::home::end::End;
@@ -15,6 +15,8 @@ use potluck_runtime::{Digest, Outcome};
 use std::sync::Arc;
 
 mod checkpoints;
+
+mod ending;
 
 mod fairness;
 

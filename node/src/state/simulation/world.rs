@@ -257,6 +257,7 @@ impl World {
             Effect::Attach { place, ask: number } => ask(place, Ask::Attach(number)),
             Effect::Collect { place, run } => ask(place, Ask::Collect(run)),
             Effect::Withdraw { place, run } => ask(place, Ask::Withdraw(run)),
+            Effect::AskToEnd { place, run } => ask(place, Ask::End(run)),
             Effect::Release { place, run } => ask(place, Ask::Release(run)),
         };
         self.send(at, to, message);
