@@ -11,6 +11,7 @@ use potluck_node::state::home::spec::{BatchId, BatchSpec, Input, JobSpec, Kind, 
 use potluck_node::state::home::words::{Effect, Event};
 use potluck_node::state::needs::Requirements;
 use potluck_node::state::now::{Mono, Now, Wall};
+use potluck_node::state::placement::gpu::{DockerOffer, GpuFacts};
 use potluck_node::state::placement::machine::{Lends, MachineFacts};
 use potluck_node::state::placement::{Engine, Place};
 use potluck_node::wire::JobId;
@@ -35,6 +36,7 @@ fn now(ms: u64) -> Now {
 
 /// Machines of four kinds.
 fn facts(number: u64) -> MachineFacts {
+    let gpu = GpuFacts { name: "RTX 3060".to_owned(), memory_bytes: None };
     MachineFacts {
         place: Place::Peer(NodeId::from_bytes(id_bytes(number))),
         name: format!("node{number}"),
@@ -44,7 +46,8 @@ fn facts(number: u64) -> MachineFacts {
         memory_bytes: 8 << 30,
         memory_free_bytes: 4 << 30,
         load_milli: 100,
-        gpu: number.is_multiple_of(10),
+        gpus: if number.is_multiple_of(10) { vec![gpu] } else { Vec::new() },
+        docker: Some(DockerOffer { gpus: true }),
         tags: [].into(),
         engine: Engine::Fit,
         lends: Lends::Now,

@@ -5,12 +5,14 @@ use crate::quantity::Span;
 use clap::Args;
 use potluck_node::client::{Client, Wanted, Wish};
 use potluck_node::state::needs::{Needs, NeedsError, Requirements, WhoText};
+use potluck_node::state::placement::gpu::ONLY_DOCKER;
 use std::time::Duration;
 
 // What was typed of a wish. No doc comment: it would be taken for what a command with these options does.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct WishArgs {
-    /// What the machine must have, as in `cpu=2,mem=4G,os=linux,arch=aarch64,gpu,tag=fast`; may be repeated
+    /// What the machine must have, as in `cpu=2,mem=4G,os=linux,arch=aarch64,gpu=2,gpu-memory=8G,tag=fast`; may be repeated. Only
+    /// the Docker backend reaches a GPU
     #[arg(long, value_name = "NEEDS", value_parser = needs)]
     need: Vec<String>,
     /// Run it rather there: names of machines, or tag=WORD, with commas between them
@@ -47,10 +49,7 @@ impl WishArgs {
 
     /// The wish; `on` names the only machines, with commas between them.
     pub(crate) fn wish(&self, on: Option<&str>) -> anyhow::Result<Wish> {
-        let mut needs = Needs::default();
-        for text in &self.need {
-            needs.add(text)?;
-        }
+        let needs = self.needs()?;
         let all = |texts: &[String]| -> Result<Vec<WhoText>, NeedsError> {
             let lists = texts.iter().map(|text| WhoText::list(text)).collect::<Result<Vec<_>, _>>()?;
             Ok(lists.into_iter().flatten().collect())
@@ -70,6 +69,18 @@ impl WishArgs {
 }
 
 impl WishArgs {
+    /// What the machine must have. Whoever needs what no job can use is told at once, before anything is read or started.
+    pub(crate) fn needs(&self) -> anyhow::Result<Needs> {
+        let mut needs = Needs::default();
+        for text in &self.need {
+            needs.add(text)?;
+        }
+        if needs.gpus > 0 {
+            return Err(Refusal::error(Trouble::Failed, ONLY_DOCKER));
+        }
+        Ok(needs)
+    }
+
     /// The wish, and whom it means.
     pub(crate) async fn resolved(&self, client: &Client, on: Option<&str>) -> anyhow::Result<(Wish, Requirements)> {
         let wish = self.wish(on)?;
@@ -142,11 +153,12 @@ mod tests {
 
     #[test]
     fn needs_add_up_and_machines_are_listed() {
-        let args = typed(&["--need", "cpu=2,gpu", "--need", "mem=4G", "--avoid", "attic,tag=slow", "--priority", "-7"]);
+        let args =
+            typed(&["--need", "cpu=2,os=linux", "--need", "mem=4G", "--avoid", "attic,tag=slow", "--priority", "-7"]);
         let args = args.unwrap();
         assert_eq!(args.typed(), Some("--need"));
         let wish = args.wish(Some("desk, barn")).unwrap();
-        assert_eq!((wish.needs.to_string().as_str(), wish.priority, wish.retries), ("cpu=2,mem=4G,gpu", -7, 2));
+        assert_eq!((wish.needs.to_string().as_str(), wish.priority, wish.retries), ("cpu=2,mem=4G,os=linux", -7, 2));
         assert_eq!((wish.on, wish.avoid.len()), (vec!["desk".to_owned(), "barn".to_owned()], 2));
         assert_eq!(args.wish(Some("any")).unwrap().on, Vec::<String>::new());
         assert!(args.wish(Some("any,nobody")).unwrap_err().to_string().contains("`any` among names"));
@@ -181,5 +193,9 @@ mod tests {
         assert_eq!(typed(&[]).unwrap().typed(), None);
         let twice = typed(&["--need", "os=linux", "--need", "os=macos"]).unwrap();
         assert!(twice.wish(None).unwrap_err().to_string().contains("twice"));
+        for gpu in ["gpu", "cpu=2,gpu=2", "gpu-memory=8G"] {
+            let refused = typed(&["--need", gpu]).unwrap().wish(None).unwrap_err().to_string();
+            assert!(refused.contains("only the Docker backend"), "{gpu}: {refused}");
+        }
     }
 }

@@ -53,7 +53,7 @@ pub fn message(bytes: &[u8]) {
         Tag::SESSIONS_ARE => again::<SessionList>(payload),
         Tag::RUN_KEEP => again::<KeepRun>(payload),
         Tag::RUN_COLLECT => again::<CollectRun>(payload),
-        Tag::RUN_RELEASE | Tag::RUN_WITHDRAW => again::<WhichRun>(payload),
+        Tag::RUN_RELEASE | Tag::RUN_WITHDRAW | Tag::RUN_END => again::<WhichRun>(payload),
         Tag::RUN_REFUSED => again::<RunRefused>(payload),
         Tag::RUN_IS => again::<RunState>(payload),
         Tag::RUNS_ARE => again::<RunList>(payload),

@@ -298,8 +298,7 @@ static inline size_t potluck_restore(void *room, size_t size) {
 }
 
 /* Whether whoever waits for this job wants it to end. A program that has asked once has five seconds to end by itself from then
- * on, and its outputs and result are kept; one that never asked is ended at once. So is one that was given to a machine, or whose
- * machine is taken back: what is to last of it belongs into a checkpoint. It reads a file: ask once for each piece of work. */
+ * on, and its outputs and result are kept; one that never asked is ended at once. So is one whose machine is taken back: what is to last of it belongs into a checkpoint. It reads a file: ask once for each piece of work. */
 static inline int potluck_cancelled(void) {
     const char *path = potluck_variable("POTLUCK_CONTROL");
     char line[64];

@@ -123,8 +123,8 @@ def forget():
 
 def cancelled():
     """Whether whoever waits for this job wants it to end. A program that has asked once has five seconds to end by itself from
-    then on, and its outputs and result are kept; one that never asked is ended at once. So is one that was given to a machine, or
-    whose machine is taken back: what is to last of it belongs into a checkpoint. It reads a file: ask once for each piece of
+    then on, and its outputs and result are kept; one that never asked is ended at once. So is one whose machine is taken
+    back: what is to last of it belongs into a checkpoint. It reads a file: ask once for each piece of
     work."""
     path = _file("CONTROL")
     if not path:

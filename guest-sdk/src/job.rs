@@ -48,8 +48,8 @@ pub fn task() -> Option<Task> {
 }
 
 /// Whether whoever waits for this job wants it to end. A program that has asked once has [`abi::CANCEL_GRACE_MS`] to end by
-/// itself from then on, and its outputs and result are kept; one that never asked is ended at once. So is one that was given to a
-/// machine, or whose machine is taken back: what is to last of it belongs into a checkpoint.
+/// itself from then on, and its outputs and result are kept; one that never asked is ended at once. So is one whose machine is taken
+/// back: what is to last of it belongs into a checkpoint.
 ///
 /// It reads a file: ask once for each piece of work, not for each number.
 #[must_use]

@@ -462,8 +462,8 @@ impl Client {
     /// What this process would say of its machine if it were asked.
     pub(crate) fn info_alone(&self) -> Result<NodeInfo, ClientError> {
         let runtime = self.runtime()?;
-        let host = crate::host::Host::look();
-        let load = host.load();
+        let host = crate::host::Host::look(&self.paths().system_root);
+        let (load, gpus) = (host.load(), host.gpus());
         let id = self.identity().map_or(HERE, |identity| identity.id());
         let running = self.inner.embedded.get().map_or(0, Embedded::jobs_running);
         Ok(NodeInfo {
@@ -477,7 +477,7 @@ impl Client {
             memory_bytes: load.memory_bytes,
             memory_free_bytes: load.memory_free_bytes,
             load_milli: load.load_milli,
-            gpus: host.gpus().to_vec(),
+            gpus: gpus.iter().map(|gpu| gpu.name.clone()).collect(),
             jobs_running: running,
             environments: crate::service::environment::ready(&runtime),
             addresses: Vec::new(),
@@ -485,6 +485,7 @@ impl Client {
             walls_missing: Some(crate::node::walls_missing()),
             lends: None,
             tags: self.config().tags.clone(),
+            gpu_details: gpus,
         })
     }
 }

@@ -32,7 +32,7 @@ use crate::state::home::reasons::Line;
 use crate::state::home::rehearsal::Rehearsal;
 use crate::state::home::run::RunId;
 use crate::state::home::spec::{BatchId, BatchSpec, Input, JobSpec};
-use crate::state::home::words::Event;
+use crate::state::home::words::{Cancel, Event};
 use crate::state::placement::Place;
 use crate::store::blobs::{BlobLease, BlobStore};
 use crate::store::jobs::{JobStore, StoreError};
@@ -171,12 +171,12 @@ impl JobHome {
     ///
     /// # Errors
     /// The sentence that says why they may.
-    pub(crate) async fn cancel(&self, jobs: &[JobId], batch: Option<BatchId>) -> Result<(), String> {
+    pub(crate) async fn cancel(&self, jobs: &[JobId], batch: Option<BatchId>, how: Cancel) -> Result<(), String> {
         for job in jobs {
-            self.say(Event::Cancelled { job: *job }, With::Nothing).await;
+            self.say(Event::Cancelled { job: *job, how }, With::Nothing).await;
         }
         if let Some(batch) = batch {
-            self.say(Event::BatchCancelled { batch }, With::Nothing).await;
+            self.say(Event::BatchCancelled { batch, how }, With::Nothing).await;
         }
         // Behind the others, so what follows from them is written down before it is answered.
         let (reply, said) = oneshot::channel();

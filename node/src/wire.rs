@@ -19,6 +19,8 @@ pub mod home;
 
 pub mod group;
 
+pub mod gpu;
+
 pub mod sharing;
 
 pub mod fault;
@@ -31,6 +33,7 @@ pub use bounds::payload_len_max;
 pub use codec::{DecodeError, decode, encode};
 pub use fault::{Fault, FaultCode};
 pub use frame::{Frame, FrameError, FrameReader, FrameStream, FrameWriter, HEADER_LEN};
+pub use gpu::Gpu;
 pub use group::*;
 pub use home::*;
 pub use kept::*;

@@ -336,6 +336,46 @@ fn a_program_that_looks_is_asked_before_it_is_ended_and_what_it_leaves_is_kept()
     }
 }
 
+/// A job of `climb` that waits to be asked, at a machine.
+fn waits_to_be_asked(home: &Home, on: &str) -> String {
+    let program = guest("climb");
+    let words = [OsStr::new("--on"), on.as_ref(), program.as_os_str()];
+    let id = given(home, words.into_iter().chain(["5", "1000", "2"].map(OsStr::new)));
+    until("its guest waits", || home.potluck(["logs", &id]).finish().out().contains("waits").then_some(()));
+    id
+}
+
+#[test]
+fn a_job_of_the_queue_that_is_cancelled_is_asked_first_here_and_at_a_peer() {
+    let (ann, bob) = (Home::new().named("ann"), Home::new().named("bob"));
+    let (home, runner) = (Node::start(&ann), Node::start(&bob));
+    pair(&home, &runner);
+    for on in ["local", "bob"] {
+        let id = waits_to_be_asked(&ann, on);
+        ann.potluck(["cancel", &id]).finish().expect(0).says(&["1 job cancelled"]);
+        let ended = history_of(&ann, &id);
+        assert_eq!((&ended["outcome"]["word"], &ended["result"]), (&"cancelled".into(), &2.into()), "{ended:#}");
+        ann.potluck(["get", &id, "-o", on]).finish().expect(0);
+        assert_eq!(fs::read_to_string(ann.work().join(on).join("left.txt")).ok().as_deref(), Some("2"), "{on}");
+    }
+    let ran = until("bob knows of its end", || {
+        let jobs = bob.potluck(["history", "--json"]).finish().expect(0).json();
+        jobs.as_array()?.iter().find(|job| job["role"] == "ran").map(|job| job["outcome"].clone())
+    });
+    assert_eq!((&ran["word"], &ran["why"]), (&"cancelled".into(), &"its home took it back".into()));
+}
+
+#[test]
+fn a_job_of_the_queue_ends_at_once_for_whoever_will_not_wait() {
+    let home = Home::new();
+    let node = Node::start(&home);
+    let id = waits_to_be_asked(&home, "local");
+    home.potluck(["cancel", "--now", &id]).finish().expect(0).says(&["1 job cancelled"]);
+    home.potluck(["get", &id, "-o", "out"]).finish().expect(0);
+    assert!(!home.work().join("out/left.txt").exists(), "nobody asked it");
+    drop(node);
+}
+
 #[test]
 fn a_program_that_looked_and_does_not_end_is_ended_after_its_grace() {
     let home = Home::with_python();

@@ -140,3 +140,37 @@ fn a_reader_that_goes_away_ends_the_run() {
     drop(job.stdin.take());
     until("the run ends when nobody reads it any more", || job.try_wait().expect("a child can be waited for"));
 }
+
+#[test]
+fn a_terminal_that_is_stopped_holds_up_neither_the_job_nor_its_progress_and_loses_nothing() {
+    const LINES: usize = 400;
+    let home = Home::new();
+    let _node = Node::start(&home);
+    let lines = [
+        "local events = io.open(os.getenv('POTLUCK_EVENTS'), 'a')",
+        "local function say(done)",
+        "  events:write('{\"progress\":{\"done\":' .. done .. ',\"total\":400,\"message\":\"stirring\"}}\\n')",
+        "  events:flush()",
+        "end",
+        "say(0)",
+        "io.read()",
+        "for line = 1, 400 do say(line) print('line ' .. line) io.stdout:flush() end",
+    ];
+    let script = write_script(&home, "stir.lua", &lines);
+    let mut terminal = home.run([&script]).start_in_terminal();
+    terminal.shows("stirring");
+    // Ctrl-S, and only then what the script waits for.
+    terminal.types("\u{13}");
+    terminal.types("go\n");
+    until("the job is through while the terminal shows nothing", || {
+        let status = home.potluck(["status", "--json"]).finish().expect(0).json();
+        (status["jobs_running"] == 0).then_some(())
+    });
+    assert!(terminal.process().is_running(), "what it printed is not shown yet");
+    terminal.types("\u{11}");
+    terminal.shows(&format!("line {LINES}\r\n"));
+    let finished = terminal.finish();
+    let screen = finished.expect(0).out();
+    let missing: Vec<usize> = (1..=LINES).filter(|line| !screen.contains(&format!("line {line}\r\n"))).collect();
+    assert!(missing.is_empty(), "{missing:?} of\n{screen}");
+}

@@ -1,9 +1,11 @@
 //! Packages that a script brings along: found by the user's own pip, sent where they are lacked, and there in the run.
 
 use crate::jobs::given;
-use potluck_tests::{Home, Node, join, shared_cache, write_script};
+use potluck_tests::{Home, Node, join, shared_cache, succeed, write_script};
+use std::io::Write;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 use tempfile::TempDir;
 
@@ -215,4 +217,64 @@ fn packages_are_listed_in_the_cache_and_go_like_the_rest_of_it() {
     assert_eq!(items, 1, "{listed}");
     home.potluck(["cache", "gc", "--older-than", "1h"]).finish().expect(0).says(&["1 packages"]);
     assert!(std::fs::read_dir(&folder).expect("it is there").next().is_none());
+}
+
+/// A wheel of a package that is one module, in a folder of the home's; its hash.
+fn write_wheel(home: &Home, name: &str, needs: &str) -> String {
+    let about = format!("{name}-1.0.dist-info");
+    let files = [
+        (format!("{name}.py"), "WORD = 'stirred'\n".to_owned()),
+        (format!("{about}/METADATA"), format!("Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n{needs}")),
+        (format!("{about}/WHEEL"), "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n".to_owned()),
+        (format!("{about}/RECORD"), String::new()),
+    ];
+    let mut writer = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    for (file, text) in files {
+        writer.start_file(file, zip::write::SimpleFileOptions::default()).expect("an archive takes files");
+        writer.write_all(text.as_bytes()).expect("an archive takes bytes");
+    }
+    let bytes = writer.finish().expect("an archive ends").into_inner();
+    let path = home.write(&format!("wheels/{name}-1.0-py3-none-any.whl"), bytes);
+    let said = succeed(Command::new("sha256sum").arg(path));
+    said.split_whitespace().next().expect("a hash").to_owned()
+}
+
+#[test]
+fn hashes_of_a_list_are_checked_by_pip_and_are_wanted_of_all_once_one_is_there() {
+    let cache = cache_of_its_own();
+    let home = Home::with_python().with_cache(cache.path());
+    let (soup, salt) = (
+        write_wheel(&home, "pl_soup", "Requires-Dist: pl_salt\nRequires-Dist: numpy\n"),
+        write_wheel(&home, "pl_salt", ""),
+    );
+    let script = write_script(&home, "tool/eat.py", &["import pl_soup, pl_salt, numpy", "print(pl_soup.WORD)"]);
+    let foreign = "0".repeat(64);
+    let numpy = built_in(&home, "numpy");
+    let run = |lines: &[String]| {
+        home.write("tool/requirements.txt", lines.join("\n") + "\n");
+        let folder = home.work().join("wheels");
+        home.run([&script]).env("PIP_NO_INDEX", "1").env("PIP_FIND_LINKS", folder).deadline(PIP_WITHIN).finish()
+    };
+    let line = |name: &str, hash: &str| format!("{name}==1.0 --hash=sha256:{hash}");
+    // What is built in comes from the environment, whatever its file elsewhere is.
+    let built_in = format!("{numpy} --hash=sha256:{foreign}");
+    let wrong = run(&[line("pl_soup", &foreign), line("pl_salt", &salt), built_in.clone()]);
+    wrong.expect(125).says(&["DO NOT MATCH THE HASHES", "requirements.txt"]);
+    let bare = run(&[line("pl_soup", &soup), "pl_salt==1.0".to_owned(), built_in.clone()]);
+    bare.expect(125).says(&["Hashes are required"]);
+    let right = run(&[
+        line("pl_soup", &soup),
+        format!("pl_salt==1.0 \\\n  --hash=sha256:{foreign} \\\n  --hash=sha256:{salt}"),
+        built_in,
+    ]);
+    assert_eq!(right.expect(0).out(), "stirred\n");
+    run(&["pl_soup==1.0 --hash=sha256:abc".to_owned()]).expect(126).says(&["line 1", "hexadecimal"]);
+}
+
+/// A package that is built in, with its version, as it is said to whoever wants another.
+fn built_in(home: &Home, name: &str) -> String {
+    let script = write_script(home, "other.py", &["print('started')"]);
+    let said = home.run(["--with", &format!("{name}<0.0.1"), &script]).finish().expect(126).err();
+    let pinned = said.split(|c: char| c.is_whitespace() || "`,;()".contains(c)).find(|word| word.contains("=="));
+    pinned.expect("the version that there is").trim_end_matches('.').to_owned()
 }

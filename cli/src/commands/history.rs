@@ -90,6 +90,7 @@ fn filter(args: &HistoryArgs, store: &JobStore) -> anyhow::Result<Filter> {
         since_ms: args.since.map(|since| now.saturating_sub(since.milliseconds())),
         failed: args.failed,
         role: args.role.map(Role::from),
+        results: args.json,
         limit: Some(args.limit.unwrap_or(limit_default)).filter(|limit| *limit > 0),
         ..Filter::default()
     };

@@ -149,7 +149,7 @@ impl List {
         let listed: HashSet<JobId> = rows.iter().map(Row::id).collect();
         let ended_max = if args.all { usize::MAX } else { ENDED_MAX };
         let limit = (!args.all).then_some(ENDED_MAX as u64 + 1);
-        let filter = Filter { role: Some(Role::Sent), ended: true, limit, ..Filter::default() };
+        let filter = Filter { role: Some(Role::Sent), ended: true, limit, results: args.json, ..Filter::default() };
         let ended = ids.store().history(&filter)?;
         let ended_left = ended.len() > ended_max;
         for ended in ended.into_iter().take(ended_max).filter(|ended| !listed.contains(&ended.job.id)) {

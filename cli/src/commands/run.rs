@@ -40,7 +40,7 @@ Examples:
   potluck run --mount ./data::/data --memory 4G train.py
   potluck run --json tool.wasm | jq .exit_code
   potluck run -d -f sales.csv report.py               prints an id and leaves; `potluck attach ID` comes back
-  potluck run -d --need mem=8G,gpu --retries 5 train.py
+  potluck run -d --need mem=8G,cpu=4 --retries 5 train.py
   potluck run --dry-run -f data report.py             what would be sent, and where to
 
 Options stand before PROGRAM; everything after it belongs to the program, except `--on PEER` directly after it, and
@@ -108,6 +108,7 @@ pub(crate) fn execute(mut args: RunArgs) -> anyhow::Result<u8> {
 }
 
 async fn act(args: RunArgs, line: Line) -> anyhow::Result<u8> {
+    args.wish.needs()?;
     if args.dry_run {
         return rehearsal::rehearse(&args, &line).await;
     }

@@ -22,6 +22,7 @@ use crate::home::{Wanted, asked_for};
 use crate::state::home::spec::{BatchId, BatchSpec, Priority};
 use crate::state::needs::{Requirements, Who, WhoText};
 use crate::state::placement::Place;
+use crate::state::placement::gpu::ONLY_DOCKER;
 use crate::store::jobs::{JobStore, Role};
 use crate::wire::{
     AskHome, AskWhy, CancelJobs, FollowJob, FollowMap, Frame, FrameError, GiveJobs, GivenJob, HomeJobs, JobId,
@@ -105,7 +106,7 @@ impl Client {
     /// they survive whatever becomes of anybody. The same jobs may be given again.
     ///
     /// # Errors
-    /// [`ClientError`].
+    /// [`ClientError`], for what needs a graphics processor and has no way to one, too.
     pub async fn give(
         &self,
         batch: Option<BatchSpec>,
@@ -116,6 +117,9 @@ impl Client {
         let mut sources = HashMap::new();
         let mut jobs = Vec::new();
         for parcel in parcels {
+            if requirements.needs.gpus > 0 && !parcel.program().reaches_gpus() {
+                return Err(ClientError::Failed(ONLY_DOCKER.to_owned()));
+            }
             let (submit, task) = parcel.unpacked(&mut sources);
             jobs.push(GivenJob {
                 submit,

@@ -6,6 +6,7 @@ use crate::dispatch::Role;
 use crate::home::{Asked, JobHome, Wanted};
 use crate::service::{self, MemoryLent, blocking, chain};
 use crate::state::home::spec::{BatchId, Input, JobSpec, Submitter};
+use crate::state::home::words::Cancel;
 use crate::state::now::Wall;
 use crate::store::blobs::{BlobLease, BlobStore};
 use crate::wire::{
@@ -189,7 +190,8 @@ fn changed(path: &Path) -> Fault {
 }
 
 async fn cancel(home: &JobHome, request: CancelJobs, writer: &mut FrameWriter) -> Result<(), Stop> {
-    home.cancel(&request.jobs, request.batch).await.map_err(|why| Fault::new(FaultCode::BUSY, why))?;
+    let how = if request.now { Cancel::Now } else { Cancel::Ask };
+    home.cancel(&request.jobs, request.batch, how).await.map_err(|why| Fault::new(FaultCode::BUSY, why))?;
     Ok(writer.send_empty(Tag::DONE).await?)
 }
 

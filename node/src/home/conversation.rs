@@ -10,7 +10,7 @@ use crate::service::{SendFileError, blocking, send_file};
 use crate::state::home::refusal::{BrokenOff, EVICTED_RETRY_MS};
 use crate::state::home::run::RunId;
 use crate::state::home::spec::Input;
-use crate::state::home::words::{Event, Kept, Refusal};
+use crate::state::home::words::{Cancel, Event, Kept, Refusal};
 use crate::state::placement::Place;
 use crate::wire::{
     BlobHead, CollectRun, Ended, Fault, Frame, FrameError, FrameStream, FrameWriter, JobId, KeepRun, Need,
@@ -107,11 +107,28 @@ pub(super) async fn collect(teller: Teller, place: Place, run: RunId) {
 
 /// Asks a run back.
 pub(super) async fn withdraw(teller: Teller, place: Place, run: RunId) {
+    ask_of(teller, place, run, Tag::RUN_WITHDRAW).await;
+}
+
+/// Asks the guest of a run to end.
+pub(super) async fn ask_to_end(teller: Teller, place: Place, run: RunId) {
+    ask_of(teller, place, run, Tag::RUN_END).await;
+}
+
+/// Asks something of a run that is answered by how it stands.
+async fn ask_of(teller: Teller, place: Place, run: RunId, what: Tag) {
     let asked = async {
         let mut stream = teller.open(place).await?;
-        stream.writer.send_message(Tag::RUN_WITHDRAW, &WhichRun::from(run)).await?;
+        stream.writer.send_message(what, &WhichRun::from(run)).await?;
         stream.writer.finish().await?;
-        let frame = stream.reader.expect_any().await?;
+        let frame = match stream.reader.expect_any().await {
+            // It does not know what that is.
+            Err(FrameError::Fault(_)) if what == Tag::RUN_END => {
+                teller.tell(Event::Cancelled { job: run.job, how: Cancel::Now }).await;
+                return Ok(());
+            }
+            frame => frame?,
+        };
         if let Some(event) = state(place, run, &frame)? {
             teller.tell(event).await;
         }
@@ -344,7 +361,6 @@ async fn over(teller: &Teller, place: Place, run: RunId, ended: Ended, writer: F
     let result = ended.result;
     let event = match report.outcome.clone() {
         Outcome::Lost(why) => Event::RunLost { place, run, why },
-        Outcome::Cancelled => Event::RunEvicted { place, run, retry_after_ms: EVICTED_RETRY_MS },
         outcome => Event::RunEnded { place, run, outcome, wall_ms, fuel },
     };
     teller.tell_with(event, With::Left(run, Box::new(Left { recorded, report, result, receipt }))).await;

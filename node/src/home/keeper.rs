@@ -10,7 +10,7 @@ use crate::state::home::Home;
 use crate::state::home::end::End;
 use crate::state::home::run::RunId;
 use crate::state::home::spec::Input;
-use crate::state::home::words::{Effect, Event, Record};
+use crate::state::home::words::{Cancel, Effect, Event, Record};
 use crate::state::now::{Mono, Now, Wall};
 use crate::state::placement::Place;
 use crate::store::blobs::BlobLease;
@@ -211,7 +211,11 @@ impl Keeper {
                     doing.winners.extend(winner.map(|(run, _)| run));
                 }
                 Record::RunOver { run, .. } => doing.over.push(*run),
-                Record::Batch(_) | Record::Job(_) | Record::Run { .. } | Record::Checkpointed { .. } => {}
+                Record::Batch(_)
+                | Record::Job(_)
+                | Record::Run { .. }
+                | Record::Checkpointed { .. }
+                | Record::Ending { .. } => {}
             }
             doing.writes.push(Write::Decided(record));
         }
@@ -244,7 +248,7 @@ impl Keeper {
         let asked = |write: &Write| matches!(write, Write::Asked(..)).then(|| write.job());
         let jobs: HashSet<JobId> = doing.writes.iter().filter_map(asked).collect();
         for job in &jobs {
-            let effects = self.home.handle(self.now(), Event::Cancelled { job: *job });
+            let effects = self.home.handle(self.now(), Event::Cancelled { job: *job, how: Cancel::Now });
             self.plan(effects, doing);
         }
         // A map is written down with its first jobs.
@@ -294,6 +298,7 @@ impl Keeper {
             Effect::Start { place, run, restore } => self.start(place, run, restore),
             Effect::Collect { place, run } => drop(self.talk(conversation::collect, place, run)),
             Effect::Withdraw { place, run } => drop(self.talk(conversation::withdraw, place, run)),
+            Effect::AskToEnd { place, run } => drop(self.talk(conversation::ask_to_end, place, run)),
             Effect::Release { place, run } => {
                 // Whatever is on its way is of no use any more.
                 if let Some(start) = self.starts.remove(&(place, run)) {

@@ -301,6 +301,7 @@ impl HomeRecords {
                 run.job
             }
             Record::Checkpointed { run, .. } => run.job,
+            Record::Ending { job } => *job,
             Record::RunOver { run, .. } => {
                 let changed = Change::Event { job: run.job, bytes: with_version(record) };
                 let kept = open.get_mut(&run.job).and_then(|open| open.is_over(run.attempt));
@@ -381,7 +382,7 @@ impl Write {
             Self::Decided(Record::Job(spec)) => spec.id,
             Self::Decided(Record::Run { run, .. } | Record::RunOver { run, .. } | Record::Checkpointed { run, .. })
             | Self::Left(run, _) => run.job,
-            Self::Decided(Record::End { job, .. }) => *job,
+            Self::Decided(Record::End { job, .. } | Record::Ending { job }) => *job,
             Self::Told(now) => now.job,
         }
     }

@@ -185,7 +185,8 @@ fn facts() -> MachineFacts {
         memory_bytes: 8 << 30,
         memory_free_bytes: 8 << 30,
         load_milli: 0,
-        gpu: false,
+        gpus: Vec::new(),
+        docker: None,
         tags: std::collections::BTreeSet::new(),
         engine: Engine::Fit,
         lends: Lends::Now,
@@ -318,7 +319,7 @@ async fn a_run_that_nobody_wants_any_more_is_not_given_to_its_end() {
     meet(&home);
     home.submit(None, vec![job(1)]).await.unwrap();
     until(|| lab.machine.given.load(Ordering::Relaxed) == 1).await;
-    home.cancel(&[JobId([1; 16])], None).await.unwrap();
+    home.cancel(&[JobId([1; 16])], None, Cancel::Ask).await.unwrap();
     until(|| lab.machine.broken_off.load(Ordering::Relaxed) == 1).await;
 }
 
@@ -424,7 +425,7 @@ async fn what_runs_said_that_decided_nothing_is_freed_while_their_job_goes_on() 
     until(|| lab.machine.given.load(Ordering::Relaxed) >= 4).await;
     // Of the fourth, and of the third if that is about to go.
     until(|| lab.recordings() <= 1).await;
-    home.cancel(&[JobId([1; 16])], None).await.unwrap();
+    home.cancel(&[JobId([1; 16])], None, Cancel::Ask).await.unwrap();
     until(|| lab.recordings() == 0).await;
 }
 
@@ -497,7 +498,7 @@ async fn what_is_answered_to_be_cancelled_does_not_come_back() {
     let home = lab.home();
     let jobs = [JobId([1; 16]), JobId([2; 16])];
     home.submit(None, vec![job(1), job(2)]).await.unwrap();
-    home.cancel(&jobs, None).await.unwrap();
+    home.cancel(&jobs, None, Cancel::Ask).await.unwrap();
     let recorded = |id| lab.store().job(id, Role::Sent).unwrap().unwrap();
     assert!(jobs.iter().all(|id| recorded(*id).end.is_some()));
 }

@@ -29,9 +29,9 @@ impl Inbound {
         Self { reader: Some(reader), ahead: VecDeque::new(), ahead_len: 0, cancelled: CancellationToken::new() }
     }
 
-    /// What nobody says about a job that needs nobody; it can only be stopped.
-    pub(super) fn of_nobody(stop: CancellationToken) -> Self {
-        Self { reader: None, ahead: VecDeque::new(), ahead_len: 0, cancelled: stop }
+    /// What nobody says about a job that needs nobody; it can only be cancelled.
+    pub(super) fn of_nobody(cancelled: CancellationToken) -> Self {
+        Self { reader: None, ahead: VecDeque::new(), ahead_len: 0, cancelled }
     }
 
     /// Makes every wait end when this token is cancelled.

@@ -124,7 +124,7 @@ impl Noting {
         }
     }
 
-    /// It is ended from outside now.
+    /// It is ended from outside now, or was asked to end.
     pub(super) fn ended_by(&mut self, why: &str) {
         why.clone_into(&mut self.why_left);
     }
@@ -138,7 +138,11 @@ impl Noting {
 impl Drop for Noting {
     fn drop(&mut self) {
         let (Some(store), Some(mut record)) = (self.store.take(), self.record.take()) else { return };
-        record.end.get_or_insert_with(|| End::Cancelled(std::mem::take(&mut self.why_left)));
+        match &mut record.end {
+            Some(End::Cancelled(why)) if why.is_empty() => std::mem::swap(why, &mut self.why_left),
+            Some(_) => {}
+            none => *none = Some(End::Cancelled(std::mem::take(&mut self.why_left))),
+        }
         record.ended_ms = Some(Clock::system().unix_now_ms());
         record.bytes_out = self.output.bytes();
         let (job, role) = (record.id, record.role);

@@ -5,7 +5,8 @@
 //! 1. A job that was accepted is in `jobs` until its [`End`](end::End) is written down, and it ends once: whatever arrives of
 //!    it afterwards is released and changes nothing.
 //! 2. A job in `jobs` waits in exactly one lane, or has a run at a machine that is heard from, or has only runs at machines
-//!    that are not and may have no more. No job is in none of these, so none is stuck.
+//!    that are not and may have no more; or its guest was asked to end, and it ends by then. No job is in none of these, so none
+//!    is stuck.
 //! 3. A run is written down before it is given to a machine, under a number that was never used, so that a home that
 //!    crashed asks that machine for it and no result is counted that was not asked for.
 //! 4. A run stays with its machine until that machine says how it ended or [`ABSENCE_MS`] have passed without a word. Machines
@@ -43,6 +44,8 @@ mod share;
 mod batches;
 
 mod submit;
+
+mod ending;
 
 mod schedule;
 
@@ -87,6 +90,9 @@ pub const POISON_MAX: u32 = 3;
 /// that takes what it never means to end.
 pub const BROKEN_OFF_MAX: u32 = 20;
 
+/// A job whose guest was asked to end is ended after so long: its runner ends it long before, and what it left may be large.
+pub const ENDING_MS: u64 = 60_000;
+
 /// Waits, leases and stragglers are looked at so often.
 pub const SWEEP_MS: u64 = 1_000;
 
@@ -103,6 +109,8 @@ pub struct Home {
     batches: Batches,
     /// When those that wait want to wait no more.
     deadlines: BTreeSet<(Mono, usize)>,
+    /// When those whose guests were asked to end are ended.
+    endings: BTreeSet<(Mono, usize)>,
     next_seq: u64,
     next_ask: u64,
     swept_at: Mono,
@@ -121,6 +129,7 @@ impl Home {
             lanes: Lanes::default(),
             batches: Batches::default(),
             deadlines: BTreeSet::new(),
+            endings: BTreeSet::new(),
             next_seq: 0,
             // Answers to questions of an earlier start are told from answers to this one's as well as a clock can.
             next_ask: now.wall.0,
@@ -146,8 +155,8 @@ impl Home {
     fn take(&mut self, now: Now, event: Event, effects: &mut Vec<Effect>) {
         match event {
             Event::Submitted { batch, jobs } => self.submitted(now, batch, jobs, effects),
-            Event::Cancelled { job } => self.cancelled(now, job, effects),
-            Event::BatchCancelled { batch } => self.batch_cancelled(now, batch, effects),
+            Event::Cancelled { job, how } => self.cancelled(now, job, how, effects),
+            Event::BatchCancelled { batch, how } => self.batch_cancelled(now, batch, how, effects),
             Event::Seen { facts } => {
                 let machine = self.machines.learn(facts, now.mono);
                 self.classes.refit(machine, &self.machines);
@@ -227,6 +236,9 @@ impl Home {
     fn finish(&mut self, now: Now, index: usize, end: end::End, winner: Option<RunId>, effects: &mut Vec<Effect>) {
         self.leave_queue(index);
         let job = &self.jobs[index];
+        if let Some(by) = job.ends_by {
+            self.endings.remove(&(by, index));
+        }
         let id = job.spec.id;
         let winner = winner.and_then(|winner| {
             let run = job.runs.iter().find(|run| run.attempt == winner.attempt);

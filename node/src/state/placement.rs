@@ -13,6 +13,8 @@ pub mod machine;
 
 pub mod fit;
 
+pub mod gpu;
+
 pub mod score;
 
 /// What placement knows of one machine.

@@ -53,6 +53,8 @@ pub enum Event {
     Evicted(Key),
     /// Its home asks for it back.
     Withdrawn(Key),
+    /// Its home wants its guest to end by itself.
+    AskedToEnd(Key),
     /// Its home wants nothing more of it.
     Released(Key),
     /// A home asks for all that is kept for it.
@@ -81,6 +83,8 @@ pub enum Effect {
     Unqueue(Key),
     /// It may start now.
     Start(Key),
+    /// Its guest is to be asked to end, and to be ended when it does not.
+    AskToEnd(Key),
     /// Its worker is to be ended.
     Stop(Key),
     /// What it left may go.
@@ -163,6 +167,7 @@ impl Runs {
             Event::Lost(key) => self.ended(key, Kept::Lost, now, &mut effects),
             Event::Evicted(key) => self.evicted(key, now, &mut effects),
             Event::Withdrawn(key) => self.withdrawn(key, &mut effects),
+            Event::AskedToEnd(key) => self.asked_to_end(key, &mut effects),
             Event::Released(key) => self.released(key, &mut effects),
             Event::AskedForAll { home, ask } => {
                 let runs = self.of(home).map(|(key, kept)| (key.run, kept)).collect();
@@ -248,6 +253,15 @@ impl Runs {
             Some(Kept::Running | Kept::Ended | Kept::Evicted | Kept::Lost) => return,
         }
         effects.push(Effect::Refuse(key, Refusal::Withdrawn));
+    }
+
+    fn asked_to_end(&mut self, key: Key, effects: &mut Vec<Effect>) {
+        match self.state(&key) {
+            Some(Kept::Running) => effects.extend([Effect::AskToEnd(key), Effect::Tell(key, Kept::Running)]),
+            Some(kept @ (Kept::Ended | Kept::Evicted | Kept::Lost)) => effects.push(Effect::Tell(key, kept)),
+            // What has not begun leaves nothing.
+            Some(Kept::Waiting) | None => self.withdrawn(key, effects),
+        }
     }
 
     fn released(&mut self, key: Key, effects: &mut Vec<Effect>) {

@@ -78,6 +78,7 @@ pub const fn payload_len_max(tag: Tag) -> usize {
         | Tag::RUN_RELEASE
         | Tag::RUN_WITHDRAW
         | Tag::RUN_CHECKPOINT
+        | Tag::RUN_END
         | Tag::CHECKPOINT_IS
         | Tag::RUN_REFUSED
         | Tag::RUN_IS

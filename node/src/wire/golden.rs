@@ -46,6 +46,33 @@ fn a_job_with_packages_keeps_its_bytes_and_one_without_has_no_word_of_them() {
 }
 
 #[test]
+fn graphics_processors_keep_their_bytes_and_a_node_without_details_says_nothing_of_them() {
+    let gpu = Gpu {
+        name: "A".into(),
+        vendor: "nvidia".into(),
+        memory_bytes: Some(1 << 33),
+        memory_free_bytes: Some(1 << 32),
+        driver: Some("550".into()),
+        cuda: Some("12.4".into()),
+        busy_percent: Some(7),
+    };
+    let info = NodeInfo { gpu_details: vec![gpu.clone(), Gpu::named("B")], ..peer_list().me };
+    let (with, without) = (message(&info), message(&peer_list().me));
+    let golden = "ab6770755f64657461696c739287a46e616d65a141a676656e646f72a66e7669646961ac6d656d6f72795f6279746573cf0000000200000000b16d656d6f72795f667265655f6279746573cf0000000100000000a6647269766572a3353530a463756461a431322e34ac627573795f70657263656e740781a46e616d65a142";
+    assert!(data_encoding::HEXLOWER.encode(&with).ends_with(golden), "{}", data_encoding::HEXLOWER.encode(&with));
+    assert!(!without.windows(11).any(|window| window == b"gpu_details"));
+    assert_eq!(decode::<NodeInfo>(&with).unwrap(), info);
+    assert_eq!(
+        (info.graphics().len(), decode::<NodeInfo>(&without).unwrap().graphics()),
+        (2, vec![Gpu::named("NVIDIA T400")])
+    );
+    // A later version may say more of one, and none may fill a list.
+    assert_eq!(decode::<Gpu>(&encode(&BTreeMap::from([("name", "A"), ("sockets", "two")]))).unwrap(), Gpu::named("A"));
+    let many = vec![gpu; crate::defaults::GPUS_MAX + 1];
+    assert!(decode::<NodeInfo>(&encode(&NodeInfo { gpu_details: many, ..info })).is_err());
+}
+
+#[test]
 fn the_kinds_of_a_message_that_has_several_keep_their_bytes() {
     let stages = [
         (Stage::Waiting { jobs_ahead: 3 }, "81a777616974696e6781aa6a6f62735f616865616403"),

@@ -1,8 +1,9 @@
 //! The messages about nodes and their group: who is there, who vouches for whom, tickets, and what an owner asks of the
 //! own node. As the others they are MessagePack maps with named fields.
 
+use super::gpu::Gpu;
 use super::sharing::Lends;
-use crate::defaults::VOUCHES_MAX;
+use crate::defaults::{GPUS_MAX, VOUCHES_MAX};
 use crate::identity::NodeId;
 use potluck_runtime::at_most;
 use serde::{Deserialize, Serialize};
@@ -51,6 +52,9 @@ pub struct NodeInfo {
     /// Words its owner gave it, for `--need tag=WORD`.
     #[serde(default, deserialize_with = "at_most::<{ crate::state::needs::TAGS_MAX }, _, _>")]
     pub tags: Vec<String>,
+    /// More of each graphics processor than its name; nothing from those who do not say.
+    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "at_most::<GPUS_MAX, _, _>")]
+    pub gpu_details: Vec<Gpu>,
 }
 
 /// One member's signed word that another key belongs to the group.

@@ -83,6 +83,9 @@ pub struct CancelJobs {
     pub jobs: Vec<JobId>,
     /// A whole map.
     pub batch: Option<BatchId>,
+    /// Whether guests that run are ended at once, and not asked first.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub now: bool,
 }
 
 /// `OWNER_WHY`: why a job is not where it could be. Answered by `WHY_IS`.

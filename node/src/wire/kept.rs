@@ -24,6 +24,8 @@ pub struct KeepRun {
 
 /// `RUN_RELEASE`: nothing more is wanted of this run; what it does stops, what is kept of it goes.
 /// `RUN_WITHDRAW`: give it back, if it has not started.
+/// `RUN_END`: ask its guest to end, and end it when it does not; what has not started is given back. Answered by `RUN_IS` or
+/// `RUN_REFUSED`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WhichRun {
     /// Of which job.

@@ -75,6 +75,14 @@ impl JobProgram {
         }
     }
 
+    /// Whether it has a way to graphics processors. WebAssembly has none, nor has a script in it.
+    #[must_use]
+    pub const fn reaches_gpus(&self) -> bool {
+        match self {
+            Self::Wasm { .. } | Self::Script { .. } | Self::Session { .. } => false,
+        }
+    }
+
     /// The interpreter that comes along, where one does.
     #[must_use]
     pub const fn interpreter(&self) -> Option<&JobInterpreter> {

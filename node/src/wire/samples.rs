@@ -95,6 +95,7 @@ fn info() -> NodeInfo {
         walls_missing: Some(vec!["landlock".into()]),
         lends: Some(lends()),
         tags: vec![],
+        gpu_details: vec![],
     }
 }
 
@@ -349,7 +350,7 @@ fn kept_sample(tag: Tag) -> Bytes {
     match tag {
         Tag::RUN_KEEP => message(&KeepRun { attempt: 1, submit: submit(), restore: None }),
         Tag::RUN_COLLECT => message(&CollectRun { run, from: 300 }),
-        Tag::RUN_RELEASE | Tag::RUN_WITHDRAW | Tag::RUN_CHECKPOINT => message(&run),
+        Tag::RUN_RELEASE | Tag::RUN_WITHDRAW | Tag::RUN_CHECKPOINT | Tag::RUN_END => message(&run),
         Tag::CHECKPOINT_IS => {
             message(&CheckpointIs { checkpoint: Some(Input { digest: Digest::from_bytes([1; 32]), size: 300 }) })
         }
@@ -399,7 +400,7 @@ fn home_sample(tag: Tag) -> Bytes {
         Tag::OWNER_HOME => message(&AskHome { jobs_max: 64 }),
         Tag::OWNER_FOLLOW => message(&FollowJob { job, output: true, now: false }),
         Tag::OWNER_FOLLOW_MAP => message(&FollowMap { batch, output: true }),
-        Tag::OWNER_CANCEL_JOBS => message(&CancelJobs { jobs: vec![job], batch: Some(batch) }),
+        Tag::OWNER_CANCEL_JOBS => message(&CancelJobs { jobs: vec![job], batch: Some(batch), now: false }),
         Tag::OWNER_WHY => message(&AskWhy { job }),
         Tag::OWNER_REHEARSE => message(&RehearseJob {
             requirements: Requirements { on: vec![Place::Here], ..Requirements::default() },

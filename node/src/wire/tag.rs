@@ -192,6 +192,8 @@ tags! {
     RUN_LIST = 164;
     /// Send the last checkpoint of a run: [`WhichRun`](super::WhichRun).
     RUN_CHECKPOINT = 165;
+    /// Ask the guest of a run to end by itself: [`WhichRun`](super::WhichRun).
+    RUN_END = 166;
 
     // Runs that are kept: answers.
     /// The run is kept from now on; no payload.
@@ -230,7 +232,7 @@ impl Tag {
     /// Whether it is a request about runs that are kept.
     #[must_use]
     pub const fn is_about_kept_runs(self) -> bool {
-        self.0 >= Self::RUN_KEEP.0 && self.0 <= Self::RUN_CHECKPOINT.0
+        self.0 >= Self::RUN_KEEP.0 && self.0 <= Self::RUN_END.0
     }
 
     /// Whether it is a request about the jobs of this home.

@@ -68,17 +68,33 @@ pub fn requirements_file(text: &str) -> Result<Vec<Requirement>, DeclaredError> 
         if code.is_empty() {
             continue;
         }
-        let option = code.split_whitespace().find(|word| word.starts_with('-'));
+        let (words, hashes) = with_hashes(code);
+        let option = words.split_whitespace().find(|word| word.starts_with('-'));
         if let Some(option) = option {
             return Err(DeclaredError::Option { line: at + 1, text: option.chars().take(80).collect() });
         }
         if found.len() == REQUIREMENTS_MAX {
             return Err(DeclaredError::Many);
         }
-        let parsed = Requirement::parse(code);
+        let parsed = Requirement::parse(&words).and_then(|requirement| requirement.with_hashes(hashes));
         found.push(parsed.map_err(|source| DeclaredError::Requirement { line: at + 1, source })?);
     }
     Ok(found)
+}
+
+/// A line without its hashes, and they.
+fn with_hashes(line: &str) -> (String, Vec<&str>) {
+    let (mut rest, mut hashes) = (Vec::new(), Vec::new());
+    let mut words = line.split_whitespace();
+    while let Some(word) = words.next() {
+        match word.strip_prefix("--hash") {
+            // pip reads both forms.
+            Some("") => hashes.push(words.next().unwrap_or_default()),
+            Some(after) if after.starts_with('=') => hashes.push(&after[1..]),
+            Some(_) | None => rest.push(word),
+        }
+    }
+    (rest.join(" "), hashes)
 }
 
 /// The packages that a script names itself; nothing where it has no such block.
@@ -145,12 +161,32 @@ mod tests {
 
     #[test]
     fn options_of_pip_are_refused_with_their_line() {
-        for line in ["-r other.txt", "--index-url https://host/simple", "-e .", "x==1 --hash=sha256:abc"] {
+        for line in ["-r other.txt", "--index-url https://host/simple", "-e .", "x==1 --hashes=sha256:abc"] {
             let error = requirements_file(&format!("rich\n{line}\n")).unwrap_err();
             assert!(matches!(error, DeclaredError::Option { line: 2, .. }), "{error}");
         }
         assert!(matches!(requirements_file("./x"), Err(DeclaredError::Requirement { line: 1, .. })));
         assert_eq!(requirements_file(&"x\n".repeat(300)), Err(DeclaredError::Many));
+    }
+
+    #[test]
+    fn hashes_are_kept_for_pip_and_those_that_are_none_are_refused_with_their_line() {
+        let (one, other) = ("a1".repeat(32), "B2".repeat(64));
+        let text = format!("x==1 \\\n    --hash=sha256:{one} \\\n    --hash sha512:{other}\ny>=2  # later\n");
+        let found = requirements_file(&text).unwrap();
+        let lines: Vec<String> = found.iter().map(Requirement::line).collect();
+        let other = other.to_ascii_lowercase();
+        assert_eq!(lines, [format!("x==1 --hash=sha256:{one} --hash=sha512:{other}"), "y>=2".to_owned()]);
+        assert_eq!(
+            (found[0].to_string().as_str(), found[0].has_hashes(), found[1].has_hashes()),
+            ("x==1", true, false)
+        );
+        for none in
+            ["--hash=sha256:abc", "--hash", "--hash=md5:00", "--hash=", &format!("--hash=sha256:{}", "g".repeat(64))]
+        {
+            let error = requirements_file(&format!("\nx==1 {none}\n")).unwrap_err();
+            assert!(matches!(error, DeclaredError::Requirement { line: 2, .. }), "{none}: {error}");
+        }
     }
 
     #[test]

@@ -2,11 +2,11 @@
 //! versions are read; everything else is shown as it was said.
 
 use super::PYTHON_VERSION;
-use super::failed::PackagesError;
+use super::failed::{PackagesError, failed};
 use super::requirement::{Requirement, normal};
 use super::stubs::Stubs;
 use crate::python::pip::{find, last_lines};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 use tokio::process::Command;
 
@@ -19,6 +19,8 @@ const VERSIONS_SHOWN: usize = 8;
 const NONE_FOUND: &str = "No matching distribution found for ";
 /// What is said before the versions that there are.
 const THERE_ARE: &str = "(from versions: ";
+/// What is said where hashes do not match, or are missing.
+const UNMATCHED: [&str; 2] = ["THESE PACKAGES DO NOT MATCH THE HASHES", "Hashes are required in --require-hashes mode"];
 /// What is said where nothing is reached.
 const UNREACHED: [&str; 7] = [
     "Failed to establish a new connection",
@@ -31,7 +33,13 @@ const UNREACHED: [&str; 7] = [
 ];
 
 /// Downloads what is asked for, with all it needs, into a directory. Dropping the future ends pip.
-pub(super) async fn download(asked: &[Requirement], stubs: &Stubs, into: &Path) -> Result<(), PackagesError> {
+///
+/// Once one of them has hashes, pip wants hashes of all; what is `built_in` is asked for with those of its empty wheel then.
+pub(super) async fn download(
+    (asked, built_in): (&[Requirement], &[&str]),
+    stubs: &Stubs,
+    into: &Path,
+) -> Result<(), PackagesError> {
     let all = named(asked);
     let pip = find().await.ok_or_else(|| PackagesError::NoPip { asked: all.clone() })?;
     let mut command = pip_command(pip, into);
@@ -43,9 +51,12 @@ pub(super) async fn download(asked: &[Requirement], stubs: &Stubs, into: &Path) 
         .arg("--constraint")
         .arg(&stubs.constraints)
         .arg("--dest")
-        .arg(into)
-        .arg("--")
-        .args(asked.iter().map(ToString::to_string));
+        .arg(into);
+    if asked.iter().any(Requirement::has_hashes) {
+        command.arg("--requirement").arg(list(asked, stubs.lines(built_in)?, into)?);
+    } else {
+        command.arg("--").args(asked.iter().map(ToString::to_string));
+    }
     let ended = run(pip, &mut command).await?;
     if ended.status.success() {
         return Ok(());
@@ -53,6 +64,14 @@ pub(super) async fn download(asked: &[Requirement], stubs: &Stubs, into: &Path) 
     let said = String::from_utf8_lossy(&ended.stderr);
     tracing::debug!(%said, "pip found no packages");
     Err(explain(pip, all, &said, into).await)
+}
+
+/// A list for pip, beside what it brings: hashes are said in a list alone.
+fn list(asked: &[Requirement], built_in: Vec<String>, into: &Path) -> Result<PathBuf, PackagesError> {
+    let path = into.with_file_name("asked.txt");
+    let lines: Vec<String> = asked.iter().map(Requirement::line).chain(built_in).collect();
+    std::fs::write(&path, lines.join("\n")).map_err(failed("write", &path))?;
+    Ok(path)
 }
 
 fn pip_command(pip: &[&str], aside: &Path) -> Command {
@@ -86,6 +105,9 @@ async fn explain(pip: &[&str], asked: String, said: &str, aside: &Path) -> Packa
         };
     }
     let words = |at: usize| said[at..].lines().take(12).collect::<Vec<_>>().join("\n").trim().to_owned();
+    if let Some(at) = UNMATCHED.iter().find_map(|sentence| said.find(sentence)) {
+        return PackagesError::Pip { program: pip.join(" "), asked, said: words(at) };
+    }
     match said.find("The conflict is caused by") {
         Some(at) => PackagesError::Conflict { asked, said: words(at) },
         None => PackagesError::Pip { program: pip.join(" "), asked, said: last_lines(said.as_bytes()) },

@@ -3,10 +3,13 @@
 
 use super::version::{Specifiers, Version};
 use crate::python::built_in;
+use std::collections::BTreeSet;
 use std::fmt;
 
 /// Characters of one requirement.
 const LEN_MAX: usize = 1024;
+/// What a file may be named by, with the digits of such a name: those that pip takes.
+const HASHES: [(&str, usize); 3] = [("sha256", 64), ("sha384", 96), ("sha512", 128)];
 
 /// A package that is asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,6 +19,8 @@ pub struct Requirement {
     versions: Specifiers,
     /// When it is needed, as pip reads it; empty is always.
     marker: String,
+    /// What its file may be, as pip reads it (`sha256:...`); empty is whatever it is.
+    hashes: BTreeSet<String>,
 }
 
 /// A text asks for no package.
@@ -71,7 +76,45 @@ impl Requirement {
         let rest = rest.strip_prefix('(').and_then(|rest| rest.strip_suffix(')')).unwrap_or(rest);
         let versions =
             Specifiers::parse(rest).ok_or_else(|| refuse("a version is asked for as ==1.2, >=1.2 or ~=1.2"))?;
-        Ok(Self { name: normal(name), extras: extras.replace(' ', ""), versions, marker: marker.to_owned() })
+        Ok(Self {
+            name: normal(name),
+            extras: extras.replace(' ', ""),
+            versions,
+            marker: marker.to_owned(),
+            hashes: BTreeSet::new(),
+        })
+    }
+
+    /// The same, of which the file must be one of these as well.
+    ///
+    /// # Errors
+    /// [`RequirementError`] for one that pip would not take.
+    pub fn with_hashes<'a>(mut self, hashes: impl IntoIterator<Item = &'a str>) -> Result<Self, RequirementError> {
+        for hash in hashes {
+            let lower = hash.to_ascii_lowercase();
+            let is_one = lower.split_once(':').is_some_and(|(kind, digits)| {
+                let is_kind = HASHES.contains(&(kind, digits.len()));
+                is_kind && digits.bytes().all(|byte| byte.is_ascii_hexdigit())
+            });
+            if !is_one {
+                let why = "a hash is sha256:, sha384: or sha512: and its hexadecimal digits";
+                return Err(RequirementError { text: hash.chars().take(200).collect(), why });
+            }
+            self.hashes.insert(lower);
+        }
+        Ok(self)
+    }
+
+    /// Whether its file is checked.
+    #[must_use]
+    pub(super) fn has_hashes(&self) -> bool {
+        !self.hashes.is_empty()
+    }
+
+    /// As a line of a list for pip.
+    pub(super) fn line(&self) -> String {
+        let hashes = self.hashes.iter().map(|hash| format!(" --hash={hash}"));
+        std::iter::once(self.to_string()).chain(hashes).collect()
     }
 
     /// The package's name, as all ways of writing it come to be written.

@@ -50,7 +50,7 @@ pub async fn resolve(
     watch: &dyn Watch,
 ) -> Result<Found, PackagesError> {
     let mut found = Found::default();
-    let wanted = beside_the_environment(asked, &mut found)?;
+    let (wanted, taken) = beside_the_environment(asked, &mut found)?;
     if wanted.is_empty() {
         return Ok(found);
     }
@@ -62,7 +62,7 @@ pub async fn resolve(
         Some((answer, wheels, true)) if freshness == Freshness::AsFound => (answer, wheels),
         known => {
             watch.stage(Stage::Fetching { what: named(&wanted), done: 0, total: None });
-            let fetched = fetch(&shelf, &wanted, &question).await;
+            let fetched = fetch(&shelf, (&wanted, &taken), &question).await;
             if fetched.is_ok() {
                 watch.stage(Stage::Ready);
             }
@@ -82,38 +82,44 @@ pub async fn resolve(
     Ok(found)
 }
 
-/// What of it is not built in.
-fn beside_the_environment(asked: &[Requirement], found: &mut Found) -> Result<Vec<Requirement>, PackagesError> {
-    let mut wanted = Vec::new();
+/// What of it is not built in, and the names of what is.
+fn beside_the_environment<'a>(
+    asked: &'a [Requirement],
+    found: &mut Found,
+) -> Result<(Vec<Requirement>, Vec<&'a str>), PackagesError> {
+    let (mut wanted, mut taken) = (Vec::new(), Vec::new());
     for requirement in asked {
         let name = requirement.name();
         match requirement.in_environment() {
-            InEnvironment::Fits => found.uses.extend(imported_as(name).map(str::to_owned)),
+            InEnvironment::Fits => {
+                found.uses.extend(imported_as(name).map(str::to_owned));
+                taken.push(name);
+            }
             InEnvironment::Absent => wanted.push(requirement.clone()),
             InEnvironment::Other(version) => {
                 return Err(PackagesError::Misfit { name: name.to_owned(), version, asked: requirement.to_string() });
             }
         }
     }
-    Ok(wanted)
+    Ok((wanted, taken))
 }
 
 /// What is asked, in whatever order it was.
 fn question(wanted: &[Requirement]) -> String {
-    let all: BTreeSet<String> = wanted.iter().map(ToString::to_string).collect();
+    let all: BTreeSet<String> = wanted.iter().map(Requirement::line).collect();
     all.into_iter().collect::<Vec<_>>().join("\n")
 }
 
 async fn fetch(
     shelf: &Shelf,
-    wanted: &[Requirement],
+    (wanted, taken): (&[Requirement], &[&str]),
     question: &str,
 ) -> Result<(super::shelf::Answer, Vec<FoundWheel>), PackagesError> {
     let aside = shelf.aside()?;
     let stubs = stubs::write(aside.path())?;
     let into = aside.path().join("wheels");
     fs::create_dir(&into).map_err(failed("make", &into))?;
-    pip::download(wanted, &stubs, &into).await?;
+    pip::download((wanted, taken), &stubs, &into).await?;
     let (mut modules, mut uses, mut wheels) = (BTreeSet::new(), BTreeSet::new(), Vec::new());
     for (path, name) in wheels_in(&into)? {
         let package = parts(&name).map(|(package, _)| normal(package)).unwrap_or_default();

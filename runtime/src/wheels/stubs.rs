@@ -3,6 +3,7 @@
 
 use super::failed::{PackagesError, failed};
 use crate::python::built_ins;
+use sha2::{Digest, Sha256};
 use std::fs;
 use std::io::{self, Cursor, Write};
 use std::path::{Path, PathBuf};
@@ -17,6 +18,23 @@ pub(super) struct Stubs {
     pub(super) constraints: PathBuf,
 }
 
+impl Stubs {
+    /// Lines that ask pip for these, with their hashes.
+    pub(super) fn lines(&self, names: &[&str]) -> Result<Vec<String>, PackagesError> {
+        let line = |(name, version): (&str, &str)| {
+            let path = self.links.join(file_name(name, version));
+            let bytes = fs::read(&path).map_err(failed("read", &path))?;
+            let hash: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+            Ok(format!("{name}=={version} --hash=sha256:{hash}"))
+        };
+        built_ins().into_iter().filter(|(name, _)| names.contains(name)).map(line).collect()
+    }
+}
+
+fn file_name(name: &str, version: &str) -> String {
+    format!("{}-{version}-py3-none-any.whl", name.replace('-', "_"))
+}
+
 /// Writes them below a directory.
 pub(super) fn write(dir: &Path) -> Result<Stubs, PackagesError> {
     let stubs = Stubs { links: dir.join("built-in"), constraints: dir.join("built-in.txt") };
@@ -25,8 +43,7 @@ pub(super) fn write(dir: &Path) -> Result<Stubs, PackagesError> {
         let mut constraints = String::new();
         for (name, version) in built_ins() {
             constraints.push_str(&format!("{name}=={version}\n"));
-            let file = format!("{}-{version}-py3-none-any.whl", name.replace('-', "_"));
-            fs::write(stubs.links.join(file), wheel(name, version)?)?;
+            fs::write(stubs.links.join(file_name(name, version)), wheel(name, version)?)?;
         }
         fs::write(&stubs.constraints, constraints)
     };

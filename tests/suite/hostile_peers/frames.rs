@@ -93,8 +93,15 @@ fn tags_that_nobody_has_given_are_refused_by_their_number() {
 #[test]
 fn answers_are_no_requests() {
     attacked(async |eve| {
-        const REQUESTS: [Tag; 6] =
-            [Tag::RUN_KEEP, Tag::RUN_COLLECT, Tag::RUN_RELEASE, Tag::RUN_WITHDRAW, Tag::RUN_LIST, Tag::RUN_CHECKPOINT];
+        const REQUESTS: [Tag; 7] = [
+            Tag::RUN_KEEP,
+            Tag::RUN_COLLECT,
+            Tag::RUN_RELEASE,
+            Tag::RUN_WITHDRAW,
+            Tag::RUN_LIST,
+            Tag::RUN_CHECKPOINT,
+            Tag::RUN_END,
+        ];
         let line = eve.line().await;
         let is_answer = |tag: Tag| tag.0 >= 64 && !REQUESTS.contains(&tag) || [Tag::FAULT, Tag::JOIN].contains(&tag);
         for (tag, _) in Tag::KNOWN.iter().filter(|(tag, _)| is_answer(*tag)) {

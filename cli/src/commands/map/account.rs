@@ -10,6 +10,7 @@ use potluck_node::state::home::spec::BatchId;
 use potluck_node::wire::JobId;
 use potluck_runtime::Digest;
 use serde::Serialize;
+use serde_json::value::RawValue;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
@@ -269,11 +270,15 @@ impl Account {
         self.failures.insert(task, failure);
     }
 
-    /// What the programs of its tasks say they have come to, by the names of the tasks.
-    pub(super) fn results(&mut self) -> anyhow::Result<BTreeMap<String, OwnJson>> {
+    /// Tells what the programs of its tasks say they have come to, by the names of the tasks. They may be more than memory holds.
+    pub(super) fn each_result(
+        &mut self,
+        mut tell: impl FnMut(&str, &RawValue) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
         let ours: HashSet<&str> = self.tasks.iter().map(|task| task.name.as_str()).collect();
-        let results = self.journal.results().context("cannot read the results of the map again")?;
-        Ok(results.into_iter().filter(|(task, _)| ours.contains(task.as_str())).collect())
+        let told =
+            self.journal.each_result(|task, result| if ours.contains(task) { tell(task, result) } else { Ok(()) });
+        told.context("cannot tell the results of the map")
     }
 
     /// Writes down what is not yet.

@@ -12,11 +12,11 @@ use crate::standing::{EndKind, Ending};
 use anyhow::Context;
 use potluck_node::state::home::spec::BatchId;
 use potluck_node::wire::JobId;
-use potluck_runtime::{Digest, JsonText};
+use potluck_runtime::Digest;
 use rustix::fs::FlockOperation;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, BufWriter, Seek, SeekFrom, Write};
 use std::path::Path;
@@ -165,21 +165,25 @@ impl Journal {
         }
     }
 
-    /// What the programs of tasks say they have come to, of those jobs that ended last.
-    pub(super) fn results(&mut self) -> anyhow::Result<Vec<(String, OwnJson)>> {
+    /// Tells what the programs of tasks say they have come to, of those jobs that ended last, one after the other.
+    pub(super) fn each_result(
+        &mut self,
+        mut tell: impl FnMut(&str, &RawValue) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
         self.flush()?;
         let mut file = self.file.get_ref().try_clone()?;
         file.seek(SeekFrom::Start(0))?;
-        let mut results = Vec::new();
+        let mut told = HashSet::new();
         for line in BufReader::new(file).split(b'\n') {
             let line = line?;
             let Ok(ResultLine { line: "end", task, job, result }) = serde_json::from_slice(&line) else { continue };
-            let Ok(result) = JsonText::parse(result.get().to_owned()) else { continue };
-            if self.known(&task).is_some_and(|known| Some(known.job) == job_ids::parse(&job)) {
-                results.push((task, OwnJson::from(&result)));
+            let Some(job) = job_ids::parse(&job) else { continue };
+            // A job that was heard to its end twice has said the same.
+            if self.known(&task).is_some_and(|known| known.job == job) && told.insert(job) {
+                tell(&task, result)?;
             }
         }
-        Ok(results)
+        Ok(())
     }
 
     /// Writes what was added.

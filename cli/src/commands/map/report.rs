@@ -3,12 +3,16 @@
 use super::MapArgs;
 use super::account::{Account, Counts, FAILURES_MAX, Failure, LeftBehind};
 use crate::exit;
-use crate::guest_words::OwnJson;
 use crate::render::{self, say, tame};
+use anyhow::Context;
 use serde::Serialize;
+use serde_json::value::RawValue;
 use std::collections::BTreeMap;
 
-/// The object of `--json`.
+/// Bytes of entries that are printed together.
+const PRINTED_LEN: usize = 64 << 10;
+
+/// The object of `--json`, but for its last field.
 #[derive(Serialize)]
 struct MapObject<'a> {
     #[serde(flatten)]
@@ -20,9 +24,11 @@ struct MapObject<'a> {
     failures: Vec<&'a Failure>,
     /// How many tasks left files that were not brought back, and the first of them.
     not_brought_back: NotBroughtBack<'a>,
-    /// What the programs of its tasks say they have come to, by the names of the tasks; also of those that were done before.
-    results: BTreeMap<String, OwnJson>,
 }
+
+/// The name of its last field, which is written as it is read: what the programs of its tasks say they have come to, by the names
+/// of the tasks; also of those that were done before.
+const RESULTS: &str = "results";
 
 #[derive(Serialize)]
 struct NotBroughtBack<'a> {
@@ -32,7 +38,6 @@ struct NotBroughtBack<'a> {
 
 /// Says it, and gives the exit code.
 pub(super) fn show(account: &mut Account, args: &MapArgs) -> anyhow::Result<u8> {
-    let results = if args.json { account.results()? } else { BTreeMap::new() };
     let counts = account.counts();
     let failures: Vec<&Failure> = account.failures().collect();
     for failure in &failures {
@@ -54,9 +59,42 @@ pub(super) fn show(account: &mut Account, args: &MapArgs) -> anyhow::Result<u8> 
         let dir = account.dir.display().to_string();
         let not_brought_back = NotBroughtBack { tasks, first };
         let machines = &account.places;
-        render::print_json(&MapObject { counts, dir, machines, failures, not_brought_back, results })?;
+        let object = serde_json::to_string(&MapObject { counts, dir, machines, failures, not_brought_back })?;
+        print_object(&object, |out| account.each_result(|task, result| out.entry(task, result)))?;
     }
     Ok(if all_done { exit::SUCCESS } else { exit::SOME_FAILED })
+}
+
+/// Prints an object with one more field: the entries that are told.
+fn print_object(object: &str, tell: impl FnOnce(&mut Entries) -> anyhow::Result<()>) -> anyhow::Result<()> {
+    let head = object.strip_suffix('}').context("an object ends")?;
+    render::print(&format!("{head},\"{RESULTS}\":{{"))?;
+    let mut entries = Entries::default();
+    tell(&mut entries)?;
+    entries.text.push_str("}}\n");
+    render::print(&entries.text)
+}
+
+/// Entries of an object, printed before they are many.
+#[derive(Default)]
+struct Entries {
+    text: String,
+    has_any: bool,
+}
+
+impl Entries {
+    fn entry(&mut self, name: &str, value: &RawValue) -> anyhow::Result<()> {
+        if std::mem::replace(&mut self.has_any, true) {
+            self.text.push(',');
+        }
+        self.text.push_str(&serde_json::to_string(name)?);
+        self.text.push(':');
+        self.text.push_str(value.get());
+        if self.text.len() < PRINTED_LEN {
+            return Ok(());
+        }
+        render::print(&std::mem::take(&mut self.text))
+    }
 }
 
 /// What of the tasks' files could not be brought.
@@ -89,4 +127,20 @@ fn sentence(counts: &Counts) -> String {
         text.push_str(&format!("; {open} not given"));
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entries_that_are_many_are_one_field_of_the_object() {
+        let value = RawValue::from_string(format!("[{}]", "1,".repeat(PRINTED_LEN) + "1")).unwrap();
+        let mut entries = Entries::default();
+        entries.entry("a \"b\"", RawValue::NULL).unwrap();
+        entries.entry("c", RawValue::TRUE).unwrap();
+        assert_eq!(entries.text, r#""a \"b\"":null,"c":true"#);
+        entries.entry("d", &value).unwrap();
+        assert_eq!(entries.text, "", "no more is held than is printed together");
+    }
 }

@@ -159,7 +159,7 @@ impl<'a> Map<'a> {
         let waiting =
             { self.account.borrow().unended().filter(|job| !with_machines.contains(job)).collect::<Vec<_>>() };
         for some in waiting.chunks(CANCELLED_MAX) {
-            self.client.cancel_jobs(&CancelJobs { jobs: some.to_vec(), batch: None }).await?;
+            self.client.cancel_jobs(&CancelJobs { jobs: some.to_vec(), batch: None, now: true }).await?;
         }
         Ok(())
     }

@@ -58,7 +58,7 @@ pub(in crate::commands) async fn hand_over(
     tokio::select! {
         given = client.give(None, vec![parcel], wish, requirements) => given?,
         () = requests.next() => {
-            client.cancel_jobs(&CancelJobs { jobs: vec![job], batch: None }).await?;
+            client.cancel_jobs(&CancelJobs { jobs: vec![job], batch: None, now: true }).await?;
             return Err(Refusal::error(Trouble::Cancelled, "cancelled before the job was accepted"));
         }
     }

@@ -109,6 +109,7 @@ impl Keeper {
             | Event::Lost(key)
             | Event::Evicted(key)
             | Event::Withdrawn(key)
+            | Event::AskedToEnd(key)
             | Event::Released(key) => Asked::Run(*key),
             Event::AskedForAll { home, .. } => Asked::All(*home),
             Event::Tick => Asked::Nothing,
@@ -182,6 +183,7 @@ impl Keeper {
             Effect::Inventory { home, runs, .. } => self.reply(Asked::All(home), &Said::All(runs)),
             Effect::Queue(key) => self.queue(key),
             Effect::Start(key) => self.with(&key, |live| live.start.notify_one()),
+            Effect::AskToEnd(key) => self.with(&key, |live| live.asked.cancel()),
             Effect::Unqueue(key) | Effect::Stop(key) => self.with(&key, |live| live.stop.cancel()),
             Effect::Discard(key) => {
                 self.tasks.remove(&key);

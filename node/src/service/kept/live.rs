@@ -37,6 +37,8 @@ pub(super) struct Live {
     checkpoint: Mutex<GoesOnFrom>,
     /// Its turn has come.
     pub(super) start: Notify,
+    /// Its guest is to end by itself.
+    pub(super) asked: CancellationToken,
     /// Nobody wants it any more.
     pub(super) stop: CancellationToken,
     /// This node is leaving: that stops it, and not its home.
@@ -83,9 +85,16 @@ impl LiveRuns {
     fn put(&self, key: Key, path: PathBuf, said: Said) -> Arc<Live> {
         let mut table = self.lock();
         let room = table.rooms.entry(key.home).or_default().clone();
-        let (start, stop, leaving) = (Notify::new(), CancellationToken::new(), AtomicBool::new(false));
-        let live =
-            Arc::new(Live { path, room, said: Mutex::new(said), checkpoint: Mutex::default(), start, stop, leaving });
+        let live = Arc::new(Live {
+            path,
+            room,
+            said: Mutex::new(said),
+            checkpoint: Mutex::default(),
+            start: Notify::new(),
+            asked: CancellationToken::new(),
+            stop: CancellationToken::new(),
+            leaving: AtomicBool::new(false),
+        });
         table.runs.insert(key, live.clone());
         live
     }

@@ -44,6 +44,11 @@ pub(in crate::service) async fn answer(
             let said = kept.tell(Event::Withdrawn(key(caller, run)), With::Nothing).await;
             say(run, said, writer).await
         }
+        Tag::RUN_END => {
+            let run: WhichRun = decoded(first)?;
+            let said = kept.tell(Event::AskedToEnd(key(caller, run)), With::Nothing).await;
+            say(run, said, writer).await
+        }
         Tag::RUN_CHECKPOINT => checkpoint(kept, key(caller, decoded(first)?), writer).await,
         _ => list(kept, caller, writer).await,
     }

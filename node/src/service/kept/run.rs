@@ -148,11 +148,15 @@ async fn has_place_and_runs(
     here.has_place();
     let most = said_max(inner, caller);
     let mut writer = live.writer(most).map(FrameWriter::new)?;
-    let mut inbound = Inbound::of_nobody(live.stop.clone());
+    let mut inbound = Inbound::of_nobody(live.asked.clone());
     let noting = noting.insert(Noting::begun_kept(inner, caller, job));
     let walk = Walk { inner, caller, job, inputs, restore, times: Times::Told(kept.clock), here };
     let checkpoints = Checkpoints::of(live.clone(), most);
-    let (last, end) = match walk.run(&mut inbound, &mut writer, noting, Some(checkpoints)).await {
+    let walked = walk.run(&mut inbound, &mut writer, noting, Some(checkpoints)).await;
+    if live.asked.is_cancelled() {
+        noting.ended_by(live.why_stopped());
+    }
+    let (last, end) = match walked {
         Ok(frame) => {
             let end = if is_lost(&frame) { End::Lost } else { End::Ended };
             (frame, end)
@@ -161,7 +165,8 @@ async fn has_place_and_runs(
             noting.refused(&fault);
             (Frame::message(Tag::FAULT, &fault), End::Ended)
         }
-        Err(Stop::Cancelled) => return None,
+        // It was asked to end before there was a guest to be asked.
+        Err(Stop::Cancelled) => return Some(End::Evicted),
         Err(Stop::Gone) => return Some(unkept(key, live, most)),
     };
     match writer.send(last).await {

@@ -210,11 +210,14 @@ impl Home {
         let (Some(index), Some(machine)) = (self.wanted(now, place, run, effects), self.machines.find(place)) else {
             return;
         };
+        let is_ending = self.jobs[index].ends_by.is_some();
         let end = match outcome {
+            Outcome::Lost(why) => return self.run_lost(now, place, run, &why, effects),
+            // However it came to its end, nobody wanted more of it than what it left.
+            _ if is_ending => return self.finish(now, index, End::Cancelled, Some(run), effects),
             Outcome::Exited(0) => End::Done,
             Outcome::Exited(_) | Outcome::Trapped(_) | Outcome::Limit(_) => End::Failed(Failure::Outcome(outcome)),
             Outcome::Cancelled => return self.run_evicted(now, place, run, EVICTED_RETRY_MS, effects),
-            Outcome::Lost(why) => return self.run_lost(now, place, run, &why, effects),
         };
         let job = &self.jobs[index];
         let ended = job.runs.iter().find(|other| other.attempt == run.attempt);

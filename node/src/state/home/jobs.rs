@@ -43,6 +43,8 @@ pub(super) struct Job {
     pub(super) last: String,
     /// What its next run goes on from.
     pub(super) checkpoint: Option<Input>,
+    /// Nobody wants it, its guest was asked to end, and it is ended then.
+    pub(super) ends_by: Option<Mono>,
 }
 
 /// A job's wait.

@@ -18,6 +18,8 @@ pub struct SavedJob {
     pub runs: Vec<SavedRun>,
     /// What its next run goes on from.
     pub checkpoint: Option<Input>,
+    /// Whether nobody wants it any more.
+    pub is_ending: bool,
     /// How it has ended, and by which run.
     pub end: Option<(End, Option<RunId>)>,
 }
@@ -64,7 +66,8 @@ impl Saved {
                 if self.jobs.contains_key(&spec.id) {
                     return Err(wrong(&record));
                 }
-                let job = SavedJob { spec: spec.clone(), runs: Vec::new(), checkpoint: None, end: None };
+                let job =
+                    SavedJob { spec: spec.clone(), runs: Vec::new(), checkpoint: None, is_ending: false, end: None };
                 self.jobs.insert(spec.id, job);
             }
             Record::Run { run, place, race } => {
@@ -85,6 +88,10 @@ impl Saved {
                 let found = job.and_then(|job| job.runs.iter_mut().find(|saved| saved.attempt == run.attempt));
                 let found = found.filter(|saved| saved.over.is_none()).ok_or_else(|| wrong(&record))?;
                 found.over = Some(*over);
+            }
+            Record::Ending { job } => {
+                let job = self.jobs.get_mut(job).filter(|job| job.end.is_none());
+                job.ok_or_else(|| wrong(&record))?.is_ending = true;
             }
             Record::End { job, end, winner, .. } => {
                 let job = self.jobs.get_mut(job).filter(|job| job.end.is_none()).ok_or_else(|| wrong(&record))?;

@@ -125,6 +125,12 @@ impl Home {
     /// What is next for a job that may have no run that is heard from: it waits again, or has had all it may.
     pub(super) fn settle(&mut self, now: Now, index: usize, effects: &mut Vec<Effect>) {
         let job = &self.jobs[index];
+        if job.ends_by.is_some() {
+            if !job.runs_somewhere() {
+                self.finish(now, index, End::Cancelled, None, effects);
+            }
+            return;
+        }
         let (times, broken_off, last) = (job.downs, job.broken_off, job.last.clone());
         if times >= POISON_MAX {
             return self.finish(now, index, End::Lost(LostWhy::Poison { times, last }), None, effects);

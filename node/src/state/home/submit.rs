@@ -7,7 +7,7 @@ use super::jobs::Job;
 use super::lanes::SUBMITTERS_MAX;
 use super::run::{Over, Progress, Run};
 use super::saved::{Saved, SavedJob};
-use super::spec::{BatchId, BatchSpec, JobSpec};
+use super::spec::{BatchSpec, JobSpec};
 use super::words::{Effect, Record};
 use super::{Home, JOBS_MAX};
 use crate::state::now::Now;
@@ -64,7 +64,11 @@ impl Home {
             let belongs = belongs.expect("without a bound nothing is refused");
             let index = home.add(job.spec.clone(), &belongs);
             home.restore_runs(now, index, job);
-            home.settle(now, index, &mut effects);
+            if job.is_ending {
+                home.finish(now, index, End::Cancelled, None, &mut effects);
+            } else {
+                home.settle(now, index, &mut effects);
+            }
         }
         home.schedule(now, &mut effects);
         home.wake(now, &mut effects);
@@ -185,6 +189,7 @@ impl Home {
             waits: None,
             last: String::new(),
             checkpoint: None,
+            ends_by: None,
         };
         let index = self.jobs.add(job);
         self.batches.change(belongs.batch, |batch| {
@@ -230,20 +235,6 @@ impl Home {
             job.tried.push(place);
         }
         why.clone_into(&mut job.last);
-    }
-
-    pub(super) fn cancelled(&mut self, now: Now, job: JobId, effects: &mut Vec<Effect>) {
-        if let Some(index) = self.jobs.find(job) {
-            self.finish(now, index, End::Cancelled, None, effects);
-        }
-    }
-
-    pub(super) fn batch_cancelled(&mut self, now: Now, batch: BatchId, effects: &mut Vec<Effect>) {
-        let batch = self.batches.find(batch).and_then(|index| self.batches.get(index));
-        let jobs: Vec<usize> = batch.map(|batch| batch.jobs.iter().copied().collect()).unwrap_or_default();
-        for index in jobs {
-            self.finish(now, index, End::Cancelled, None, effects);
-        }
     }
 
     /// One of a map has failed: those of it that have no run are not begun.

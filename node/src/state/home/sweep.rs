@@ -28,6 +28,7 @@ impl Home {
             self.look_at(now, machine, effects);
         }
         self.time_out(now, effects);
+        self.end_the_asked(now, effects);
         self.schedule(now, effects);
         if !self.machines.free.is_empty() {
             self.race_stragglers(now, effects);
@@ -106,7 +107,11 @@ impl Home {
                 let is_late = |run: &super::run::Run| {
                     run.progress == Progress::Running && !run.suspect && now.mono.since(run.since) >= late_ms
                 };
-                !job.raced && job.waits.is_none() && job.runs.len() == 1 && job.runs.iter().all(is_late)
+                !job.raced
+                    && job.ends_by.is_none()
+                    && job.waits.is_none()
+                    && job.runs.len() == 1
+                    && job.runs.iter().all(is_late)
             };
             let late: Vec<usize> = batch.jobs.iter().copied().filter(late).collect();
             for index in late {

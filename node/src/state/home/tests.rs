@@ -1,7 +1,7 @@
 use super::end::{Failure, LostWhy};
 use super::saved::Saved;
 use super::spec::{BatchId, BatchSpec, Input, JobSpec, Kind, OnFailure, Priority, Submitter};
-use super::words::{Kept, Refusal};
+use super::words::{Cancel, Kept, Refusal};
 use super::*;
 use crate::identity::NodeId;
 use crate::state::home::end::End;
@@ -9,11 +9,14 @@ use crate::state::needs::{Needs, Requirements, Who};
 use crate::state::now::Wall;
 use crate::state::placement::Engine;
 use crate::state::placement::fit::Reason;
+use crate::state::placement::gpu::{DockerOffer, GpuFacts};
 use crate::state::placement::machine::{Lends, MachineFacts};
 use potluck_runtime::{Digest, Outcome};
 use std::sync::Arc;
 
 mod checkpoints;
+
+mod ending;
 
 mod fairness;
 
@@ -80,13 +83,20 @@ fn facts(place: Place, places: u32) -> MachineFacts {
         memory_bytes: 4 << 30,
         memory_free_bytes: 4 << 30,
         load_milli: 0,
-        gpu: false,
+        gpus: Vec::new(),
+        docker: None,
         tags: [].into(),
         engine: Engine::Fit,
         lends: Lends::Now,
         places,
         round_trip_ms: 1,
     }
+}
+
+/// The machine with a graphics processor that it gives to jobs.
+fn with_gpu(facts: MachineFacts) -> MachineFacts {
+    let gpus = vec![GpuFacts { name: "RTX 3060".to_owned(), memory_bytes: Some(12 << 30) }];
+    MachineFacts { gpus, docker: Some(DockerOffer { gpus: true }), ..facts }
 }
 
 impl Bench {

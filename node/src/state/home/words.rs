@@ -29,11 +29,15 @@ pub enum Event {
     Cancelled {
         /// Which.
         job: JobId,
+        /// How.
+        how: Cancel,
     },
     /// Nobody wants any more of a whole map.
     BatchCancelled {
         /// Which.
         batch: BatchId,
+        /// How.
+        how: Cancel,
     },
     /// A machine is known, or says something new of itself. It was heard from.
     Seen {
@@ -141,6 +145,15 @@ pub enum Event {
     Tick,
 }
 
+/// How jobs are cancelled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cancel {
+    /// A guest that runs is asked to end, and ended when it does not, or when this is said a second time.
+    Ask,
+    /// At once.
+    Now,
+}
+
 /// What a runner says of a run it keeps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Kept {
@@ -205,6 +218,13 @@ pub enum Effect {
         /// Which.
         run: RunId,
     },
+    /// Ask a run's guest to end by itself.
+    AskToEnd {
+        /// Where.
+        place: Place,
+        /// Which.
+        run: RunId,
+    },
     /// Nothing more is wanted of a run: what it does stops, what is kept of it goes. May be said again.
     Release {
         /// Where.
@@ -231,6 +251,7 @@ impl Effect {
             Self::Start { run, .. }
             | Self::Collect { run, .. }
             | Self::Withdraw { run, .. }
+            | Self::AskToEnd { run, .. }
             | Self::Release { run, .. } => Some(run.job),
             Self::Tell { job, .. } => Some(*job),
             Self::Persist(_)
@@ -294,6 +315,11 @@ pub enum Record {
         run: RunId,
         /// How.
         over: Over,
+    },
+    /// Nobody wants a job any more, and its guest is asked to end.
+    Ending {
+        /// Which.
+        job: JobId,
     },
     /// A job has ended.
     End {

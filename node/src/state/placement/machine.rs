@@ -1,5 +1,6 @@
 //! What a home knows of a machine that may run its jobs, as the machine says it of itself.
 
+use super::gpu::{DockerOffer, GpuFacts};
 use super::{Engine, Place};
 use crate::state::needs::Tag;
 use std::collections::BTreeSet;
@@ -23,8 +24,10 @@ pub struct MachineFacts {
     pub memory_free_bytes: u64,
     /// Load average over one minute, in thousandths.
     pub load_milli: u32,
-    /// Whether it has a graphics processor.
-    pub gpu: bool,
+    /// Its graphics processors.
+    pub gpus: Vec<GpuFacts>,
+    /// What it offers to jobs in Docker, if anything.
+    pub docker: Option<DockerOffer>,
     /// The words its owner gave it.
     pub tags: BTreeSet<Tag>,
     /// Whether its engine is known to be unsafe.

@@ -168,3 +168,27 @@ fn an_owner_who_takes_the_machine_back_ends_what_waits_and_what_runs() {
     assert_eq!(runs.handle(at(9), Event::Evicted(running)), []);
     assert_eq!(runs.handle(at(9), Event::Starting(waits)), []);
 }
+
+#[test]
+fn only_a_guest_that_runs_is_asked_to_end_and_what_has_not_begun_is_given_back() {
+    let mut runs = Runs::default();
+    let (waits, running, ended, late) = (key(ANN, 1), key(ANN, 2), key(ANN, 3), key(ANN, 4));
+    for key in [waits, running, ended] {
+        let _ = runs.handle(at(0), Event::Asked(key));
+    }
+    let _ = runs.handle(at(0), Event::Starting(running));
+    let _ = runs.handle(at(0), Event::Starting(ended));
+    let _ = runs.handle(at(0), Event::Ended(ended));
+    for _ in 0..2 {
+        let asked = [Effect::AskToEnd(running), Effect::Tell(running, Kept::Running)];
+        assert_eq!(runs.handle(at(0), Event::AskedToEnd(running)), asked);
+    }
+    assert_eq!(runs.handle(at(0), Event::AskedToEnd(ended)), [Effect::Tell(ended, Kept::Ended)]);
+    let given_back = runs.handle(at(0), Event::AskedToEnd(waits));
+    assert_eq!(given_back.first(), Some(&Effect::Unqueue(waits)));
+    assert_eq!(given_back.last(), Some(&Effect::Refuse(waits, Refusal::Withdrawn)));
+    // It may overtake its request.
+    assert_eq!(runs.handle(at(0), Event::AskedToEnd(late)), [Effect::Refuse(late, Refusal::Withdrawn)]);
+    assert_eq!(runs.handle(at(0), Event::Asked(late)), [Effect::Refuse(late, Refusal::Withdrawn)]);
+    assert_eq!(runs.len(), 2);
+}

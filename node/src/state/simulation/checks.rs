@@ -30,7 +30,11 @@ impl World {
             Record::Run { race: true, .. } => self.met.met("race"),
             Record::RunOver { over: Over::GivenBack, .. } => self.met.met("given back"),
             Record::RunOver { over: Over::Down, .. } => self.met.met("node down"),
-            Record::Batch(_) | Record::Run { .. } | Record::RunOver { .. } | Record::Checkpointed { .. } => {}
+            Record::Batch(_)
+            | Record::Run { .. }
+            | Record::RunOver { .. }
+            | Record::Checkpointed { .. }
+            | Record::Ending { .. } => {}
         }
         if let Err(wrong) = self.nodes[at].saved.apply(record) {
             self.broken(wrong.to_string());

@@ -4,7 +4,7 @@ use super::chance::Chance;
 use super::network::Link;
 use super::world::{Step, World};
 use crate::state::home::Home;
-use crate::state::home::words::Event;
+use crate::state::home::words::{Cancel, Event};
 use crate::state::runs::Runs;
 use std::collections::BTreeSet;
 
@@ -78,7 +78,7 @@ impl World {
             Fault::Cancel(job) => {
                 let (id, home) = (self.jobs[job].spec.id, self.home_of(job));
                 self.jobs[job].may_be_cancelled = true;
-                self.home_event(home, Event::Cancelled { job: id });
+                self.home_event(home, Event::Cancelled { job: id, how: Cancel::Ask });
             }
             Fault::Remove { home, peer, ms } if home != peer => {
                 self.nodes[home].links[peer] = Link { removed_until: self.now + ms, ..Link::default() };

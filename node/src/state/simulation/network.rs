@@ -18,6 +18,7 @@ pub(super) enum Ask {
     Attach(u64),
     Collect(RunId),
     Withdraw(RunId),
+    End(RunId),
     Release(RunId),
 }
 

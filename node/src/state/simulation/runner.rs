@@ -17,6 +17,8 @@ const PAUSED_RETRY_MS: u64 = 3_000;
 
 /// No guest takes longer on any machine, so that there is a bound by which all must have ended.
 const LONGEST_MS: u64 = 300_000;
+/// How long a guest takes to end that is asked to and does.
+const ENDS_ASKED_MS: u64 = 50;
 
 /// The runner of one node.
 #[derive(Debug, Default)]
@@ -73,6 +75,7 @@ impl World {
                 }
             }
             Ask::Withdraw(run) => self.runner_event(at, Event::Withdrawn(key(run))),
+            Ask::End(run) => self.runner_event(at, Event::AskedToEnd(key(run))),
             Ask::Release(run) => self.runner_event(at, Event::Released(key(run))),
         }
         self.fill_places(at);
@@ -121,6 +124,14 @@ impl World {
             Effect::Start(key) => {
                 runner.running.insert(key);
                 self.begins(at, key);
+            }
+            Effect::AskToEnd(key) => {
+                self.met.met("guest asked to end");
+                // Half of them do.
+                if key.run.job.0[0].is_multiple_of(2) {
+                    let boot = self.nodes[at].boot;
+                    self.later(ENDS_ASKED_MS, Step::Finish { at, boot, key });
+                }
             }
             Effect::Stop(key) => {
                 runner.running.remove(&key);

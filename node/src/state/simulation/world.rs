@@ -257,6 +257,7 @@ impl World {
             Effect::Attach { place, ask: number } => ask(place, Ask::Attach(number)),
             Effect::Collect { place, run } => ask(place, Ask::Collect(run)),
             Effect::Withdraw { place, run } => ask(place, Ask::Withdraw(run)),
+            Effect::AskToEnd { place, run } => ask(place, Ask::End(run)),
             Effect::Release { place, run } => ask(place, Ask::Release(run)),
         };
         self.send(at, to, message);
@@ -298,7 +299,8 @@ impl World {
             memory_bytes: 8 << 30,
             memory_free_bytes: 4 << 30,
             load_milli: 0,
-            gpu: false,
+            gpus: Vec::new(),
+            docker: None,
             tags: node.fast.then(|| tag("fast")).into_iter().collect(),
             engine: Engine::Fit,
             lends: if node.runner.paused { Lends::Not("paused".to_owned()) } else { Lends::Now },

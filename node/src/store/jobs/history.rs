@@ -34,6 +34,8 @@ pub struct Filter {
     pub role: Option<Role>,
     /// At most so many.
     pub limit: Option<u64>,
+    /// With what their programs say they have come to; otherwise that is left out, however much it is.
+    pub results: bool,
 }
 
 /// A job in a list.
@@ -262,7 +264,10 @@ fn query(filter: &Filter) -> (String, Vec<Value>) {
     }
     let limit = filter.limit.map_or(-1, rows::int);
     values.push(Value::Integer(limit));
-    let columns = rows::JOB_COLUMNS;
+    let columns = match filter.results {
+        true => rows::JOB_COLUMNS.to_owned(),
+        false => rows::JOB_COLUMNS.replace(rows::RESULT_COLUMN, ", NULL"),
+    };
     let wheres = wheres.join(" AND ");
     (format!("SELECT {columns} FROM jobs WHERE {wheres} ORDER BY submitted_ms DESC, row DESC LIMIT ?"), values)
 }

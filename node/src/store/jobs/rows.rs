@@ -18,6 +18,9 @@ pub(super) const JOB_COLUMNS: &str = "id, role, peer, peer_name, program, digest
      end_kind, exit_code, why, fuel, wall_ms, memory_peak_bytes, bytes_in, bytes_out, attempts, map, task, priority, \
      submitter, keep_until_ms, result";
 
+/// The last of them, which may be long and is not always wanted.
+pub(super) const RESULT_COLUMN: &str = ", result";
+
 const PUT_JOB: &str = "INSERT INTO jobs (id, role, peer, peer_name, program, digest, args, submitted_ms, started_ms, \
      ended_ms, end_kind, exit_code, why, fuel, wall_ms, memory_peak_bytes, bytes_in, bytes_out, attempts, map, task, \
      priority, submitter, keep_until_ms, result) VALUES (:id, :role, :peer, :peer_name, :program, :digest, :args, :submitted_ms, \

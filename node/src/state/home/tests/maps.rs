@@ -87,7 +87,7 @@ fn a_map_that_is_cancelled_ends_all_of_it() {
     let mut bench = Bench::new(&[(peer(1), 2)]);
     let batch = map(None, OnFailure::KeepGoing);
     bench.hears(Event::Submitted { batch: Some(batch.clone()), jobs: (0..5).map(task).collect() });
-    bench.hears(Event::BatchCancelled { batch: batch.id });
+    bench.hears(Event::BatchCancelled { batch: batch.id, how: Cancel::Now });
     assert!((0..5).all(|number| bench.end_of(number) == Some(End::Cancelled)));
     assert_eq!(bench.effects.iter().filter(|effect| matches!(effect, Effect::Release { .. })).count(), 2);
     assert!(bench.home.is_empty());

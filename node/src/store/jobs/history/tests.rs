@@ -53,6 +53,15 @@ fn jobs_are_listed_newest_first_as_far_as_they_are_meant() {
 }
 
 #[test]
+fn what_jobs_came_to_is_read_where_it_is_wanted_alone() {
+    let result = potluck_runtime::JsonText::parse("[1]".to_owned()).ok();
+    let record = JobRecord { result: result.clone(), ..job(1, Role::Sent, None, Some(End::Exited(0))) };
+    let (_dir, store) = store(vec![record]);
+    let read = |results| store.history(&Filter { results, ..Filter::default() }).unwrap()[0].job.result.clone();
+    assert_eq!((read(true), read(false)), (result, None));
+}
+
+#[test]
 fn sums_and_medians_are_those_of_the_jobs_that_are_meant() {
     let (_dir, store) = some();
     let Statistics { all, kinds } = store.statistics(&Filter::default()).unwrap();
