@@ -3,6 +3,7 @@
 
 use crate::cache::{Claim, Code, CodeKey};
 use crate::digest::Digest;
+use crate::docker::ContainerError;
 use crate::handed::{Handed, path_in_process};
 use crate::image::{BuiltIn, ImageChoice};
 use crate::job::{GuestPath, Program, Tenant};
@@ -162,6 +163,15 @@ pub enum PrepareError {
         #[source]
         source: io::Error,
     },
+    /// The container it asks for cannot be had.
+    #[error("cannot use the container image {image}")]
+    Container {
+        /// The image, as it was asked for.
+        image: String,
+        /// Why, and what to do.
+        #[source]
+        source: ContainerError,
+    },
     /// The compiling process failed.
     #[error("the compiling process failed on {path:?}: {why}; 'potluck doctor' tests the worker")]
     Worker {
@@ -183,7 +193,11 @@ impl PrepareError {
             | Self::NoEntryPoint { path, .. }
             | Self::Compile { path, .. }
             | Self::Worker { path, .. } => *path = name.into(),
-            Self::Image { .. } | Self::MissingEnvironment { .. } | Self::Environment { .. } | Self::Cache { .. } => {}
+            Self::Image { .. }
+            | Self::MissingEnvironment { .. }
+            | Self::Environment { .. }
+            | Self::Container { .. }
+            | Self::Cache { .. } => {}
         }
         self
     }
@@ -208,6 +222,9 @@ impl Runtime {
                 let (code, script, warning) = self.prepare_script(environment, entry, image, watch).await?;
                 watch.stage(Stage::Ready);
                 Ok(Prepared { program: program.clone(), code: Arc::new(code), script: Some(Arc::new(script)), warning })
+            }
+            Program::Container { image, .. } => {
+                Err(PrepareError::Container { image: image.clone(), source: ContainerError::Off })
             }
         }
     }

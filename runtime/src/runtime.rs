@@ -2,6 +2,7 @@
 
 use crate::cache::Cache;
 use crate::digest::KnownDigests;
+use crate::docker::{ContainerConfig, ContainerOffer};
 use crate::engine::{self, ENGINE_VERSION};
 use crate::job::{GuestPath, Mount, Program, RunRequest, Tenant};
 use crate::pool::{CodeAt, Pool, Ready};
@@ -19,7 +20,7 @@ use potluck_guest::abi::{
 use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 /// The most that arguments and environment may hold together, in bytes.
@@ -70,6 +71,7 @@ struct Inner {
     known_digests: KnownDigests,
     compile: CompileLimits,
     fingerprints: [OnceLock<u64>; 2],
+    containers: Mutex<Option<ContainerConfig>>,
 }
 
 /// A runtime's directories cannot be used.
@@ -94,6 +96,9 @@ pub enum StartError {
     /// The worker does not start.
     #[error("cannot start the worker process: {0}; 'potluck doctor' tests it")]
     Worker(String),
+    /// The container engine does not start it.
+    #[error("cannot start the container: {0}")]
+    Container(String),
     /// The compiled code was damaged and making it again failed.
     #[error("cannot make the program's code again")]
     Prepare(#[source] PrepareError),
@@ -135,6 +140,7 @@ impl Runtime {
                 known_digests: KnownDigests::default(),
                 compile: config.compile.within_this_process(),
                 fingerprints,
+                containers: Mutex::default(),
             }),
         })
     }
@@ -153,6 +159,19 @@ impl Runtime {
     /// Ends the workers that wait; from now on none does.
     pub fn stand_down(&self) {
         self.inner.pool.close();
+    }
+
+    /// Turns containers on, or off; those that run go on. What containers this owner left behind when it was killed are
+    /// removed in the background. Must be called within a Tokio runtime.
+    pub fn offer_containers(&self, config: Option<ContainerConfig>) {
+        *self.inner.containers.lock().unwrap_or_else(PoisonError::into_inner) = config;
+    }
+
+    /// What is offered of containers, if they are turned on.
+    #[must_use]
+    pub fn containers(&self) -> Option<ContainerOffer> {
+        let config = self.inner.containers.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        config.map(|config| ContainerOffer { config })
     }
 
     /// Guests of others than the owner may use so many cores in all, those that run now as well; nothing said is all.
@@ -406,6 +425,7 @@ pub(crate) fn run_spec(prepared: &Prepared, request: &RunRequest, workspace: &Wo
         }
         (None, Program::Wasm { name, .. }) => vec![name.clone()],
         (None, Program::Script { entry, .. }) => vec![entry.to_string()],
+        (None, Program::Container { command, .. }) => command.clone(),
     };
     argv.extend(request.args.iter().cloned());
     preopens.extend(request.mounts.iter().map(|mount| read_only(&mount.host, &mount.guest)));
@@ -490,6 +510,11 @@ pub(crate) fn check_request(prepared: &Prepared, request: &RunRequest) -> Result
     }
     if request.env.iter().any(|(key, value)| key.is_empty() || key.contains(['=', '\0']) || value.contains('\0')) {
         return refuse("an environment variable's name is empty or holds '=', or a zero byte is in one".to_owned());
+    }
+    if request.gpus > 0 && !matches!(request.program, Program::Container { .. }) {
+        return refuse(
+            "only a job that runs in a container can have graphics cards; name an image with --image".to_owned(),
+        );
     }
     if request.mounts.len() > MOUNTS_MAX {
         return refuse(format!("it attaches more than {MOUNTS_MAX} folders"));

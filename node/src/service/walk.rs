@@ -307,6 +307,7 @@ fn request(
         mounts,
         packages: None,
         limits: job.limits.clone(),
+        gpus: 0,
         restore: None,
     })
 }
@@ -348,6 +349,7 @@ fn prepare_code(error: &PrepareError, role: Role) -> FaultCode {
         | PrepareError::MissingImport { .. }
         | PrepareError::NoEntryPoint { .. }
         | PrepareError::Image { .. }
+        | PrepareError::Container { .. }
         | PrepareError::Compile { .. } => FaultCode::BAD_PROGRAM,
         PrepareError::MissingEnvironment { .. } | PrepareError::Environment { .. } => FaultCode::NO_ENVIRONMENT,
         PrepareError::Cache { .. } | PrepareError::Worker { .. } => FaultCode::INTERNAL,
