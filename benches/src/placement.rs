@@ -45,6 +45,7 @@ fn facts(number: u64) -> MachineFacts {
         memory_free_bytes: 4 << 30,
         load_milli: 100,
         gpu: number.is_multiple_of(10),
+        docker: None,
         tags: [].into(),
         engine: Engine::Fit,
         lends: Lends::Now,

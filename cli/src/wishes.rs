@@ -88,6 +88,8 @@ impl WishArgs {
         let old = before.requirements;
         let requirements = Requirements {
             needs: if self.need.is_empty() { old.needs } else { new.needs },
+            // What it runs says that.
+            container: old.container,
             on: if on.is_some() { new.on } else { old.on },
             prefer: if self.prefer.is_empty() { old.prefer } else { new.prefer },
             avoid: if self.avoid.is_empty() { old.avoid } else { new.avoid },

@@ -99,7 +99,7 @@ impl Client {
         if self.daemon_runs() {
             return decoded(&ask_daemon(self, Frame::empty(Tag::INFO), Tag::INFO_IS).await?);
         }
-        self.info_alone()
+        self.info_with_docker().await
     }
 
     /// What this machine says of itself, and what its owner should know.

@@ -95,6 +95,7 @@ impl Client {
         };
         Ok(Requirements {
             needs: wish.needs.clone(),
+            container: None,
             on: wish.on.iter().map(|name| find(name)).collect::<Result<_, _>>()?,
             prefer: all(&wish.prefer)?,
             avoid: all(&wish.avoid)?,

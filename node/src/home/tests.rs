@@ -186,6 +186,7 @@ fn facts() -> MachineFacts {
         memory_free_bytes: 8 << 30,
         load_milli: 0,
         gpu: false,
+        docker: None,
         tags: std::collections::BTreeSet::new(),
         engine: Engine::Fit,
         lends: Lends::Now,

@@ -2,6 +2,7 @@
 //! wishes, `--on` names the only machines that may. Parsed here from text, into values that are true by themselves; names of
 //! machines are looked up by whoever knows the peers, because no decision looks at a name.
 
+use super::containers::Image;
 use super::placement::Place;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -21,6 +22,9 @@ const TAG_LEN_MAX: usize = 32;
 pub struct Requirements {
     /// What it must have.
     pub needs: Needs,
+    /// The image of its container, where it runs in one; said by what it runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub container: Option<Image>,
     /// The only machines that may run it; any, where none is named.
     #[serde(default)]
     pub on: Vec<Place>,

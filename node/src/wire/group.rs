@@ -1,6 +1,7 @@
 //! The messages about nodes and their group: who is there, who vouches for whom, tickets, and what an owner asks of the
 //! own node. As the others they are MessagePack maps with named fields.
 
+use super::container::DockerOffer;
 use super::sharing::Lends;
 use crate::defaults::VOUCHES_MAX;
 use crate::identity::NodeId;
@@ -51,6 +52,9 @@ pub struct NodeInfo {
     /// Words its owner gave it, for `--need tag=WORD`.
     #[serde(default, deserialize_with = "at_most::<{ crate::state::needs::TAGS_MAX }, _, _>")]
     pub tags: Vec<String>,
+    /// What it offers of containers; nothing from those whose owners did not turn that on, or who do not know of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub docker: Option<DockerOffer>,
 }
 
 /// One member's signed word that another key belongs to the group.

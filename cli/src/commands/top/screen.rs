@@ -213,6 +213,7 @@ pub(super) mod tests {
             walls_missing: None,
             lends: Some(lends),
             tags: vec![],
+            docker: None,
         }
     }
 

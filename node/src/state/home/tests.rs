@@ -81,6 +81,7 @@ fn facts(place: Place, places: u32) -> MachineFacts {
         memory_free_bytes: 4 << 30,
         load_milli: 0,
         gpu: false,
+        docker: None,
         tags: [].into(),
         engine: Engine::Fit,
         lends: Lends::Now,

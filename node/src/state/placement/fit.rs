@@ -3,6 +3,7 @@
 
 use super::machine::{Lends, MachineFacts};
 use super::{Engine, Place};
+use crate::state::containers::{Lacks, lacks};
 use crate::state::needs::{Requirements, Size, Tag, Who};
 use std::collections::BTreeSet;
 use std::fmt;
@@ -45,6 +46,8 @@ pub enum Reason {
     },
     /// It has no graphics processor.
     Gpu,
+    /// It runs no container of the job's image.
+    Container(Lacks),
     /// Its owner did not give it this word.
     NoTag {
         /// The words it has.
@@ -122,6 +125,9 @@ pub fn obstacle(machine: &MachineFacts, requirements: &Requirements) -> Option<R
     if needs.gpu && !machine.gpu {
         return Some(Reason::Gpu);
     }
+    if let Some(lacks) = requirements.container.as_ref().and_then(|image| lacks(machine.docker.as_ref(), image)) {
+        return Some(Reason::Container(lacks));
+    }
     if let Some(missing) = needs.tags.difference(&machine.tags).next() {
         return Some(Reason::NoTag { has: machine.tags.clone(), needed: missing.clone() });
     }
@@ -167,6 +173,7 @@ impl Reason {
             Self::Os { needed, .. } => format!("leave `os={needed}` out of `--need`"),
             Self::Arch { needed, .. } => format!("leave `arch={needed}` out of `--need`"),
             Self::Gpu => "leave `gpu` out of `--need`".to_owned(),
+            Self::Container(lacks) => lacks.change(),
             Self::NoTag { has, needed } => {
                 let all: Vec<String> = has.iter().chain([needed]).map(Tag::to_string).collect();
                 format!(
@@ -205,6 +212,7 @@ impl fmt::Display for Reason {
             Self::Os { has, needed } => write!(f, "runs {}, and the job needs {needed}", or_unknown(has)),
             Self::Arch { has, needed } => write!(f, "is {}, and the job needs {needed}", or_unknown(has)),
             Self::Gpu => f.write_str("has no graphics processor"),
+            Self::Container(lacks) => write!(f, "{lacks}"),
             Self::NoTag { needed, .. } => write!(f, "has not the tag {needed}"),
             Self::Cores { has, needed } => write!(f, "has {has} cores, and the job needs {needed}"),
             Self::Memory { has, needed } => {

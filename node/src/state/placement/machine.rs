@@ -1,6 +1,7 @@
 //! What a home knows of a machine that may run its jobs, as the machine says it of itself.
 
 use super::{Engine, Place};
+use crate::state::containers::Offer;
 use crate::state::needs::Tag;
 use std::collections::BTreeSet;
 
@@ -25,6 +26,8 @@ pub struct MachineFacts {
     pub load_milli: u32,
     /// Whether it has a graphics processor.
     pub gpu: bool,
+    /// What it offers of containers.
+    pub docker: Option<Offer>,
     /// The words its owner gave it.
     pub tags: BTreeSet<Tag>,
     /// Whether its engine is known to be unsafe.

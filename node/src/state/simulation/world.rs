@@ -299,6 +299,7 @@ impl World {
             memory_free_bytes: 4 << 30,
             load_milli: 0,
             gpu: false,
+            docker: None,
             tags: node.fast.then(|| tag("fast")).into_iter().collect(),
             engine: Engine::Fit,
             lends: if node.runner.paused { Lends::Not("paused".to_owned()) } else { Lends::Now },

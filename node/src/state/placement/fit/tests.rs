@@ -12,6 +12,7 @@ fn machine() -> MachineFacts {
         memory_free_bytes: 2 << 30,
         load_milli: 0,
         gpu: false,
+        docker: None,
         tags: ["fast".parse().unwrap()].into(),
         engine: Engine::Fit,
         lends: Lends::Now,

@@ -14,6 +14,7 @@ fn machine(place: Place) -> MachineFacts {
         memory_free_bytes: 0,
         load_milli: 0,
         gpu: false,
+        docker: None,
         tags: [].into(),
         engine: Engine::Fit,
         lends: Lends::Now,
