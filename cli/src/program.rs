@@ -1,9 +1,11 @@
 //! The options that say what a program is run with, the same wherever one is run.
 
+use crate::backend::BackendArgs;
 use crate::limits::LimitArgs;
 use crate::packages::PackageArgs;
+use crate::render::say;
 use clap::Args;
-use potluck_node::client::{Client, Submission};
+use potluck_node::client::{Client, Submission, is_command_of_image};
 use potluck_node::images::NamedImages;
 use std::path::{Path, PathBuf};
 
@@ -30,6 +32,8 @@ pub(crate) struct ProgramArgs {
     /// Let the program read a folder, at an absolute path of its own
     #[arg(long, value_name = "HOST::GUEST", value_parser = parse_mount)]
     mount: Vec<(PathBuf, String)>,
+    #[command(flatten)]
+    backend: BackendArgs,
     #[command(flatten)]
     packages: PackageArgs,
     #[command(flatten)]
@@ -64,13 +68,15 @@ impl ProgramArgs {
         if let Some(name) = &self.image {
             submission = submission.image(NamedImages::of(client.paths()).choice(name)?);
         }
+        if let Some(image) = self.backend.container()? {
+            self.packages.refuse_in_container(program)?;
+            if !quiet && is_command_of_image(program) {
+                say(&format!("running the command {} of the image {image}", program.display()));
+            }
+            return Ok(submission.container(image));
+        }
         let environment = self.environment.as_deref();
         Ok(submission.packages(self.packages.found(client, program, environment, quiet).await?))
-    }
-
-    /// The memory it may use, in bytes.
-    pub(crate) fn memory_bytes(&self) -> u64 {
-        self.limits.limits().memory_bytes
     }
 }
 

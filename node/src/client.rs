@@ -195,7 +195,8 @@ impl Client {
     pub async fn submit(&self, target: Target, submission: Submission) -> Result<Job, SubmitError> {
         let id = new_job_id()?;
         let outputs_dir = submission.outputs_dir.clone();
-        let target = if target == Target::Any && self.stays_here(&submission.needs()).await { Target::Local } else { target };
+        let target =
+            if target == Target::Any && self.stays_here(&submission.needs()).await { Target::Local } else { target };
         // What is wrong with the job is said before anyone is looked for.
         let mounts_by = if target == Target::Local { MountsBy::Path } else { MountsBy::Content };
         let packed = self.read(submission, id, mounts_by).await?;

@@ -97,7 +97,9 @@ impl Docker {
             return Err(format!("at most {IMAGES_MAX} images may be allowed; leave some out"));
         }
         if let Some(image) = self.images.iter().find(|image| image.name().as_str().len() > IMAGE_LEN_MAX) {
-            return Err(format!("the name {image} is longer than {IMAGE_LEN_MAX} bytes; give the image a shorter one: `docker tag`"));
+            return Err(format!(
+                "the name {image} is longer than {IMAGE_LEN_MAX} bytes; give the image a shorter one: `docker tag`"
+            ));
         }
         match self.engine.as_deref().filter(|engine| !engine.is_absolute()) {
             Some(engine) => Err(format!("the socket {} is no absolute path; write it from / on", engine.display())),
@@ -501,12 +503,18 @@ mod tests {
             keep_bytes_max: Some(10),
             bad_engines: Some("1..2 X".into()),
             tags: Some("fast,gpu-box".into()),
-            docker: Docker { offer: true, images: vec!["busybox".parse().unwrap()], engine: Some("/run/x.sock".into()) },
+            docker: Docker {
+                offer: true,
+                images: vec!["busybox".parse().unwrap()],
+                engine: Some("/run/x.sock".into()),
+            },
         };
         for key in Settings::KEYS {
             assert!(settings.value(key).unwrap().is_some(), "{key}");
         }
-        let count = |table: &toml::Table| table.values().map(|value| value.as_table().map_or(1, toml::Table::len)).sum::<usize>();
+        let count = |table: &toml::Table| {
+            table.values().map(|value| value.as_table().map_or(1, toml::Table::len)).sum::<usize>()
+        };
         assert_eq!(count(&toml::Table::try_from(&settings).unwrap()), Settings::KEYS.len());
         assert_eq!(settings.value("docker.images").unwrap().as_deref(), Some("busybox"));
     }

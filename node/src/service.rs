@@ -71,8 +71,8 @@ use crate::store::record::RecordError;
 use crate::wire::{DockerOffer, Fault, Frame, FrameError, FrameStream, FrameWriter, Lends, Tag};
 pub(crate) use admission::{MemoryLent, admit, check_mount_point, overlap};
 use cancelling::Cancellations;
-use containers::Containers;
 pub use clashes::{Case, Clash, check_paths};
+use containers::Containers;
 use environment::PeerStreams;
 use gate::Gate;
 use images::ImageMaker;
@@ -246,7 +246,8 @@ impl Jobs {
         let stored = StoredBytes::open(blobs.clone(), &holders);
         let stored = stored.map_err(|source| JobsError::Directory { path: holders, source })?;
         let accounts = Arc::new(Accounts::open(&config.data_dir, config.policy.jobs_max, stored)?);
-        let lending = Lending::open(&config.data_dir, config.config_file, &config.system_root, (&config.policy, &config.docker))?;
+        let lending =
+            Lending::open(&config.data_dir, config.config_file, &config.system_root, (&config.policy, &config.docker))?;
         let containers = Containers::new(config.runtime.clone(), &config.data_dir);
         containers.settle(&config.docker);
         let inner = Inner {

@@ -30,8 +30,8 @@ pub mod tally;
 pub mod receipt;
 
 pub use bounds::payload_len_max;
-pub use container::*;
 pub use codec::{DecodeError, decode, encode};
+pub use container::*;
 pub use fault::{Fault, FaultCode};
 pub use frame::{Frame, FrameError, FrameReader, FrameStream, FrameWriter, HEADER_LEN};
 pub use group::*;

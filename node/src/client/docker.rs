@@ -4,7 +4,7 @@ use super::Client;
 use super::network::ClientError;
 use crate::config::{Config, Docker};
 use crate::service::containers::{container_config, docker_offer, owner};
-use crate::wire::NodeInfo;
+use crate::wire::{DockerOffer, NodeInfo};
 use potluck_runtime::{EngineStatus, look_at_engine};
 
 /// What is offered, and how the engine is.
@@ -14,6 +14,14 @@ pub struct DockerSeen {
     pub settings: Docker,
     /// What the engine says, or the sentence why none does.
     pub engine: Result<EngineStatus, String>,
+}
+
+impl DockerSeen {
+    /// What peers would be told; nothing where nothing is offered.
+    #[must_use]
+    pub fn offer(&self) -> Option<DockerOffer> {
+        self.settings.offer.then(|| docker_offer(&self.settings, self.engine.as_ref().ok()))
+    }
 }
 
 impl Client {
@@ -34,7 +42,6 @@ impl Client {
         if !self.config().docker.offer {
             return Ok(info);
         }
-        let DockerSeen { settings, engine } = self.docker().await?;
-        Ok(NodeInfo { docker: Some(docker_offer(&settings, engine.ok().as_ref())), ..info })
+        Ok(NodeInfo { docker: self.docker().await?.offer(), ..info })
     }
 }

@@ -14,8 +14,8 @@ use super::submission::{StdinMode, Submission};
 use crate::interpreters::{Interpreter, PYTHON};
 use crate::service::{Case, check_paths};
 use crate::wire::{
-    CONTAINER_FEATURE, INTERPRETER_FEATURE, JobFile, JobId, JobInterpreter, JobMount, JobPackage, JobProgram, PACKAGES_FEATURE,
-    SavedMemory, SubmitJob,
+    CONTAINER_FEATURE, INTERPRETER_FEATURE, JobFile, JobId, JobInterpreter, JobMount, JobPackage, JobProgram,
+    PACKAGES_FEATURE, SavedMemory, SubmitJob,
 };
 use folder::Leaves;
 use potluck_runtime::wheels::resolve::FoundWheel;

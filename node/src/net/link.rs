@@ -1,11 +1,11 @@
 //! A link: one authenticated connection to a node whose key was proved in the handshake. Requests are streams on it.
 
 use crate::config::tame_name;
-use crate::state::containers::IMAGE_LEN_MAX;
 use crate::defaults::{ADDRESSES_MAX, CORES_MAX, GPUS_MAX, REQUEST_TIMEOUT, WALLS_MAX};
 pub use crate::dispatch::Role;
 use crate::identity::NodeId;
 use crate::net::quic::is_crypto;
+use crate::state::containers::IMAGE_LEN_MAX;
 use crate::wire::{Frame, FrameError, FrameStream, NodeInfo, Tag};
 use serde::de::DeserializeOwned;
 use std::fmt;

@@ -5,8 +5,8 @@ use super::clashes::{Case, check_paths};
 use crate::dispatch::Role;
 use crate::wire::bounds::{FILES_MAX, MOUNTS_MAX, WORDS_MAX};
 use crate::wire::{
-    CONTAINER_FEATURE, Fault, FaultCode, INTERPRETER_FEATURE, JobContainer, JobFile, JobMount, JobProgram, PACKAGES_FEATURE,
-    SubmitJob,
+    CONTAINER_FEATURE, Fault, FaultCode, INTERPRETER_FEATURE, JobContainer, JobFile, JobMount, JobProgram,
+    PACKAGES_FEATURE, SubmitJob,
 };
 use potluck_runtime::wheels::{WHEEL_LEN_MAX, WHEEL_NAME_LEN_MAX};
 use potluck_runtime::{GuestPath, ImageChoice, Limits};

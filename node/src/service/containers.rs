@@ -119,9 +119,10 @@ pub(crate) fn container_config(docker: &Docker, owner: &str) -> ContainerConfig 
 /// What is told of an offer, by what the engine said of it.
 pub(crate) fn docker_offer(docker: &Docker, status: Option<&EngineStatus>) -> DockerOffer {
     let is_there = |image: &Image| {
-        let found = status.into_iter().flat_map(|status| &status.images).find(|allowed| {
-            ImageName::parse(&allowed.reference).is_ok_and(|reference| reference == *image.name())
-        });
+        let found = status
+            .into_iter()
+            .flat_map(|status| &status.images)
+            .find(|allowed| ImageName::parse(&allowed.reference).is_ok_and(|reference| reference == *image.name()));
         found.is_some_and(|allowed| allowed.local.is_some())
     };
     let images = docker.images.iter();

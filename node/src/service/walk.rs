@@ -20,7 +20,8 @@ use crate::wire::{
     Accepted, Ended, Fault, FaultCode, Frame, FrameWriter, JobContainer, JobProgram, SavedMemory, Stage, SubmitJob, Tag,
 };
 use potluck_runtime::{
-    ContainerError, EngineError, GuestEvent, ImageChoice, InputFile, Mount, Outcome, PrepareError, Program, Report, RunRequest, Tenant,
+    ContainerError, EngineError, GuestEvent, ImageChoice, InputFile, Mount, Outcome, PrepareError, Program, Report,
+    RunRequest, Tenant,
 };
 use std::path::Path;
 use std::sync::Arc;
@@ -239,10 +240,7 @@ fn what(program: &JobProgram) -> String {
     match program {
         JobProgram::Wasm { name, .. } => name.clone(),
         JobProgram::Script { entry, .. } => entry.to_string(),
-        JobProgram::Container(container) => {
-            let word = container.entry.as_ref().map_or(container.command.first().map(String::as_str), |e| Some(e.as_str()));
-            format!("{} in {}", word.unwrap_or_default(), container.image)
-        }
+        JobProgram::Container(container) => container.title(),
         JobProgram::Session { name: Some(name), .. } => format!("session {name}"),
         JobProgram::Session { environment, .. } => format!("session of {environment}"),
     }
@@ -296,7 +294,9 @@ fn program(job: &SubmitJob, inputs: &Inputs) -> Result<Program, Fault> {
 fn interpreted(program: &JobProgram) -> &[String] {
     match program {
         JobProgram::Script { interpreter: Some(interpreter), .. } => interpreter.argv.get(1..).unwrap_or_default(),
-        JobProgram::Script { .. } | JobProgram::Wasm { .. } | JobProgram::Container(_) | JobProgram::Session { .. } => &[],
+        JobProgram::Script { .. } | JobProgram::Wasm { .. } | JobProgram::Container(_) | JobProgram::Session { .. } => {
+            &[]
+        }
     }
 }
 

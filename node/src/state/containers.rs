@@ -90,7 +90,9 @@ impl fmt::Display for Lacks {
         let image = &self.image;
         match &self.what {
             Lack::Offer => f.write_str("does not offer Docker"),
-            Lack::Leave { allowed } if allowed.is_empty() => write!(f, "offers Docker, and no image yet, so not {image}"),
+            Lack::Leave { allowed } if allowed.is_empty() => {
+                write!(f, "offers Docker, and no image yet, so not {image}")
+            }
             Lack::Leave { allowed } => {
                 let mut names: Vec<String> = allowed.iter().take(NAMED_MAX).map(Image::to_string).collect();
                 if allowed.len() > NAMED_MAX {
@@ -161,7 +163,10 @@ mod tests {
         let busybox = offer(true, &[("busybox:1.36", true), ("tool", false)]);
         assert_eq!(says(Some(&busybox), "busybox:1.36"), "nothing");
         let none = says(None, "busybox");
-        assert!(none.contains("does not offer Docker") && none.contains("share --docker --docker-image busybox"), "{none}");
+        assert!(
+            none.contains("does not offer Docker") && none.contains("share --docker --docker-image busybox"),
+            "{none}"
+        );
         let other = says(Some(&busybox), "python:3.12");
         assert!(other.contains("not the image python:3.12: it offers busybox:1.36, tool"), "{other}");
         assert!(other.contains("share --docker-image python:3.12"), "{other}");

@@ -47,6 +47,16 @@ pub struct OfferedImage {
     pub present: bool,
 }
 
+impl JobContainer {
+    /// What people call it: `report.py in python:3.12`.
+    #[must_use]
+    pub fn title(&self) -> String {
+        let entry = self.entry.as_ref().map(GuestPath::as_str);
+        let word = entry.or(self.command.first().map(String::as_str)).unwrap_or_default();
+        format!("{word} in {}", self.image)
+    }
+}
+
 impl DockerOffer {
     /// What is decided by.
     #[must_use]

@@ -141,13 +141,11 @@ fn a_script_that_brings_its_interpreter_keeps_its_bytes() {
 #[test]
 fn a_container_keeps_its_bytes_and_is_a_script_to_who_does_not_know_it() {
     let entry = GuestPath::parse("x.sh").ok();
-    let container = JobContainer { image: "busybox".parse().unwrap(), command: vec!["sh".into(), "x.sh".into()], entry };
+    let container =
+        JobContainer { image: "busybox".parse().unwrap(), command: vec!["sh".into(), "x.sh".into()], entry };
     let program = JobProgram::Container(container.clone());
     let bytes = message(&program);
-    assert_eq!(
-        data_encoding::HEXLOWER.encode(&bytes),
-        "TODO"
-    );
+    assert_eq!(data_encoding::HEXLOWER.encode(&bytes), "TODO");
     assert_eq!(CONTAINER_FEATURE, "container", "an older node refuses what it does not know by this name");
     #[derive(Debug, serde::Deserialize)]
     #[serde(rename_all = "snake_case")]

@@ -3,8 +3,8 @@
 //! they are decoded.
 
 use super::Receipt;
-use super::container::{JobContainer, Travelling};
 use super::bounds::{BLOBS_MAX, FILES_MAX, MOUNTS_MAX, PACKAGES_MAX, REQUIRES_MAX, WORDS_MAX};
+use super::container::{JobContainer, Travelling};
 use crate::identity::NodeId;
 use crate::state::containers::Image;
 use crate::state::home::spec::Kind;
@@ -219,7 +219,9 @@ impl SubmitJob {
     pub const fn memory_bytes(&self) -> u64 {
         match self.program {
             JobProgram::Container(_) => self.limits.memory_bytes.saturating_add(self.limits.disk_bytes),
-            JobProgram::Wasm { .. } | JobProgram::Script { .. } | JobProgram::Session { .. } => self.limits.memory_bytes,
+            JobProgram::Wasm { .. } | JobProgram::Script { .. } | JobProgram::Session { .. } => {
+                self.limits.memory_bytes
+            }
         }
     }
 

@@ -150,7 +150,9 @@ impl Parcel {
             JobProgram::Script { environment, interpreter: Some(own), .. } => {
                 Some((format!("the interpreter {environment}"), own.size))
             }
-            JobProgram::Script { interpreter: None, .. } | JobProgram::Container(_) | JobProgram::Session { .. } => None,
+            JobProgram::Script { interpreter: None, .. } | JobProgram::Container(_) | JobProgram::Session { .. } => {
+                None
+            }
         };
         program
             .into_iter()

@@ -99,7 +99,8 @@ fn refuse_what_is_for_wasm(submission: &Submission) -> Result<(), SubmitError> {
         return Err(bad_program(program, why));
     }
     if !submission.packages.wheels.is_empty() {
-        let why = "in a container the image has the packages; leave `--with` out, and choose an image that has them".to_owned();
+        let why = "in a container the image has the packages; leave `--with` out, and choose an image that has them"
+            .to_owned();
         return Err(bad_program(program, why));
     }
     Ok(())
@@ -149,7 +150,10 @@ mod tests {
         fs::create_dir(dir.path().join("app")).unwrap();
         fs::write(dir.path().join("app/__main__.py"), "").unwrap();
         let (folder, _) = packed(Submission::new(dir.path().join("app"))).unwrap();
-        assert_eq!((folder.command, folder.entry.unwrap().as_str()), (vec!["python3".into(), "app".into()], "app/__main__.py"));
+        assert_eq!(
+            (folder.command, folder.entry.unwrap().as_str()),
+            (vec!["python3".into(), "app".into()], "app/__main__.py")
+        );
     }
 
     #[test]
