@@ -8,6 +8,7 @@ mod capture;
 mod commands;
 mod exit;
 mod following;
+mod gpus;
 mod guest_bar;
 mod guest_words;
 mod job_ids;

@@ -1,12 +1,15 @@
 //! The options that say what a program is run with, the same wherever one is run.
 
 use crate::backend::BackendArgs;
+use crate::exit::{Refusal, Trouble};
 use crate::limits::LimitArgs;
 use crate::packages::PackageArgs;
 use crate::render::say;
 use clap::Args;
 use potluck_node::client::{Client, Submission, is_command_of_image};
 use potluck_node::images::NamedImages;
+use potluck_node::state::needs::Needs;
+use potluck_node::state::placement::gpu::ONLY_DOCKER;
 use std::path::{Path, PathBuf};
 
 // What a program is run with. No doc comment: it would be taken for what a command with these options does.
@@ -41,6 +44,14 @@ pub(crate) struct ProgramArgs {
 }
 
 impl ProgramArgs {
+    /// Refuses what needs what the program has no way to, before anything is read or started.
+    pub(crate) fn check_needs(&self, needs: &Needs) -> anyhow::Result<()> {
+        if needs.gpus > 0 && self.backend.container()?.is_none() {
+            return Err(Refusal::error(Trouble::Failed, ONLY_DOCKER));
+        }
+        Ok(())
+    }
+
     /// The program with these arguments, what was typed, and the packages it brings along.
     pub(crate) async fn submission(
         &self,

@@ -10,7 +10,8 @@ use std::time::Duration;
 // What was typed of a wish. No doc comment: it would be taken for what a command with these options does.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct WishArgs {
-    /// What the machine must have, as in `cpu=2,mem=4G,os=linux,arch=aarch64,gpu,tag=fast`; may be repeated
+    /// What the machine must have, as in `cpu=2,mem=4G,os=linux,arch=aarch64,gpu=2,gpu-memory=8G,tag=fast`; may be repeated. Only
+    /// the Docker backend reaches a GPU
     #[arg(long, value_name = "NEEDS", value_parser = needs)]
     need: Vec<String>,
     /// Run it rather there: names of machines, or tag=WORD, with commas between them
@@ -31,6 +32,14 @@ pub(crate) struct WishArgs {
 }
 
 impl WishArgs {
+    /// The first of these options that was typed and is for jobs that the node sees to. What a container is given of its machine
+    /// is for every job.
+    pub(crate) fn typed_for_the_node(&self) -> anyhow::Result<Option<&'static str>> {
+        let needs = self.needs()?;
+        let is_given = needs == Needs { gpus: needs.gpus, ..Needs::default() };
+        Ok(self.typed().filter(|option| *option != "--need" || !is_given))
+    }
+
     /// The first of these options that was typed.
     pub(crate) fn typed(&self) -> Option<&'static str> {
         let Self { need, prefer, avoid, retries, priority, queue_timeout } = self;
@@ -47,10 +56,7 @@ impl WishArgs {
 
     /// The wish; `on` names the only machines, with commas between them.
     pub(crate) fn wish(&self, on: Option<&str>) -> anyhow::Result<Wish> {
-        let mut needs = Needs::default();
-        for text in &self.need {
-            needs.add(text)?;
-        }
+        let needs = self.needs()?;
         let all = |texts: &[String]| -> Result<Vec<WhoText>, NeedsError> {
             let lists = texts.iter().map(|text| WhoText::list(text)).collect::<Result<Vec<_>, _>>()?;
             Ok(lists.into_iter().flatten().collect())
@@ -70,6 +76,15 @@ impl WishArgs {
 }
 
 impl WishArgs {
+    /// What the machine must have.
+    pub(crate) fn needs(&self) -> anyhow::Result<Needs> {
+        let mut needs = Needs::default();
+        for text in &self.need {
+            needs.add(text)?;
+        }
+        Ok(needs)
+    }
+
     /// The wish, and whom it means.
     pub(crate) async fn resolved(&self, client: &Client, on: Option<&str>) -> anyhow::Result<(Wish, Requirements)> {
         let wish = self.wish(on)?;
@@ -144,11 +159,12 @@ mod tests {
 
     #[test]
     fn needs_add_up_and_machines_are_listed() {
-        let args = typed(&["--need", "cpu=2,gpu", "--need", "mem=4G", "--avoid", "attic,tag=slow", "--priority", "-7"]);
+        let args =
+            typed(&["--need", "cpu=2,os=linux", "--need", "mem=4G", "--avoid", "attic,tag=slow", "--priority", "-7"]);
         let args = args.unwrap();
         assert_eq!(args.typed(), Some("--need"));
         let wish = args.wish(Some("desk, barn")).unwrap();
-        assert_eq!((wish.needs.to_string().as_str(), wish.priority, wish.retries), ("cpu=2,mem=4G,gpu", -7, 2));
+        assert_eq!((wish.needs.to_string().as_str(), wish.priority, wish.retries), ("cpu=2,mem=4G,os=linux", -7, 2));
         assert_eq!((wish.on, wish.avoid.len()), (vec!["desk".to_owned(), "barn".to_owned()], 2));
         assert_eq!(args.wish(Some("any")).unwrap().on, Vec::<String>::new());
         assert!(args.wish(Some("any,nobody")).unwrap_err().to_string().contains("`any` among names"));

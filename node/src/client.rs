@@ -210,7 +210,13 @@ impl Client {
         outputs_dir: Option<std::path::PathBuf>,
     ) -> Result<Job, SubmitError> {
         let container = packed.job.program.container_image().cloned();
-        match self.route(target, &Needs { memory_bytes: packed.job.memory_bytes(), container }).await? {
+        match self
+            .route(
+                target,
+                &Needs { memory_bytes: packed.job.memory_bytes(), container, gpus: packed.job.program.gpus() },
+            )
+            .await?
+        {
             Route::Here => self.submit_here(packed, outputs_dir).await,
             Route::There(reached) => self.submit_there(reached, packed, outputs_dir).await,
         }
@@ -507,8 +513,8 @@ impl Client {
     /// What this process would say of its machine if it were asked.
     pub(crate) fn info_alone(&self) -> Result<NodeInfo, ClientError> {
         let runtime = self.runtime()?;
-        let host = crate::host::Host::look();
-        let load = host.load();
+        let host = crate::host::Host::look(&self.paths().system_root);
+        let (load, gpus) = (host.load(), host.gpus());
         let id = self.identity().map_or(HERE, |identity| identity.id());
         let running = self.inner.embedded.get().map_or(0, Embedded::jobs_running);
         Ok(NodeInfo {
@@ -522,7 +528,7 @@ impl Client {
             memory_bytes: load.memory_bytes,
             memory_free_bytes: load.memory_free_bytes,
             load_milli: load.load_milli,
-            gpus: host.gpus().to_vec(),
+            gpus: gpus.iter().map(|gpu| gpu.name.clone()).collect(),
             jobs_running: running,
             environments: crate::service::environment::ready(&runtime),
             addresses: Vec::new(),
@@ -531,6 +537,7 @@ impl Client {
             lends: None,
             tags: self.config().tags.clone(),
             docker: None,
+            gpu_details: gpus,
         })
     }
 }

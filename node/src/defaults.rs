@@ -168,5 +168,9 @@ pub const EVENTS_MAX: usize = 1024;
 pub const CORES_MAX: u32 = 4096;
 /// Graphics processors a node names, or may name.
 pub const GPUS_MAX: usize = 16;
+/// Characters of what a graphics processor, or its driver, is called here; NVIDIA's library says at most 95.
+pub const GPU_TEXT_LEN_MAX: usize = 96;
+/// How long a command waits for what the drivers of graphics processors say: NVIDIA's takes a second where it has been asleep.
+pub const GPU_LOOK_TIMEOUT: Duration = Duration::from_secs(5);
 /// Parts of the second wall that a peer may say it has not; there are two.
 pub const WALLS_MAX: usize = 8;

@@ -2,9 +2,14 @@
 
 pub(crate) mod sensors;
 
-use crate::defaults::GPUS_MAX;
+mod gpus;
+
+pub use self::gpus::GpuSight;
+
+use self::gpus::GpuWatch;
+use crate::defaults::GPU_LOOK_TIMEOUT;
 use crate::state::sharing::hours::LocalTime;
-use std::fs;
+use crate::wire::Gpu;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use sysinfo::{MemoryRefreshKind, RefreshKind, System};
@@ -14,8 +19,11 @@ use sysinfo::{MemoryRefreshKind, RefreshKind, System};
 pub struct Host {
     /// `None` where the system does not tell.
     system: Mutex<Option<System>>,
-    gpus: Vec<String>,
     cores: u32,
+    /// What of graphics processors is seen at a glance.
+    gpus: Vec<Gpu>,
+    /// What their drivers say.
+    gpu_watch: Option<GpuWatch>,
 }
 
 /// The time of day where this machine stands, so many seconds after 1970; nothing where the system cannot tell.
@@ -36,16 +44,22 @@ pub struct Load {
 }
 
 impl Host {
-    /// Looks once at what does not change.
+    /// Looks once at what does not change, and asks no driver; the system's files are below `root`.
     #[must_use]
-    pub fn look() -> Self {
+    pub fn look(root: &Path) -> Self {
         let refresh = RefreshKind::nothing().with_memory(MemoryRefreshKind::nothing().with_ram());
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Self {
             system: Mutex::new(System::new_with_specifics(refresh).ok()),
-            gpus: gpus(Path::new("/")),
             cores: u32::try_from(cores).unwrap_or(u32::MAX),
+            gpus: gpus::glance(root),
+            gpu_watch: None,
         }
+    }
+
+    /// The same, for a node: the drivers of graphics processors are asked meanwhile, and now and then.
+    pub(crate) fn watch(root: &Path) -> Self {
+        Self { gpu_watch: Some(GpuWatch::begin(root)), ..Self::look(root) }
     }
 
     /// How busy it is now.
@@ -70,42 +84,17 @@ impl Host {
         self.cores
     }
 
-    /// Graphics processors, by name or by maker.
+    /// Graphics processors, as they were seen last.
     #[must_use]
-    pub fn gpus(&self) -> &[String] {
-        &self.gpus
+    pub fn gpus(&self) -> Vec<Gpu> {
+        let sight = self.gpu_watch.as_ref().and_then(GpuWatch::sight);
+        sight.map_or_else(|| self.gpus.clone(), |sight| sight.gpus)
     }
 }
 
-/// The graphics processors below `root`: by model where NVIDIA's driver tells it, otherwise by maker.
-fn gpus(root: &Path) -> Vec<String> {
-    let mut gpus: Vec<String> = entries(&root.join("proc/driver/nvidia/gpus"))
-        .filter_map(|gpu| fs::read_to_string(gpu.join("information")).ok())
-        .filter_map(|text| text.lines().find_map(|line| line.strip_prefix("Model:")).map(|m| m.trim().to_owned()))
-        .collect();
-    let told_by_driver = !gpus.is_empty();
-    let is_card = |path: &std::path::PathBuf| {
-        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        name.strip_prefix("card").is_some_and(|number| !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit()))
-    };
-    for card in entries(&root.join("sys/class/drm")).filter(is_card) {
-        let read = |file: &str| fs::read_to_string(card.join("device").join(file)).unwrap_or_default();
-        // Makers of real devices; virtual displays are no processors to compute on.
-        let maker = match read("vendor").trim() {
-            "0x10de" if !told_by_driver => "NVIDIA",
-            "0x1002" => "AMD",
-            "0x8086" => "Intel",
-            _ => continue,
-        };
-        gpus.push(format!("{maker} graphics {}", read("device").trim()).trim().to_owned());
-    }
-    gpus.sort();
-    gpus.truncate(GPUS_MAX);
-    gpus
-}
-
-fn entries(dir: &Path) -> impl Iterator<Item = std::path::PathBuf> {
-    fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path())
+/// What the drivers of graphics processors say, whose files are below `root`; none where that takes too long.
+pub(crate) async fn gpus_below(root: &Path) -> Option<GpuSight> {
+    GpuWatch::begin(root).first(GPU_LOOK_TIMEOUT).await
 }
 
 #[cfg(test)]
@@ -114,27 +103,9 @@ mod tests {
 
     #[test]
     fn this_machine_has_a_core_and_memory() {
-        let host = Host::look();
+        let host = Host::look(Path::new("/"));
         let load = host.load();
         assert!(host.cores() > 0);
         assert!(load.memory_bytes > 0 && load.memory_free_bytes <= load.memory_bytes, "{load:?}");
-    }
-
-    #[test]
-    fn graphics_processors_are_named_by_driver_or_maker_and_virtual_ones_are_not() {
-        let root = tempfile::tempdir().unwrap();
-        let write = |path: &str, text: &str| {
-            let path = root.path().join(path);
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(path, text).unwrap();
-        };
-        write("proc/driver/nvidia/gpus/0000:01:00.0/information", "Model: \t\t NVIDIA T400\nIRQ: 1\n");
-        write("sys/class/drm/card0/device/vendor", "0x10de\n");
-        write("sys/class/drm/card1/device/vendor", "0x8086\n");
-        write("sys/class/drm/card1/device/device", "0x46a6\n");
-        write("sys/class/drm/card1-HDMI-A-1/device/vendor", "0x8086\n");
-        write("sys/class/drm/card2/device/vendor", "0x1af4\n");
-        assert_eq!(gpus(root.path()), ["Intel graphics 0x46a6", "NVIDIA T400"]);
-        assert!(gpus(Path::new("/nowhere")).is_empty());
     }
 }

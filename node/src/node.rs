@@ -155,7 +155,7 @@ impl Node {
             interfaces: RwLock::new(interfaces::list()),
             stop: CancellationToken::new(),
             invitations,
-            host: Host::look(),
+            host: Host::watch(&paths.system_root),
             budgets: Budgets::default(),
             inbox,
             config,

@@ -21,6 +21,8 @@ pub mod home;
 
 pub mod group;
 
+pub mod gpu;
+
 pub mod sharing;
 
 pub mod fault;
@@ -34,6 +36,7 @@ pub use codec::{DecodeError, decode, encode};
 pub use container::*;
 pub use fault::{Fault, FaultCode};
 pub use frame::{Frame, FrameError, FrameReader, FrameStream, FrameWriter, HEADER_LEN};
+pub use gpu::Gpu;
 pub use group::*;
 pub use home::*;
 pub use kept::*;

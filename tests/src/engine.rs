@@ -15,8 +15,8 @@ use tempfile::TempDir;
 pub const BUSYBOX: &str = "busybox:test";
 /// Commands of busybox that the image has beside it.
 const COMMANDS: [&str; 18] = [
-    "cat", "dd", "echo", "env", "head", "hostname", "id", "ls", "mkdir", "printf", "pwd", "sh", "sleep", "sort", "touch", "true",
-    "wc", "wget",
+    "cat", "dd", "echo", "env", "head", "hostname", "id", "ls", "mkdir", "printf", "pwd", "sh", "sleep", "sort",
+    "touch", "true", "wc", "wget",
 ];
 /// How long the daemon may take to answer, on a machine that is busy.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(120);

@@ -78,10 +78,10 @@ fn a_job_waits_for_a_machine_that_offers_its_image_and_is_told_of_each_why_not()
     let (ann, bob) = (Home::new().named("ann"), Home::new().named("bob"));
     let (node, other) = (Node::start(&ann), Node::start(&bob));
     pair(&node, &other);
-    bob.run(["--on", "ann", "--docker-image", "busybox", "sh"]).finish().expect(125).says(&[
-        "ann does not offer Docker",
-        "potluck share --docker --docker-image busybox",
-    ]);
+    bob.run(["--on", "ann", "--docker-image", "busybox", "sh"])
+        .finish()
+        .expect(125)
+        .says(&["ann does not offer Docker", "potluck share --docker --docker-image busybox"]);
     let anywhere = bob.run(["--docker-image", "busybox", "sh"]).finish();
     anywhere.expect(125).says(&["this machine does not offer Docker", "ann does not offer Docker"]);
     let id = given(&bob, ["--docker-image", "busybox", "sh"]);

@@ -322,7 +322,7 @@ fn what_cannot_be_done_with_a_job_that_is_left_is_refused_with_the_cure() {
     };
     refused(&["-d", "--stdin", "inherit"], &["-f FILE"]);
     refused(&["-d", "-o", "out"], &["potluck get"]);
-    refused(&["--need", "gpu"], &["-d"]);
+    refused(&["--need", "cpu=2"], &["-d"]);
     refused(&["--queue-timeout", "1s"], &["-d"]);
     refused(&["-d", "--need", "speed=9"], &["speed=9", "tag=WORD"]);
     refused(&["-d", "--priority", "101"], &["-100"]);
@@ -390,7 +390,7 @@ fn a_rehearsal_says_what_would_be_sent_and_sends_nothing() {
     }
     home.run(["-d", "--dry-run", "--on", "nobody"]).arg(guest("cat")).finish().expect(125).says(&["nobody"]);
     // Without a node, too, it is decided by the rules of one.
-    let nowhere = home.run(["--dry-run", "--need", "gpu,tag=nowhere,mem=900G"]).arg(guest("cat")).finish();
+    let nowhere = home.run(["--dry-run", "--need", "tag=nowhere,mem=900G"]).arg(guest("cat")).finish();
     let text = nowhere.expect(125).out();
     assert!(text.contains("no machine fits now") && text.contains("leave `"), "{text}");
     let jobs = home.potluck(["history", "--json"]).finish().expect(0).json();

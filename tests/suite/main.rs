@@ -31,6 +31,7 @@ mod environment;
 mod commands;
 mod contract;
 mod daemon;
+mod gpus;
 mod group;
 mod hostile_peers;
 mod hosts;

@@ -2,6 +2,7 @@
 //! changes nothing and needs no node.
 
 mod docker;
+mod gpus;
 mod machine;
 mod multicast;
 mod network;
@@ -92,6 +93,7 @@ async fn examine(client: &Client) -> Vec<Check> {
     checks.push(machine::worker(client).await);
     checks.push(docker::docker(client).await);
     checks.extend(walls::walls());
+    checks.push(gpus::gpus(client).await);
     checks
 }
 

@@ -3,6 +3,7 @@
 pub(super) mod keys;
 
 use super::status::{NodeObject, RemarkObject};
+use crate::gpus;
 use crate::quantity::ByteSize;
 use crate::render::{self, Table};
 use crate::signals::EndRequests;
@@ -227,7 +228,7 @@ fn table(list: &PeerList) -> Table {
             of(|info| info.cores.to_string()),
             of(|info| ByteSize(info.memory_free_bytes).to_string()),
             of(|info| format!("{:.2}", f64::from(info.load_milli) / 1000.0)),
-            of(|info| if info.gpus.is_empty() { "-".into() } else { info.gpus.join(", ") }),
+            of(gpus::cell),
             of(|info| info.jobs_running.to_string()),
             of(lends),
             of(|info| info.engine.clone()),

@@ -40,7 +40,7 @@ Examples:
   potluck run --mount ./data::/data --memory 4G train.py
   potluck run --json tool.wasm | jq .exit_code
   potluck run -d -f sales.csv report.py               prints an id and leaves; `potluck attach ID` comes back
-  potluck run -d --need mem=8G,gpu --retries 5 train.py
+  potluck run -d --need mem=8G,cpu=4 --retries 5 train.py
   potluck run --dry-run -f data report.py             what would be sent, and where to
 
 Options stand before PROGRAM; everything after it belongs to the program, except `--on PEER` directly after it, and
@@ -108,13 +108,14 @@ pub(crate) fn execute(mut args: RunArgs) -> anyhow::Result<u8> {
 }
 
 async fn act(args: RunArgs, line: Line) -> anyhow::Result<u8> {
+    args.program.check_needs(&args.wish.needs()?)?;
     if args.dry_run {
         return rehearsal::rehearse(&args, &line).await;
     }
     if args.detach {
         return detached::give(&args, &line).await;
     }
-    if let Some(option) = args.wish.typed() {
+    if let Some(option) = args.wish.typed_for_the_node()? {
         let text =
             format!("`{option}` is for jobs that the node sees to: say `-d` as well (`potluck attach ID` follows it)");
         return Err(Refusal::error(Trouble::Failed, text));
@@ -151,6 +152,7 @@ async fn submission(client: &Client, args: &RunArgs, line: Line) -> anyhow::Resu
         StdinChoice::Auto => streams::stdin_is_ours(),
     };
     let submission = args.program.submission(client, &line.program, line.args, args.quiet).await?;
+    let submission = submission.gpus(args.wish.needs()?.gpus);
     let submission = submission.stdin(if forwards { StdinMode::Piped } else { StdinMode::None });
     Ok(match &args.outputs {
         Some(dir) => submission.outputs(dir),

@@ -2,6 +2,7 @@
 //! ask.
 
 use super::share::LendsObject;
+use crate::gpus::{self, GpuObject};
 use crate::quantity::ByteSize;
 use crate::{exit, render, settings};
 use clap::Args;
@@ -58,7 +59,7 @@ pub(super) struct NodeObject {
     memory_bytes: u64,
     memory_free_bytes: u64,
     load: f64,
-    gpus: Vec<String>,
+    gpus: Vec<GpuObject>,
     jobs_running: u32,
     environments: Vec<String>,
     addresses: Vec<String>,
@@ -104,7 +105,7 @@ impl NodeObject {
             memory_bytes: info.memory_bytes,
             memory_free_bytes: info.memory_free_bytes,
             load: f64::from(info.load_milli) / 1000.0,
-            gpus: info.gpus.clone(),
+            gpus: gpus::objects(info),
             jobs_running: info.jobs_running,
             environments: info.environments.clone(),
             addresses: info.addresses.iter().map(ToString::to_string).collect(),
@@ -159,9 +160,11 @@ pub(super) fn offered(offer: &DockerOffer) -> String {
 
 fn describe(info: &NodeInfo) -> String {
     let addresses: Vec<String> = info.addresses.iter().map(ToString::to_string).collect();
+    let gpus: Vec<String> = info.graphics().iter().map(gpus::described).collect();
+    let gpus = if gpus.is_empty() { "none seen".to_owned() } else { gpus.join("; ") };
     let environments = if info.environments.is_empty() { "none".to_owned() } else { info.environments.join(", ") };
     format!(
-        "{} ({}) is up\naddresses     {}\nmachine       {}/{}, {} cores, {} of {} memory free\nload          {:.2}\n\
+        "{} ({}) is up\naddresses     {}\nmachine       {}/{}, {} cores, {} of {} memory free\ngpus          {}\nload          {:.2}\n\
          jobs running  {}\nenvironments  {environments}\nengine        {}\n",
         info.name,
         info.id.short(),
@@ -171,6 +174,7 @@ fn describe(info: &NodeInfo) -> String {
         info.cores,
         ByteSize(info.memory_free_bytes),
         ByteSize(info.memory_bytes),
+        render::tame(&gpus),
         f64::from(info.load_milli) / 1000.0,
         info.jobs_running,
         info.engine,

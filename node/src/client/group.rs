@@ -5,6 +5,7 @@ use super::Client;
 use super::daemon::{ask_daemon, ask_daemon_for};
 use super::network::{ClientError, KnownPeers, ask, book, decoded};
 use crate::dispatch::overview::with_book;
+use crate::host::{GpuSight, gpus_below};
 use crate::identity::NodeId;
 use crate::joining::join_alone;
 use crate::net::quic::QuicEndpoint;
@@ -86,8 +87,13 @@ impl Client {
             }
         });
         let peers = join_all(looks).await;
-        let list =
-            PeerList { me: self.info().await?, peers, pending: Vec::new(), revoked: Vec::new(), remarks: Vec::new() };
+        let list = PeerList {
+            me: self.info_in_full().await?,
+            peers,
+            pending: Vec::new(),
+            revoked: Vec::new(),
+            remarks: Vec::new(),
+        };
         Ok(with_book(list, &book, &self.config().bad_engines))
     }
 
@@ -102,13 +108,28 @@ impl Client {
         self.info_with_docker().await
     }
 
+    /// What drivers say of this machine's graphics processors, asked by this process; none where that takes too long.
+    pub async fn gpus(&self) -> Option<GpuSight> {
+        gpus_below(&self.paths().system_root).await
+    }
+
+    /// What this machine would say of itself if its node ran and had looked around.
+    async fn info_in_full(&self) -> Result<NodeInfo, ClientError> {
+        let mut info = self.info_with_docker().await?;
+        if let Some(sight) = self.gpus().await {
+            info.gpus = sight.gpus.iter().map(|gpu| gpu.name.clone()).collect();
+            info.gpu_details = sight.gpus;
+        }
+        Ok(info)
+    }
+
     /// What this machine says of itself, and what its owner should know.
     ///
     /// # Errors
     /// [`ClientError`].
     pub async fn status(&self) -> Result<(NodeInfo, Vec<Remark>), ClientError> {
         if !self.daemon_runs() {
-            return Ok((self.info().await?, Vec::new()));
+            return Ok((self.info_in_full().await?, Vec::new()));
         }
         let list: PeerList = decoded(&ask_daemon(self, Frame::empty(Tag::OWNER_PEERS), Tag::PEERS_ARE).await?)?;
         Ok((list.me, list.remarks))

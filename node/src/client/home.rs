@@ -22,6 +22,7 @@ use crate::home::{Wanted, asked_for};
 use crate::state::home::spec::{BatchId, BatchSpec, Priority};
 use crate::state::needs::{Requirements, Who, WhoText};
 use crate::state::placement::Place;
+use crate::state::placement::gpu::ONLY_DOCKER;
 use crate::store::jobs::{JobStore, Role};
 use crate::wire::{
     AskHome, AskWhy, CancelJobs, FollowJob, FollowMap, Frame, FrameError, GiveJobs, GivenJob, HomeJobs, JobId,
@@ -106,7 +107,7 @@ impl Client {
     /// they survive whatever becomes of anybody. The same jobs may be given again.
     ///
     /// # Errors
-    /// [`ClientError`].
+    /// [`ClientError`], for what needs a graphics processor and has no way to one, too.
     pub async fn give(
         &self,
         batch: Option<BatchSpec>,
@@ -117,7 +118,12 @@ impl Client {
         let mut sources = HashMap::new();
         let mut jobs = Vec::new();
         for parcel in parcels {
-            let (submit, task) = parcel.unpacked(&mut sources);
+            if requirements.needs.gpus > 0 && !parcel.program().reaches_gpus() {
+                return Err(ClientError::Failed(ONLY_DOCKER.to_owned()));
+            }
+            let (mut submit, task) = parcel.unpacked(&mut sources);
+            // What is needed of its machine is what it gets there.
+            submit.program = submit.program.with_gpus(requirements.needs.gpus);
             jobs.push(GivenJob {
                 submit,
                 submitter: wish.submitter.clone(),

@@ -26,6 +26,8 @@ pub struct Submission {
     pub(super) packages: Found,
     /// The image of the container it runs in, where it runs in one.
     pub(super) container: Option<Image>,
+    /// Graphics processors that the container is given.
+    pub(super) gpus: u32,
 }
 
 /// Whether the job gets a stdin.
@@ -56,6 +58,7 @@ impl Submission {
             interpreter: None,
             packages: Found::default(),
             container: None,
+            gpus: 0,
         }
     }
 
@@ -136,12 +139,19 @@ impl Submission {
         self
     }
 
+    /// Gives its container so many graphics processors.
+    #[must_use]
+    pub fn gpus(mut self, gpus: u32) -> Self {
+        self.gpus = gpus;
+        self
+    }
+
     /// What it needs of a machine.
     #[must_use]
     pub fn needs(&self) -> Needs {
         let files_in_memory = if self.container.is_some() { self.limits.disk_bytes } else { 0 };
         let memory_bytes = self.limits.memory_bytes.saturating_add(files_in_memory);
-        Needs { memory_bytes, container: self.container.clone() }
+        Needs { memory_bytes, container: self.container.clone(), gpus: self.gpus }
     }
 
     /// The memory image a script starts from; by default its imports decide.

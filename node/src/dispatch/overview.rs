@@ -123,6 +123,7 @@ mod tests {
             lends: None,
             tags: vec![],
             docker: None,
+            gpu_details: vec![],
         }
     }
 

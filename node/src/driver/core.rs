@@ -77,7 +77,7 @@ pub(crate) struct Overview {
 impl Core {
     /// What this node says of itself.
     pub(crate) fn info(&self) -> NodeInfo {
-        let load = self.host.load();
+        let (load, gpus) = (self.host.load(), self.host.gpus());
         NodeInfo {
             id: self.identity.id(),
             name: self.config.name.clone(),
@@ -89,7 +89,7 @@ impl Core {
             memory_bytes: load.memory_bytes,
             memory_free_bytes: load.memory_free_bytes,
             load_milli: load.load_milli,
-            gpus: self.host.gpus().to_vec(),
+            gpus: gpus.iter().map(|gpu| gpu.name.clone()).collect(),
             jobs_running: self.service.jobs_running(),
             environments: self.service.environments_ready(),
             addresses: self.addresses(),
@@ -98,6 +98,7 @@ impl Core {
             lends: self.service.lends(),
             tags: self.config.tags.clone(),
             docker: self.service.docker(),
+            gpu_details: gpus,
         }
     }
 

@@ -1,9 +1,10 @@
 //! What the home of this node's jobs is told of machines: what each says of itself, and whether it can be reached.
 
 use crate::state::known_bad::{self, Added};
+use crate::state::placement::gpu::GpuFacts;
 use crate::state::placement::machine::{Lends, MachineFacts};
 use crate::state::placement::{Engine, Place};
-use crate::wire::{DockerOffer, NodeInfo};
+use crate::wire::{DockerOffer, Gpu, NodeInfo};
 use std::time::Duration;
 
 /// What a machine says of itself, as a home needs it.
@@ -25,7 +26,7 @@ pub(crate) fn facts(place: Place, info: &NodeInfo, bad_engines: &Added, round_tr
         memory_bytes: info.memory_bytes,
         memory_free_bytes: info.memory_free_bytes,
         load_milli: info.load_milli,
-        gpu: !info.gpus.is_empty(),
+        gpus: info.graphics().into_iter().map(gpu).collect(),
         docker: info.docker.as_ref().map(DockerOffer::facts),
         tags: info.tags.iter().filter_map(|tag| word(tag)).collect(),
         engine: if is_bad { Engine::Unsafe } else { Engine::Fit },
@@ -33,4 +34,8 @@ pub(crate) fn facts(place: Place, info: &NodeInfo, bad_engines: &Added, round_tr
         places,
         round_trip_ms: u32::try_from(round_trip.as_millis()).unwrap_or(u32::MAX),
     }
+}
+
+fn gpu(gpu: Gpu) -> GpuFacts {
+    GpuFacts { name: gpu.name, memory_bytes: gpu.memory_bytes }
 }

@@ -185,7 +185,7 @@ fn facts() -> MachineFacts {
         memory_bytes: 8 << 30,
         memory_free_bytes: 8 << 30,
         load_milli: 0,
-        gpu: false,
+        gpus: Vec::new(),
         docker: None,
         tags: std::collections::BTreeSet::new(),
         engine: Engine::Fit,

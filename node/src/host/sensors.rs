@@ -114,17 +114,17 @@ impl Sensors {
 }
 
 /// What lies in a directory, if it is there.
-fn entries(dir: &Path) -> impl Iterator<Item = PathBuf> + use<> {
+pub(super) fn entries(dir: &Path) -> impl Iterator<Item = PathBuf> + use<> {
     std::fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path())
 }
 
 /// A small file of the system, without the end of its line.
-fn word(path: &Path) -> Option<String> {
+pub(super) fn word(path: &Path) -> Option<String> {
     std::fs::read_to_string(path).ok().map(|text| text.trim().to_owned())
 }
 
 /// Whether a name is this and a number.
-fn is_numbered(path: &Path, prefix: &str) -> bool {
+pub(super) fn is_numbered(path: &Path, prefix: &str) -> bool {
     let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     let number = name.strip_prefix(prefix).unwrap_or_default();
     !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())

@@ -6,7 +6,7 @@ pub use crate::dispatch::Role;
 use crate::identity::NodeId;
 use crate::net::quic::is_crypto;
 use crate::state::containers::IMAGE_LEN_MAX;
-use crate::wire::{Frame, FrameError, FrameStream, NodeInfo, Tag};
+use crate::wire::{Frame, FrameError, FrameStream, Gpu, NodeInfo, Tag};
 use serde::de::DeserializeOwned;
 use std::fmt;
 use std::io;
@@ -243,6 +243,7 @@ fn tame_info(peer: NodeId, mut info: NodeInfo) -> NodeInfo {
     info.cores = info.cores.min(CORES_MAX);
     info.lends.iter_mut().for_each(|lends| lends.places = lends.places.min(CORES_MAX));
     info.gpus.truncate(GPUS_MAX);
+    info.gpu_details.truncate(GPUS_MAX);
     info.environments.truncate(ENVIRONMENTS_MAX);
     info.addresses.truncate(ADDRESSES_MAX);
     if let Some(walls) = &mut info.walls_missing {
@@ -256,6 +257,7 @@ fn tame_info(peer: NodeId, mut info: NodeInfo) -> NodeInfo {
     for text in texts
         .into_iter()
         .chain(&mut info.gpus)
+        .chain(info.gpu_details.iter_mut().flat_map(gpu_texts))
         .chain(&mut info.environments)
         .chain(info.walls_missing.iter_mut().flatten())
         .chain(lends)
@@ -264,6 +266,10 @@ fn tame_info(peer: NodeId, mut info: NodeInfo) -> NodeInfo {
         *text = text.chars().filter(|c| !c.is_control()).take(TEXT_LEN_MAX).collect();
     }
     info
+}
+
+fn gpu_texts(gpu: &mut Gpu) -> impl Iterator<Item = &mut String> {
+    [&mut gpu.name, &mut gpu.vendor].into_iter().chain(&mut gpu.driver).chain(&mut gpu.cuda)
 }
 
 /// An IPv4 address as such, also where a socket for both families shows it inside IPv6.
@@ -308,12 +314,25 @@ mod tests {
             docker: Some(DockerOffer {
                 engine: Some("\u{1b}e".repeat(5000)),
                 images: vec![image("x"), image(&"x".repeat(500))],
+                gives_gpus: false,
             }),
+            gpu_details: vec![
+                Gpu {
+                    name: "\u{1b}[2Jg".into(),
+                    vendor: "v".repeat(5000),
+                    cuda: Some("c".repeat(5000)),
+                    ..Gpu::default()
+                };
+                5000
+            ],
         };
         let tame = tame_info(peer, info);
         assert_eq!((tame.id, tame.name.as_str(), tame.engine.as_str()), (peer, "two-words", "[2Jgone"));
         assert_eq!((tame.os.len(), tame.arch.as_str()), (TEXT_LEN_MAX, "ab"));
         assert_eq!((tame.gpus.len(), tame.gpus[0].len()), (GPUS_MAX, TEXT_LEN_MAX));
+        let gpu = &tame.gpu_details[0];
+        assert_eq!((tame.gpu_details.len(), gpu.name.as_str(), gpu.vendor.len()), (GPUS_MAX, "[2Jg", TEXT_LEN_MAX));
+        assert_eq!(gpu.cuda.as_ref().map(String::len), Some(TEXT_LEN_MAX));
         let walls = tame.walls_missing.unwrap();
         assert_eq!((walls.len(), walls[0].len()), (WALLS_MAX, TEXT_LEN_MAX));
         let lends = tame.lends.unwrap();

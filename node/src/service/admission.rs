@@ -2,6 +2,7 @@
 //! rule comes out. Digests and paths were parsed with the message; here they are looked at together.
 
 use super::clashes::{Case, check_paths};
+use crate::defaults::GPUS_MAX;
 use crate::dispatch::Role;
 use crate::wire::bounds::{FILES_MAX, MOUNTS_MAX, WORDS_MAX};
 use crate::wire::{
@@ -81,6 +82,10 @@ fn admit_features(job: &SubmitJob, name: &str) -> Result<(), Fault> {
 fn admit_container(container: &JobContainer, files: &[JobFile]) -> Result<(), Fault> {
     if container.command.first().is_none_or(String::is_empty) {
         return Err(bad_input("the job's container is given no command".to_owned()));
+    }
+    if usize::try_from(container.gpus).is_ok_and(|gpus| gpus > GPUS_MAX) {
+        let text = format!("a job may have {GPUS_MAX} graphics processors and this one wants {}", container.gpus);
+        return Err(bad_input(text));
     }
     match container.entry.as_ref().filter(|entry| !files.iter().any(|file| file.path == **entry)) {
         Some(entry) => Err(bad_input(format!("the program {entry} is not among the job's files"))),
@@ -398,6 +403,7 @@ mod tests {
             image: "busybox".parse().unwrap(),
             command: vec!["sh".into(), "x.sh".into()],
             entry: Some(path("x.sh")),
+            gpus: 0,
         };
         let program = JobProgram::Container(container.clone());
         let requires = vec![CONTAINER_FEATURE.to_owned()];

@@ -93,7 +93,7 @@ impl Containers {
     pub(super) fn refusal(&self, image: &Image, name: &str) -> Option<Fault> {
         let state = self.state();
         let images = state.docker.images.iter().map(|image| (image.clone(), true)).collect();
-        let offer = state.docker.offer.then_some(Offer { answers: true, images });
+        let offer = state.docker.offer.then_some(Offer { answers: true, images, gives_gpus: true });
         let lacks = lacks(offer.as_ref(), image)?;
         Some(Fault::new(FaultCode::NOT_ALLOWED, format!("{name} {lacks}; {}", lacks.change())))
     }
@@ -129,6 +129,7 @@ pub(crate) fn docker_offer(docker: &Docker, status: Option<&EngineStatus>) -> Do
     DockerOffer {
         engine: status.map(|status| format!("{} {}", status.name, status.version)),
         images: images.map(|image| OfferedImage { image: image.clone(), present: is_there(image) }).collect(),
+        gives_gpus: status.is_some_and(|status| status.gives_gpus),
     }
 }
 

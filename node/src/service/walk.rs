@@ -330,7 +330,7 @@ fn request(
         mounts,
         packages: None,
         limits: job.limits.clone(),
-        gpus: 0,
+        gpus: job.program.gpus(),
         restore: None,
     })
 }

@@ -28,6 +28,8 @@ pub struct Offer {
     pub answers: bool,
     /// The images its owner allows, with whether each is there.
     pub images: Vec<(Image, bool)>,
+    /// Whether its engine can give a job the graphics processors of its machine.
+    pub gives_gpus: bool,
 }
 
 /// Why a machine does not run a container of an image.
@@ -60,7 +62,7 @@ pub enum Lack {
 pub fn lacks(offer: Option<&Offer>, image: &Image) -> Option<Lacks> {
     let what = match offer {
         None => Lack::Offer,
-        Some(Offer { answers, images }) => match images.iter().find(|(allowed, _)| allowed == image) {
+        Some(Offer { answers, images, .. }) => match images.iter().find(|(allowed, _)| allowed == image) {
             None => Lack::Leave { allowed: images.iter().map(|(image, _)| image.clone()).collect() },
             Some(_) if !answers => Lack::Engine,
             Some((_, false)) => Lack::Bytes,
@@ -159,6 +161,7 @@ mod tests {
         let offer = |answers, images: &[(&str, bool)]| Offer {
             answers,
             images: images.iter().map(|(name, there)| (image(name), *there)).collect(),
+            gives_gpus: false,
         };
         let busybox = offer(true, &[("busybox:1.36", true), ("tool", false)]);
         assert_eq!(says(Some(&busybox), "busybox:1.36"), "nothing");

@@ -2,6 +2,8 @@
 //! wishes, `--on` names the only machines that may. Parsed here from text, into values that are true by themselves; names of
 //! machines are looked up by whoever knows the peers, because no decision looks at a name.
 
+mod gpus;
+
 use super::containers::Image;
 use super::placement::Place;
 use serde::{Deserialize, Serialize};
@@ -52,9 +54,12 @@ pub struct Needs {
     /// Its processor's architecture.
     #[serde(default)]
     pub arch: Option<Tag>,
-    /// A graphics processor.
-    #[serde(default)]
-    pub gpu: bool,
+    /// Graphics processors, in use or not.
+    #[serde(default, rename = "gpu", with = "gpus")]
+    pub gpus: u32,
+    /// Memory of each of them in all, in bytes.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub gpu_memory_bytes: u64,
     /// Tags its owner gave it.
     #[serde(default)]
     pub tags: BTreeSet<Tag>,
@@ -88,7 +93,8 @@ pub enum WhoText {
 pub enum NeedsError {
     /// Nothing is called so.
     #[error(
-        "{0:?} is no need; there are cpu=N, mem=SIZE, os=NAME, arch=NAME, gpu and tag=WORD, as in `cpu=2,mem=4G,tag=fast`"
+        "{0:?} is no need; there are cpu=N, mem=SIZE, os=NAME, arch=NAME, gpu, gpu=N, gpu-memory=SIZE and tag=WORD, as in \
+         `cpu=2,mem=4G,tag=fast`"
     )]
     Unknown(String),
     /// Its value is missing, empty or none that fits.
@@ -101,9 +107,6 @@ pub enum NeedsError {
         /// What would fit.
         fits: &'static str,
     },
-    /// A word with a value that takes none.
-    #[error("{0} takes no value: write it alone, as in `cpu=2,{0}`")]
-    NoValue(&'static str),
     /// The same thing, twice and differently.
     #[error("{word}= is given twice, as {first:?} and as {second:?}; a machine has one, so leave one out")]
     Twice {
@@ -130,7 +133,7 @@ pub enum NeedsError {
 }
 
 const CPU_FITS: &str = "a number of cores from 1 to 4096 would, as in cpu=2";
-const MEM_FITS: &str = "a size would, as in mem=512M or mem=4G";
+const MEM_FITS: &str = "a size would, such as 512M or 4G";
 const WORD_FITS: &str = "letters, digits, - _ and . would, at most 32";
 
 impl Needs {
@@ -151,11 +154,15 @@ impl Needs {
         let (word, value) = text.split_once('=').map_or((text, None), |(word, value)| (word, Some(value)));
         match (word.to_ascii_lowercase().as_str(), value) {
             ("cpu" | "cores", value) => self.cores = self.cores.max(cores(value)?),
-            ("mem" | "memory", value) => self.memory_bytes = self.memory_bytes.max(memory(value)?),
+            ("mem" | "memory", value) => self.memory_bytes = self.memory_bytes.max(memory("mem", value)?),
             ("os", value) => set_once("os", &mut self.os, canonical(&word_of("os", value)?, &OS_ALIASES))?,
             ("arch", value) => set_once("arch", &mut self.arch, canonical(&word_of("arch", value)?, &ARCH_ALIASES))?,
-            ("gpu", None) => self.gpu = true,
-            ("gpu", Some(_)) => return Err(NeedsError::NoValue("gpu")),
+            ("gpu", None) => self.gpus = self.gpus.max(1),
+            ("gpu", value) => self.gpus = self.gpus.max(gpus::count(value)?),
+            ("gpu-memory" | "gpu-mem", value) => {
+                self.gpu_memory_bytes = self.gpu_memory_bytes.max(memory("gpu-memory", value)?);
+                self.gpus = self.gpus.max(1);
+            }
             ("tag", value) => {
                 self.tags.insert(word_of("tag", value)?);
                 if self.tags.len() > TAGS_MAX {
@@ -188,7 +195,7 @@ fn cores(value: Option<&str>) -> Result<u32, NeedsError> {
 }
 
 /// A size: a number with K, M, G or T of 1024 each (`4G`, `4GiB`), or of bytes.
-fn memory(value: Option<&str>) -> Result<u64, NeedsError> {
+fn memory(word: &'static str, value: Option<&str>) -> Result<u64, NeedsError> {
     let parse = |text: &str| {
         let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
         let (number, unit) = text.split_at(digits);
@@ -202,7 +209,12 @@ fn memory(value: Option<&str>) -> Result<u64, NeedsError> {
         };
         number.parse::<u64>().ok()?.checked_mul(1 << shift).filter(|bytes| *bytes > 0)
     };
-    value.and_then(parse).ok_or_else(|| value_error("mem", value, MEM_FITS))
+    value.and_then(parse).ok_or_else(|| value_error(word, value, MEM_FITS))
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+const fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 fn word_of(word: &'static str, value: Option<&str>) -> Result<Tag, NeedsError> {
@@ -306,7 +318,14 @@ impl fmt::Display for Needs {
         }
         words.extend(self.os.iter().map(|os| format!("os={os}")));
         words.extend(self.arch.iter().map(|arch| format!("arch={arch}")));
-        words.extend(self.gpu.then(|| "gpu".to_owned()));
+        match self.gpus {
+            0 => {}
+            1 => words.push("gpu".to_owned()),
+            count => words.push(format!("gpu={count}")),
+        }
+        if self.gpu_memory_bytes > 0 {
+            words.push(format!("gpu-memory={}", Size(self.gpu_memory_bytes)));
+        }
         words.extend(self.tags.iter().map(|tag| format!("tag={tag}")));
         f.write_str(&words.join(","))
     }

@@ -7,12 +7,15 @@
 use super::containers::{Image, Lacks, Offer, lacks};
 use crate::identity::NodeId;
 use crate::state::sharing::Closed;
+use gpu::NotGiven;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
 pub mod machine;
 
 pub mod fit;
+
+pub mod gpu;
 
 pub mod score;
 
@@ -81,6 +84,8 @@ pub struct Needs {
     pub memory_bytes: u64,
     /// The image of its container, where it runs in one.
     pub container: Option<Image>,
+    /// How many graphics processors it is given.
+    pub gpus: u32,
 }
 
 /// Why a machine was not chosen.
@@ -94,6 +99,8 @@ pub enum NotChosen {
     NotLending(Closed),
     /// It runs no container of the job's image.
     Container(Lacks),
+    /// It gives no job a graphics processor.
+    Gpu(NotGiven),
     /// It has not said what it has.
     Unknown,
     /// All its cores are in use.
@@ -116,6 +123,7 @@ impl fmt::Display for NotChosen {
             Self::UnsafeEngine => f.write_str("its engine is known to be unsafe (`potluck peers` says more)"),
             Self::NotLending(closed) => write!(f, "lends nothing now, because {closed}"),
             Self::Container(lacks) => write!(f, "{lacks}; {}", lacks.change()),
+            Self::Gpu(why) => write!(f, "{why}; {}", why.change()),
             Self::Unknown => f.write_str("has not said what it has"),
             Self::Busy => f.write_str("all its cores are in use"),
             Self::Memory { free, needed } => {
@@ -185,6 +193,9 @@ fn obstacle(candidate: &Candidate, needs: &Needs) -> Option<NotChosen> {
     if let Some(lacks) = needs.container.as_ref().and_then(|image| lacks(candidate.docker.as_ref(), image)) {
         return Some(NotChosen::Container(lacks));
     }
+    if let Some(why) = gpu::may_give(candidate.docker.as_ref()).err().filter(|_| needs.gpus > 0) {
+        return Some(NotChosen::Gpu(why));
+    }
     if capacity.free_milli() < CORE_TO_SPARE_MILLI {
         return Some(NotChosen::Busy);
     }
@@ -205,7 +216,7 @@ fn rank(candidate: &Candidate) -> (bool, std::cmp::Reverse<(u64, u64)>, Place) {
 mod tests {
     use super::*;
 
-    const NEEDS: Needs = Needs { memory_bytes: 1 << 30, container: None };
+    const NEEDS: Needs = Needs { memory_bytes: 1 << 30, container: None, gpus: 0 };
 
     fn peer(number: u8) -> Place {
         Place::Peer(NodeId::from_bytes([number; 32]))
@@ -290,7 +301,7 @@ mod tests {
         let image: Image = "busybox".parse().unwrap();
         let needs = Needs { container: Some(image.clone()), ..NEEDS };
         let offers = |machine: Candidate, images: Vec<(Image, bool)>| Candidate {
-            docker: Some(Offer { answers: true, images }),
+            docker: Some(Offer { answers: true, images, gives_gpus: false }),
             ..machine
         };
         let here = machine(Place::Here, 8, 0, 8);

@@ -26,6 +26,9 @@ pub struct JobContainer {
     /// Which input is the program; none where it is a command of the image.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub entry: Option<GuestPath>,
+    /// How many graphics processors it is given.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub gpus: u32,
 }
 
 /// What a node says it offers of containers.
@@ -36,6 +39,9 @@ pub struct DockerOffer {
     /// The images its owner allows.
     #[serde(default, deserialize_with = "at_most::<IMAGES_MAX, _, _>")]
     pub images: Vec<OfferedImage>,
+    /// Whether the engine can give a job the machine's graphics processors.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub gives_gpus: bool,
 }
 
 /// An image that jobs may use.
@@ -62,7 +68,7 @@ impl DockerOffer {
     #[must_use]
     pub fn facts(&self) -> Offer {
         let images = self.images.iter().map(|offered| (offered.image.clone(), offered.present)).collect();
-        Offer { answers: self.engine.is_some(), images }
+        Offer { answers: self.engine.is_some(), images, gives_gpus: self.gives_gpus }
     }
 }
 
@@ -128,6 +134,11 @@ impl From<Travelling> for JobProgram {
             }
         }
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "that is how it is asked when something is written")]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 fn no_entry() -> GuestPath {

@@ -46,6 +46,33 @@ fn a_job_with_packages_keeps_its_bytes_and_one_without_has_no_word_of_them() {
 }
 
 #[test]
+fn graphics_processors_keep_their_bytes_and_a_node_without_details_says_nothing_of_them() {
+    let gpu = Gpu {
+        name: "A".into(),
+        vendor: "nvidia".into(),
+        memory_bytes: Some(1 << 33),
+        memory_free_bytes: Some(1 << 32),
+        driver: Some("550".into()),
+        cuda: Some("12.4".into()),
+        busy_percent: Some(7),
+    };
+    let info = NodeInfo { gpu_details: vec![gpu.clone(), Gpu::named("B")], ..peer_list().me };
+    let (with, without) = (message(&info), message(&peer_list().me));
+    let golden = "";
+    assert!(data_encoding::HEXLOWER.encode(&with).ends_with(golden), "{}", data_encoding::HEXLOWER.encode(&with));
+    assert!(!without.windows(11).any(|window| window == b"gpu_details"));
+    assert_eq!(decode::<NodeInfo>(&with).unwrap(), info);
+    assert_eq!(
+        (info.graphics().len(), decode::<NodeInfo>(&without).unwrap().graphics()),
+        (2, vec![Gpu::named("NVIDIA T400")])
+    );
+    // A later version may say more of one, and none may fill a list.
+    assert_eq!(decode::<Gpu>(&encode(&BTreeMap::from([("name", "A"), ("sockets", "two")]))).unwrap(), Gpu::named("A"));
+    let many = vec![gpu; crate::defaults::GPUS_MAX + 1];
+    assert!(decode::<NodeInfo>(&encode(&NodeInfo { gpu_details: many, ..info })).is_err());
+}
+
+#[test]
 fn the_kinds_of_a_message_that_has_several_keep_their_bytes() {
     let stages = [
         (Stage::Waiting { jobs_ahead: 3 }, "81a777616974696e6781aa6a6f62735f616865616403"),
@@ -142,7 +169,7 @@ fn a_script_that_brings_its_interpreter_keeps_its_bytes() {
 fn a_container_keeps_its_bytes_and_is_a_script_to_who_does_not_know_it() {
     let entry = GuestPath::parse("x.sh").ok();
     let container =
-        JobContainer { image: "busybox".parse().unwrap(), command: vec!["sh".into(), "x.sh".into()], entry };
+        JobContainer { image: "busybox".parse().unwrap(), command: vec!["sh".into(), "x.sh".into()], entry, gpus: 0 };
     let program = JobProgram::Container(container.clone());
     let bytes = message(&program);
     assert_eq!(
@@ -159,6 +186,8 @@ fn a_container_keeps_its_bytes_and_is_a_script_to_who_does_not_know_it() {
     assert_eq!((environment.as_str(), entry.as_str()), ("docker", "x.sh"));
     let own = JobProgram::Container(JobContainer { entry: None, ..container.clone() });
     assert_eq!(decode::<JobProgram>(&message(&own)).unwrap(), own);
+    let with_gpus = JobProgram::Container(JobContainer { gpus: 2, ..container.clone() });
+    assert_eq!(decode::<JobProgram>(&message(&with_gpus)).unwrap(), with_gpus);
     let long = JobContainer { command: vec![String::new(); bounds::WORDS_MAX + 1], ..container };
     assert!(decode::<JobProgram>(&encode(&JobProgram::Container(long))).is_err());
 }
@@ -166,7 +195,7 @@ fn a_container_keeps_its_bytes_and_is_a_script_to_who_does_not_know_it() {
 #[test]
 fn an_offer_of_containers_is_bounded_and_may_be_missing() {
     let image = OfferedImage { image: "busybox".parse().unwrap(), present: true };
-    let offer = |count| DockerOffer { engine: None, images: vec![image.clone(); count] };
+    let offer = |count| DockerOffer { engine: None, images: vec![image.clone(); count], gives_gpus: false };
     let most = offer(crate::state::containers::IMAGES_MAX);
     assert_eq!(decode::<DockerOffer>(&message(&most)).unwrap(), most);
     assert!(decode::<DockerOffer>(&encode(&offer(most.images.len() + 1))).is_err());

@@ -2,8 +2,9 @@
 //! own node. As the others they are MessagePack maps with named fields.
 
 use super::container::DockerOffer;
+use super::gpu::Gpu;
 use super::sharing::Lends;
-use crate::defaults::VOUCHES_MAX;
+use crate::defaults::{GPUS_MAX, VOUCHES_MAX};
 use crate::identity::NodeId;
 use potluck_runtime::at_most;
 use serde::{Deserialize, Serialize};
@@ -55,6 +56,9 @@ pub struct NodeInfo {
     /// What it offers of containers; nothing from those whose owners did not turn that on, or who do not know of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub docker: Option<DockerOffer>,
+    /// More of each graphics processor than its name; nothing from those who do not say.
+    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "at_most::<GPUS_MAX, _, _>")]
+    pub gpu_details: Vec<Gpu>,
 }
 
 /// One member's signed word that another key belongs to the group.

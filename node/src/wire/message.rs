@@ -77,6 +77,33 @@ impl JobProgram {
         }
     }
 
+    /// How many graphics processors it is given; none but a container has any.
+    #[must_use]
+    pub const fn gpus(&self) -> u32 {
+        match self {
+            Self::Container(container) => container.gpus,
+            Self::Wasm { .. } | Self::Script { .. } | Self::Session { .. } => 0,
+        }
+    }
+
+    /// The same, given so many graphics processors; what has no way to one stays as it is.
+    #[must_use]
+    pub fn with_gpus(self, gpus: u32) -> Self {
+        match self {
+            Self::Container(container) => Self::Container(JobContainer { gpus, ..container }),
+            other @ (Self::Wasm { .. } | Self::Script { .. } | Self::Session { .. }) => other,
+        }
+    }
+
+    /// Whether it has a way to graphics processors. WebAssembly has none, nor has a script in it.
+    #[must_use]
+    pub const fn reaches_gpus(&self) -> bool {
+        match self {
+            Self::Container(_) => true,
+            Self::Wasm { .. } | Self::Script { .. } | Self::Session { .. } => false,
+        }
+    }
+
     /// The interpreter that comes along, where one does.
     #[must_use]
     pub const fn interpreter(&self) -> Option<&JobInterpreter> {

@@ -98,7 +98,9 @@ fn info() -> NodeInfo {
         docker: Some(DockerOffer {
             engine: Some("Docker 26.1.5".into()),
             images: vec![OfferedImage { image: "busybox:1.36".parse().unwrap(), present: true }],
+            gives_gpus: true,
         }),
+        gpu_details: vec![],
     }
 }
 

@@ -172,7 +172,7 @@ impl Screen {
 pub(super) mod tests {
     use super::*;
     use potluck_node::identity::NodeId;
-    use potluck_node::wire::{JobId, JobState, Lends, NodeInfo, PeerState};
+    use potluck_node::wire::{Gpu, JobId, JobState, Lends, NodeInfo, PeerState};
     use std::time::Duration;
 
     pub(in crate::commands::top) fn job(number: u64, who: &str, cpu_ms: u64) -> JobHere {
@@ -214,6 +214,7 @@ pub(super) mod tests {
             lends: Some(lends),
             tags: vec![],
             docker: None,
+            gpu_details: vec![Gpu { memory_bytes: Some(12 << 30), ..Gpu::named("RTX 3060") }],
         }
     }
 

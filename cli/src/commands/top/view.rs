@@ -2,6 +2,7 @@
 
 use super::screen::{HomeJob, HomeNow, Screen};
 use crate::commands::peers;
+use crate::gpus;
 use crate::guest_words::{progress_text, progress_word};
 use crate::quantity::{ByteSize, Span};
 use crate::render::{Table as PlainTable, tame};
@@ -15,7 +16,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 const JOBS: [&str; 7] = ["who", "what", "state", "since", "cpu", "memory", "may have"];
 const QUEUE: [&str; 3] = ["queue", "what", "state"];
-const PEERS: [&str; 6] = ["peer", "cores", "load", "free mem", "jobs", "lends"];
+const PEERS: [&str; 7] = ["peer", "cores", "load", "free mem", "gpu", "jobs", "lends"];
 
 /// Rows of the screen for this machine's own queue at most.
 const QUEUE_HEIGHT_MAX: u16 = 8;
@@ -61,6 +62,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, screen: &Screen) {
         Constraint::Length(5),
         Constraint::Length(6),
         Constraint::Length(9),
+        Constraint::Fill(2),
         Constraint::Length(4),
         Constraint::Fill(3),
     ];
@@ -153,13 +155,15 @@ fn all_peers(screen: &Screen) -> Vec<Vec<String>> {
 fn peer_row(peer: &PeerState) -> Vec<String> {
     let name = tame(&peer.name);
     let Some(info) = peer.info.as_ref().filter(|_| peer.online) else {
-        return vec![name, "-".into(), "-".into(), "-".into(), "-".into(), "cannot be reached".into()];
+        let unknown = std::iter::repeat_n("-".to_owned(), PEERS.len() - 2);
+        return std::iter::once(name).chain(unknown).chain(["cannot be reached".to_owned()]).collect();
     };
     vec![
         name,
         info.cores.to_string(),
         format!("{:.2}", f64::from(info.load_milli) / 1000.0),
         ByteSize(info.memory_free_bytes).to_string(),
+        tame(&gpus::cell(info)),
         info.jobs_running.to_string(),
         tame(&match &info.lends {
             Some(lends) if lends.closed.is_some() => lends.text.clone(),
@@ -202,6 +206,7 @@ mod tests {
             "7f3a7f",
             "far.py",
             "running on desk",
+            "RTX 3060 12 GiB",
             "q quits",
         ] {
             assert!(text.contains(words), "{words}:\n{text}");

@@ -34,24 +34,24 @@ impl Packer {
         image: &Image,
         tree: &mut Tree,
     ) -> Result<JobContainer, SubmitError> {
-        let path = &submission.program;
+        let (path, gpus) = (&submission.program, submission.gpus);
         refuse_what_is_for_wasm(submission)?;
         if is_command(path) {
             let word = path.to_str().unwrap_or_default().to_owned();
-            return Ok(JobContainer { image: image.clone(), command: vec![word], entry: None });
+            return Ok(JobContainer { image: image.clone(), command: vec![word], entry: None, gpus });
         }
         let metadata = fs::metadata(path).map_err(|source| not_found(path, source))?;
         if metadata.is_dir() {
             let entry = self.folder(path, tree)?;
             let (folder, _) = entry.as_str().split_once('/').unwrap_or((entry.as_str(), ""));
             let command = vec!["python3".to_owned(), word_of(folder)];
-            return Ok(JobContainer { image: image.clone(), command, entry: Some(entry) });
+            return Ok(JobContainer { image: image.clone(), command, entry: Some(entry), gpus });
         }
         let file = self.file(path, &base_name(path)?)?;
         let command = command_of(path, &file)?;
         let entry = Some(file.path.clone());
         tree.files.push(JobFile { executable: true, ..file });
-        Ok(JobContainer { image: image.clone(), command, entry })
+        Ok(JobContainer { image: image.clone(), command, entry, gpus })
     }
 }
 

@@ -7,7 +7,7 @@ fn needs(text: &str) -> Needs {
 #[test]
 fn every_word_is_read_and_comes_back_as_it_would_be_typed() {
     let all = needs("cpu=2, mem=4GiB ,os=Darwin,arch=arm64,gpu,tag=Fast,tag=attic");
-    assert_eq!((all.cores, all.memory_bytes, all.gpu), (2, 4 << 30, true));
+    assert_eq!((all.cores, all.memory_bytes, all.gpus), (2, 4 << 30, 1));
     assert_eq!(all.to_string(), "cpu=2,mem=4G,os=macos,arch=aarch64,gpu,tag=attic,tag=fast");
     assert_eq!(needs(&all.to_string()), all);
     assert_eq!(Needs::default().to_string(), "");
@@ -33,7 +33,10 @@ fn errors_name_the_word_and_what_would_fit_and_change_nothing() {
     let many = (0..=TAGS_MAX).map(|n| format!("tag=t{n}")).collect::<Vec<_>>().join(",");
     let cases = [
         ("", "\"\""),
-        ("gpu=2", "gpu takes no value"),
+        ("gpu=0", "\"0\" does not fit gpu=; a number of graphics processors from 1 to 16"),
+        ("gpu=17", "from 1 to 16"),
+        ("gpu=", "does not fit gpu="),
+        ("gpu-memory", "\"\" does not fit gpu-memory=; a size would, such as 512M"),
         ("ram=4G", "\"ram=4G\" is no need; there are cpu=N"),
         ("cpu", "\"\" does not fit cpu=; a number of cores"),
         ("cpu=0", "\"0\" does not fit cpu="),
@@ -80,4 +83,36 @@ fn requirements_survive_being_written_down() {
     let bytes = rmp_serde::to_vec_named(&all).unwrap();
     assert_eq!(rmp_serde::from_slice::<Requirements>(&bytes).unwrap(), all);
     assert!(rmp_serde::from_slice::<Tag>(&rmp_serde::to_vec("A b").unwrap()).is_err());
+}
+
+#[test]
+fn graphics_processors_are_counted_and_their_memory_asks_for_one() {
+    for (text, again) in [
+        ("gpu=1", "gpu"),
+        ("gpu,gpu=2,gpu", "gpu=2"),
+        ("gpu-memory=8GiB", "gpu,gpu-memory=8G"),
+        ("gpu=16,gpu-mem=512M,gpu-memory=1G", "gpu=16,gpu-memory=1G"),
+    ] {
+        assert_eq!(needs(text).to_string(), again, "{text}");
+        let bytes = rmp_serde::to_vec_named(&needs(text)).unwrap();
+        assert_eq!(rmp_serde::from_slice::<Needs>(&bytes).unwrap(), needs(text), "{text}");
+    }
+}
+
+#[test]
+fn one_graphics_processor_is_written_as_before_and_too_many_are_refused() {
+    #[derive(Serialize)]
+    struct Written<T> {
+        gpu: T,
+    }
+    let read = |bytes: Vec<u8>| rmp_serde::from_slice::<Needs>(&bytes).map(|needs| needs.gpus);
+    assert_eq!(read(rmp_serde::to_vec_named(&Written { gpu: true }).unwrap()).unwrap(), 1);
+    assert_eq!(read(rmp_serde::to_vec_named(&Written { gpu: false }).unwrap()).unwrap(), 0);
+    assert_eq!(read(rmp_serde::to_vec_named(&Written { gpu: 3 }).unwrap()).unwrap(), 3);
+    assert!(read(rmp_serde::to_vec_named(&Written { gpu: 17 }).unwrap()).is_err());
+    assert!(read(rmp_serde::to_vec_named(&Written { gpu: "all" }).unwrap()).is_err());
+    let one = rmp_serde::to_vec_named(&needs("gpu")).unwrap();
+    assert!(
+        one.windows(5).any(|window| window == b"\xa3gpu\xc3") && !one.windows(10).any(|window| window == b"gpu_memory")
+    );
 }

@@ -1,6 +1,7 @@
 //! Whether a machine may run a job at all, and why one does not run it now: one reason for each machine, the one that
 //! decides, with what would change it.
 
+use super::gpu::{self, NotGiven};
 use super::machine::{Lends, MachineFacts};
 use super::{Engine, Place};
 use crate::state::containers::{Lacks, lacks};
@@ -44,10 +45,35 @@ pub enum Reason {
         /// What is needed.
         needed: Tag,
     },
-    /// It has no graphics processor.
-    Gpu,
     /// It runs no container of the job's image.
     Container(Lacks),
+    /// It has no graphics processor, as far as it knows.
+    NoGpu,
+    /// Too few graphics processors.
+    Gpus {
+        /// What they are called.
+        has: String,
+        /// How many they are.
+        count: u32,
+        /// How many are needed.
+        needed: u32,
+    },
+    /// Too few of its graphics processors have so much memory.
+    GpuMemory {
+        /// What they are called.
+        gpus: String,
+        /// How much as many as are needed have, in bytes, where that is known.
+        has: Option<u64>,
+        /// How much is needed, in bytes.
+        needed: u64,
+    },
+    /// It gives its graphics processors to no job.
+    GpuNotGiven {
+        /// What they are called.
+        gpus: String,
+        /// Why not.
+        why: NotGiven,
+    },
     /// Its owner did not give it this word.
     NoTag {
         /// The words it has.
@@ -122,11 +148,11 @@ pub fn obstacle(machine: &MachineFacts, requirements: &Requirements) -> Option<R
     if let Some(needed) = needs.arch.as_ref().filter(|arch| machine.arch.as_ref() != Some(*arch)) {
         return Some(Reason::Arch { has: machine.arch.clone(), needed: needed.clone() });
     }
-    if needs.gpu && !machine.gpu {
-        return Some(Reason::Gpu);
-    }
     if let Some(lacks) = requirements.container.as_ref().and_then(|image| lacks(machine.docker.as_ref(), image)) {
         return Some(Reason::Container(lacks));
+    }
+    if let Some(reason) = gpu::obstacle(machine, needs) {
+        return Some(reason);
     }
     if let Some(missing) = needs.tags.difference(&machine.tags).next() {
         return Some(Reason::NoTag { has: machine.tags.clone(), needed: missing.clone() });
@@ -172,8 +198,12 @@ impl Reason {
             Self::Paused => "`potluck resume` lends it again".to_owned(),
             Self::Os { needed, .. } => format!("leave `os={needed}` out of `--need`"),
             Self::Arch { needed, .. } => format!("leave `arch={needed}` out of `--need`"),
-            Self::Gpu => "leave `gpu` out of `--need`".to_owned(),
             Self::Container(lacks) => lacks.change(),
+            Self::NoGpu => "leave `gpu` out of `--need`".to_owned(),
+            Self::Gpus { count, .. } => format!("ask for `gpu={count}` or less"),
+            Self::GpuMemory { has: Some(has), .. } => format!("ask for `gpu-memory={}` or less", Size(has >> 20 << 20)),
+            Self::GpuMemory { has: None, .. } => "leave `gpu-memory` out of `--need`".to_owned(),
+            Self::GpuNotGiven { why, .. } => why.change().to_owned(),
             Self::NoTag { has, needed } => {
                 let all: Vec<String> = has.iter().chain([needed]).map(Tag::to_string).collect();
                 format!(
@@ -211,8 +241,19 @@ impl fmt::Display for Reason {
             Self::Paused => f.write_str("its owner has paused it"),
             Self::Os { has, needed } => write!(f, "runs {}, and the job needs {needed}", or_unknown(has)),
             Self::Arch { has, needed } => write!(f, "is {}, and the job needs {needed}", or_unknown(has)),
-            Self::Gpu => f.write_str("has no graphics processor"),
             Self::Container(lacks) => write!(f, "{lacks}"),
+            Self::NoGpu => f.write_str("has no GPU that it can see"),
+            Self::Gpus { has, count, needed } => {
+                write!(f, "has {count} GPU{} ({has}), and the job needs {needed}", if *count == 1 { "" } else { "s" })
+            }
+            Self::GpuMemory { gpus, has: Some(has), needed } => {
+                let (has, needed) = (has >> 20, needed.div_ceil(1 << 20));
+                write!(f, "has a GPU ({gpus}) with {has} MiB of memory, and the job needs {needed} MiB")
+            }
+            Self::GpuMemory { gpus, has: None, .. } => {
+                write!(f, "has a GPU ({gpus}) and does not say how much memory it has")
+            }
+            Self::GpuNotGiven { gpus, why } => write!(f, "has a GPU ({gpus}), but {why}"),
             Self::NoTag { needed, .. } => write!(f, "has not the tag {needed}"),
             Self::Cores { has, needed } => write!(f, "has {has} cores, and the job needs {needed}"),
             Self::Memory { has, needed } => {
@@ -241,4 +282,4 @@ impl fmt::Display for Reason {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -1,5 +1,6 @@
 //! What a home knows of a machine that may run its jobs, as the machine says it of itself.
 
+use super::gpu::GpuFacts;
 use super::{Engine, Place};
 use crate::state::containers::Offer;
 use crate::state::needs::Tag;
@@ -24,8 +25,8 @@ pub struct MachineFacts {
     pub memory_free_bytes: u64,
     /// Load average over one minute, in thousandths.
     pub load_milli: u32,
-    /// Whether it has a graphics processor.
-    pub gpu: bool,
+    /// Its graphics processors.
+    pub gpus: Vec<GpuFacts>,
     /// What it offers of containers.
     pub docker: Option<Offer>,
     /// The words its owner gave it.

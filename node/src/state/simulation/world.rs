@@ -298,7 +298,7 @@ impl World {
             memory_bytes: 8 << 30,
             memory_free_bytes: 4 << 30,
             load_milli: 0,
-            gpu: false,
+            gpus: Vec::new(),
             docker: None,
             tags: node.fast.then(|| tag("fast")).into_iter().collect(),
             engine: Engine::Fit,

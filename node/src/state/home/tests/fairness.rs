@@ -118,8 +118,7 @@ fn a_job_that_fits_nobody_is_in_nobodys_way() {
     bench.submit(vec![job(100)]);
     assert_eq!(bench.started(), [(peer(1), run(100, 1))]);
     // One that has what they need comes, and they go there.
-    let gpu = MachineFacts { gpu: true, ..facts(peer(2), 2) };
-    bench.joins(gpu);
+    bench.joins(with_gpu(facts(peer(2), 2)));
     assert_eq!(bench.started(), [(peer(2), run(0, 1)), (peer(2), run(1, 1))]);
 }
 

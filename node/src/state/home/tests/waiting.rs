@@ -43,7 +43,7 @@ fn who_waits_too_long_is_told_what_stood_in_the_way() {
     assert_eq!(bench.end_of(1), None);
     bench.passes(2_000, &[]);
     let end = bench.end_of(1).unwrap().to_string();
-    assert_eq!(end, "lost: no machine fitted within 5 s (3 machines: has no graphics processor)");
+    assert_eq!(end, "lost: no machine fitted within 5 s (3 machines: has no GPU that it can see)");
 }
 
 #[test]
@@ -127,7 +127,7 @@ fn nobody_is_woken_for_nothing() {
 #[test]
 fn a_rehearsal_says_where_a_job_would_go_and_leaves_nothing_behind() {
     let mut bench = Bench::new(&[(peer(1), 1), (peer(2), 1)]);
-    bench.joins(MachineFacts { gpu: true, ..facts(peer(3), 1) });
+    bench.joins(with_gpu(facts(peer(3), 1)));
     let wanting = |needs: &str, avoid: Vec<Who>| {
         let needs = needs.parse().unwrap();
         JobSpec { requirements: Arc::new(Requirements { needs, avoid, ..Requirements::default() }), ..job(7) }

@@ -1,7 +1,7 @@
 use super::*;
 use crate::identity::NodeId;
 
-fn machine() -> MachineFacts {
+pub(in crate::state::placement) fn machine() -> MachineFacts {
     MachineFacts {
         place: Place::Peer(NodeId::from_bytes([1; 32])),
         name: "attic".to_owned(),
@@ -11,7 +11,7 @@ fn machine() -> MachineFacts {
         memory_bytes: 8 << 30,
         memory_free_bytes: 2 << 30,
         load_milli: 0,
-        gpu: false,
+        gpus: Vec::new(),
         docker: None,
         tags: ["fast".parse().unwrap()].into(),
         engine: Engine::Fit,
@@ -45,7 +45,7 @@ fn each_need_that_is_not_met_is_the_reason_and_says_what_would_change_it() {
         ("mem=4G", "has 2048 MiB of memory free, and the job needs 4096 MiB; it fits once memory is free there"),
         ("os=windows", "runs linux, and the job needs windows; leave `os=windows` out of `--need`"),
         ("arch=aarch64", "is an unknown one, and the job needs aarch64; leave `arch=aarch64` out of `--need`"),
-        ("gpu", "has no graphics processor; leave `gpu` out of `--need`"),
+        ("gpu", "has no GPU that it can see; leave `gpu` out of `--need`"),
         (
             "tag=big",
             "has not the tag big; its owner gives it the tag with `potluck config set tags fast,big` there and a new start of its \

@@ -13,7 +13,7 @@ fn machine(place: Place) -> MachineFacts {
         memory_bytes: 0,
         memory_free_bytes: 0,
         load_milli: 0,
-        gpu: false,
+        gpus: Vec::new(),
         docker: None,
         tags: [].into(),
         engine: Engine::Fit,
