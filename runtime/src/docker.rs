@@ -4,13 +4,38 @@
 //! The wall is the engine's: no network, a read-only root, no capabilities, no new privileges, no root, limits of processes,
 //! memory, core and disk. It is a weaker one than that of WebAssembly: the job calls the kernel itself.
 
+mod archive;
+mod conduct;
+mod container;
 mod engine;
+mod gauge;
+mod holder;
 mod image_name;
+mod process;
+mod spec;
+mod sweep;
 
+pub(crate) use conduct::{ContainerCanceller, ContainerEvents};
 pub use engine::{AllowedImage, EngineError, EngineStatus, LocalImage, look_at_engine};
 pub use image_name::{ImageName, ImageNameError};
+pub(crate) use spec::WORK_PLACE;
+pub(crate) use sweep::{ContainerSweeper, sweep_containers_after_parent, sweep_leftovers};
 
+use crate::backend::Backend;
+use crate::job::{Program, RunRequest};
+use crate::prepare::PrepareError;
+use crate::run::Run;
+use crate::runtime::{Runtime, StartError, layout};
+use crate::watch::{Stage, Watch};
+use bollard::models::ImageInspect;
+use container::Container;
+use engine::{Cards, Engine};
+use holder::holder_executable;
+use spec::{Room, machine_architecture};
 use std::path::PathBuf;
+
+/// The most allowed images a refusal names.
+const ALLOWED_SHOWN_MAX: usize = 8;
 
 /// What the owner of this machine lends of its container engine.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -93,4 +118,140 @@ pub enum ContainerError {
     /// No engine, or one that is of no use.
     #[error(transparent)]
     Engine(#[from] EngineError),
+}
+
+/// The backend of containers.
+pub(crate) struct Containers<'a>(pub(crate) &'a Runtime);
+
+/// An image that may be used, and what runs of it. A name that comes to mean another image does not change this one.
+#[derive(Clone, Debug)]
+pub(crate) struct PreparedContainer {
+    program: Program,
+    offer: ContainerOffer,
+    image_id: String,
+    architecture: String,
+    /// The places for which an engine would make directories of the host.
+    volumes: Vec<String>,
+}
+
+impl PreparedContainer {
+    pub(crate) fn program(&self) -> &Program {
+        &self.program
+    }
+
+    fn command(&self) -> &[String] {
+        match &self.program {
+            Program::Container { command, .. } => command,
+            Program::Wasm { .. } | Program::Script { .. } => &[],
+        }
+    }
+}
+
+impl Backend for Containers<'_> {
+    type Prepared = PreparedContainer;
+
+    /// Finds the image, which must be allowed and there, by the engine, which must answer.
+    async fn prepare(&self, program: &Program, watch: &dyn Watch) -> Result<PreparedContainer, PrepareError> {
+        let image = match program {
+            Program::Container { image, .. } => image,
+            Program::Wasm { name, .. } => name,
+            Program::Script { environment, .. } => environment,
+        };
+        let prepared = self.find(program, image).await;
+        let prepared = prepared.map_err(|source| PrepareError::Container { image: image.clone(), source })?;
+        watch.stage(Stage::Ready);
+        Ok(prepared)
+    }
+
+    async fn start(&self, prepared: &PreparedContainer, request: RunRequest) -> Result<Run, StartError> {
+        check(prepared, &request)?;
+        let config = prepared.offer.config.clone();
+        let engine = Engine::open(&config).await.map_err(|error| StartError::Container(error.to_string()))?;
+        let cards = cards(&engine, request.gpus).await?;
+        self.0.sweep_containers_later(&engine.socket, &config.owner);
+        let (workspace, request) = self.0.lay_out(request).await?;
+        let given = workspace.given();
+        let inputs = (given.entries > 0).then(|| workspace.root_path());
+        let room = Room::new(&request, given);
+        let container = Container::make(engine, &config.owner, prepared, room, inputs).await?;
+        // They are there now, and what comes back is laid beside nothing else.
+        let emptied = tokio::task::spawn_blocking(move || workspace.empty().map(|()| workspace)).await;
+        let workspace = emptied.map_err(layout)?.map_err(layout)?;
+        let streams = container.place(prepared, &request, given, cards).await?;
+        let word = prepared.command().iter().chain(&request.args).next();
+        container.start(word.map_or("", String::as_str)).await?;
+        Ok(conduct::conduct(container, streams, workspace, request.limits))
+    }
+}
+
+impl Containers<'_> {
+    async fn find(&self, program: &Program, image: &str) -> Result<PreparedContainer, ContainerError> {
+        let offer = self.0.containers().ok_or(ContainerError::Off)?;
+        let name = ImageName::parse(image)?;
+        if !offer.allows(&name) {
+            let allowed = shown(&offer.config.images);
+            return Err(ContainerError::NotAllowed { image: name.short().to_owned(), allowed });
+        }
+        let engine = Engine::open(&offer.config).await?;
+        let command = engine.pull_command(name.short());
+        let missing = || ContainerError::Missing { image: name.short().to_owned(), command: command.clone() };
+        let found = engine.image(&name).await?.ok_or_else(missing)?;
+        let (image_id, architecture) = (found.id.clone().ok_or_else(missing)?, architecture(&found));
+        let machine = machine_architecture();
+        let is_linux = found.os.as_deref().is_none_or(|system| system.is_empty() || system == "linux");
+        if architecture != machine || !is_linux || holder_executable(&architecture).is_none() {
+            let made_for = format!("{}/{architecture}", found.os.as_deref().unwrap_or("linux"));
+            let (image, machine) = (name.short().to_owned(), format!("linux/{machine}"));
+            return Err(ContainerError::Foreign { image, made_for, machine, command });
+        }
+        let volumes = found.config.and_then(|config| config.volumes).unwrap_or_default();
+        Ok(PreparedContainer { program: program.clone(), offer, image_id, architecture, volumes })
+    }
+}
+
+/// The allowed images, for people to read.
+fn shown(images: &[String]) -> String {
+    let first: Vec<&str> = images.iter().take(ALLOWED_SHOWN_MAX).map(String::as_str).collect();
+    match (first.len(), images.len() - first.len()) {
+        (0, _) => "none".to_owned(),
+        (_, 0) => first.join(", "),
+        (_, more) => format!("{} and {more} more", first.join(", ")),
+    }
+}
+
+/// For which processor an image is made; one that does not say is taken to be for this one.
+fn architecture(image: &ImageInspect) -> String {
+    let told = image.architecture.as_deref().filter(|architecture| !architecture.is_empty());
+    told.map_or_else(|| machine_architecture().to_owned(), str::to_owned)
+}
+
+/// Refuses what a container cannot do.
+fn check(prepared: &PreparedContainer, request: &RunRequest) -> Result<(), StartError> {
+    let refuse = |why: &str| Err(StartError::Request(why.to_owned()));
+    if prepared.command().is_empty() && request.args.is_empty() {
+        return refuse("it names an image and no command; say what is to run in it");
+    }
+    if prepared.command().iter().any(|word| word.contains('\0')) {
+        return refuse("a word of the command holds a zero byte");
+    }
+    if request.restore.is_some() {
+        return refuse("a container cannot go on from a checkpoint");
+    }
+    Ok(())
+}
+
+/// How the engine gives graphics cards, if any are asked for.
+async fn cards(engine: &Engine, gpus: u32) -> Result<Cards, StartError> {
+    if gpus == 0 {
+        return Ok(Cards::None);
+    }
+    let info = engine.info().await.map_err(|error| StartError::Container(error.to_string()))?;
+    match Cards::of(&info) {
+        Cards::None => Err(StartError::Request(
+            "it asks for graphics cards, and this machine's container engine gives none; its owner installs the NVIDIA \
+             container toolkit"
+                .to_owned(),
+        )),
+        cards => Ok(cards),
+    }
 }

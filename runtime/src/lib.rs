@@ -4,6 +4,7 @@
 //! flags. Whatever a guest does, what comes back is an [`Outcome`]; an error from this crate means that Potluck, the
 //! machine or the request was at fault.
 
+mod backend;
 mod cache;
 mod cgroup;
 mod digest;
