@@ -78,10 +78,10 @@ impl Lacks {
     pub fn change(&self) -> String {
         let image = &self.image;
         match &self.what {
-            Lack::Offer => format!("its owner can: `potluck share --docker --docker-image {image}` there"),
-            Lack::Leave { .. } => format!("its owner can allow it: `potluck share --docker-image {image}` there"),
+            Lack::Offer => format!("its owner can: `potluck share --docker --docker-image {image}`"),
+            Lack::Leave { .. } => format!("its owner can allow it: `potluck share --docker-image {image}`"),
             Lack::Engine => "`potluck doctor` there says why".to_owned(),
-            Lack::Bytes => format!("its owner can get it: `docker pull {image}` there"),
+            Lack::Bytes => format!("its owner can get it: `docker pull {image}`"),
         }
     }
 }
