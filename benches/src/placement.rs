@@ -4,6 +4,7 @@
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use potluck_node::identity::NodeId;
+use potluck_node::state::containers::Offer;
 use potluck_node::state::home::Home;
 use potluck_node::state::home::run::RunId;
 use potluck_node::state::home::saved::Saved;
@@ -11,7 +12,7 @@ use potluck_node::state::home::spec::{BatchId, BatchSpec, Input, JobSpec, Kind, 
 use potluck_node::state::home::words::{Effect, Event};
 use potluck_node::state::needs::Requirements;
 use potluck_node::state::now::{Mono, Now, Wall};
-use potluck_node::state::placement::gpu::{DockerOffer, GpuFacts};
+use potluck_node::state::placement::gpu::GpuFacts;
 use potluck_node::state::placement::machine::{Lends, MachineFacts};
 use potluck_node::state::placement::{Engine, Place};
 use potluck_node::wire::JobId;
@@ -47,7 +48,7 @@ fn facts(number: u64) -> MachineFacts {
         memory_free_bytes: 4 << 30,
         load_milli: 100,
         gpus: if number.is_multiple_of(10) { vec![gpu] } else { Vec::new() },
-        docker: Some(DockerOffer { gpus: true }),
+        docker: Some(Offer { answers: true, images: Vec::new(), gives_gpus: true }),
         tags: [].into(),
         engine: Engine::Fit,
         lends: Lends::Now,

@@ -2,6 +2,7 @@
 //! guest runs, and nothing else of this crate is touched.
 
 mod args;
+mod backend;
 mod background;
 mod capture;
 mod commands;

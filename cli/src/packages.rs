@@ -82,6 +82,18 @@ impl PackageArgs {
         Ok(found)
     }
 
+    /// Refuses packages that are typed for a program in a container: its image has them, or has them not.
+    pub(crate) fn refuse_in_container(&self, program: &Path) -> anyhow::Result<()> {
+        if self.with.is_empty() {
+            return Ok(());
+        }
+        let text = format!(
+            "cannot run {}: in a container the image has the packages; leave `--with` out, and choose an image that has them",
+            program.display()
+        );
+        Err(Refusal::error(Trouble::CannotRun, text))
+    }
+
     /// What the script says. Where it says it itself, a list beside it is for something else.
     fn declared(&self, script: &Path, program: &Path) -> anyhow::Result<Declared> {
         let nothing = Declared { requirements: Vec::new(), place: None };

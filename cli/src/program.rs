@@ -1,10 +1,15 @@
 //! The options that say what a program is run with, the same wherever one is run.
 
+use crate::backend::BackendArgs;
+use crate::exit::{Refusal, Trouble};
 use crate::limits::LimitArgs;
 use crate::packages::PackageArgs;
+use crate::render::say;
 use clap::Args;
-use potluck_node::client::{Client, Submission};
+use potluck_node::client::{Client, Submission, is_command_of_image};
 use potluck_node::images::NamedImages;
+use potluck_node::state::needs::Needs;
+use potluck_node::state::placement::gpu::ONLY_DOCKER;
 use std::path::{Path, PathBuf};
 
 // What a program is run with. No doc comment: it would be taken for what a command with these options does.
@@ -31,12 +36,22 @@ pub(crate) struct ProgramArgs {
     #[arg(long, value_name = "HOST::GUEST", value_parser = parse_mount)]
     mount: Vec<(PathBuf, String)>,
     #[command(flatten)]
+    backend: BackendArgs,
+    #[command(flatten)]
     packages: PackageArgs,
     #[command(flatten)]
     limits: LimitArgs,
 }
 
 impl ProgramArgs {
+    /// Refuses what needs what the program has no way to, before anything is read or started.
+    pub(crate) fn check_needs(&self, needs: &Needs) -> anyhow::Result<()> {
+        if needs.gpus > 0 && self.backend.container()?.is_none() {
+            return Err(Refusal::error(Trouble::Failed, ONLY_DOCKER));
+        }
+        Ok(())
+    }
+
     /// The program with these arguments, what was typed, and the packages it brings along.
     pub(crate) async fn submission(
         &self,
@@ -64,13 +79,15 @@ impl ProgramArgs {
         if let Some(name) = &self.image {
             submission = submission.image(NamedImages::of(client.paths()).choice(name)?);
         }
+        if let Some(image) = self.backend.container()? {
+            self.packages.refuse_in_container(program)?;
+            if !quiet && is_command_of_image(program) {
+                say(&format!("running the command {} of the image {image}", program.display()));
+            }
+            return Ok(submission.container(image));
+        }
         let environment = self.environment.as_deref();
         Ok(submission.packages(self.packages.found(client, program, environment, quiet).await?))
-    }
-
-    /// The memory it may use, in bytes.
-    pub(crate) fn memory_bytes(&self) -> u64 {
-        self.limits.limits().memory_bytes
     }
 }
 

@@ -5,7 +5,6 @@ use crate::quantity::Span;
 use clap::Args;
 use potluck_node::client::{Client, Wanted, Wish};
 use potluck_node::state::needs::{Needs, NeedsError, Requirements, WhoText};
-use potluck_node::state::placement::gpu::ONLY_DOCKER;
 use std::time::Duration;
 
 // What was typed of a wish. No doc comment: it would be taken for what a command with these options does.
@@ -33,6 +32,14 @@ pub(crate) struct WishArgs {
 }
 
 impl WishArgs {
+    /// The first of these options that was typed and is for jobs that the node sees to. What a container is given of its machine
+    /// is for every job.
+    pub(crate) fn typed_for_the_node(&self) -> anyhow::Result<Option<&'static str>> {
+        let needs = self.needs()?;
+        let is_given = needs == Needs { gpus: needs.gpus, ..Needs::default() };
+        Ok(self.typed().filter(|option| *option != "--need" || !is_given))
+    }
+
     /// The first of these options that was typed.
     pub(crate) fn typed(&self) -> Option<&'static str> {
         let Self { need, prefer, avoid, retries, priority, queue_timeout } = self;
@@ -69,14 +76,11 @@ impl WishArgs {
 }
 
 impl WishArgs {
-    /// What the machine must have. Whoever needs what no job can use is told at once, before anything is read or started.
+    /// What the machine must have.
     pub(crate) fn needs(&self) -> anyhow::Result<Needs> {
         let mut needs = Needs::default();
         for text in &self.need {
             needs.add(text)?;
-        }
-        if needs.gpus > 0 {
-            return Err(Refusal::error(Trouble::Failed, ONLY_DOCKER));
         }
         Ok(needs)
     }
@@ -99,6 +103,8 @@ impl WishArgs {
         let old = before.requirements;
         let requirements = Requirements {
             needs: if self.need.is_empty() { old.needs } else { new.needs },
+            // What it runs says that.
+            container: old.container,
             on: if on.is_some() { new.on } else { old.on },
             prefer: if self.prefer.is_empty() { old.prefer } else { new.prefer },
             avoid: if self.avoid.is_empty() { old.avoid } else { new.avoid },
@@ -193,9 +199,5 @@ mod tests {
         assert_eq!(typed(&[]).unwrap().typed(), None);
         let twice = typed(&["--need", "os=linux", "--need", "os=macos"]).unwrap();
         assert!(twice.wish(None).unwrap_err().to_string().contains("twice"));
-        for gpu in ["gpu", "cpu=2,gpu=2", "gpu-memory=8G"] {
-            let refused = typed(&["--need", gpu]).unwrap().wish(None).unwrap_err().to_string();
-            assert!(refused.contains("only the Docker backend"), "{gpu}: {refused}");
-        }
     }
 }

@@ -50,7 +50,10 @@ mod given;
 
 mod sharing;
 
+mod docker;
+
 pub use crate::home::Wanted;
+pub use docker::DockerSeen;
 pub use failure::{FailureKind, SubmitError};
 pub use found::{SessionFound, SessionsFound};
 pub use given::GivenProgram;
@@ -62,7 +65,7 @@ pub use home::wish::Wish;
 pub use job::{Job, JobCanceller, JobEvent, JobEvents, JobStdin, StdinClosed};
 pub use network::ClientError;
 pub use opening::{Opening, OpeningEvent, SessionOpening};
-pub use packing::LeftOut;
+pub use packing::{LeftOut, is_command_of_image};
 pub use quotas::QuotaChange;
 pub use receiving::PARTIAL_PREFIX;
 pub(crate) use saved::read_saved;
@@ -80,11 +83,12 @@ use crate::paths::Paths;
 use crate::service::embedded::{Embedded, HERE, LocalSources};
 use crate::service::kept::Keeping;
 use crate::service::{Jobs, JobsConfig, Parking, Policy, blobs_dir};
+use crate::state::containers::{Lacks, Offer, lacks};
 use crate::state::known_bad;
 use crate::state::placement::{Candidate, Capacity, Engine, Needs, Place, Placement, has_room, place};
 use crate::state::sharing::Closed;
 use crate::store::jobs::{JobStore, Kept, StoreError};
-use crate::wire::{Frame, JobId, JobProgram, NodeInfo, Tag};
+use crate::wire::{DockerOffer, Frame, JobId, JobProgram, NodeInfo, Tag};
 use door::{Carrier, Connection, Door};
 use network::{KnownPeers, Reached};
 use packing::{MountsBy, Packed, pack};
@@ -191,8 +195,8 @@ impl Client {
     pub async fn submit(&self, target: Target, submission: Submission) -> Result<Job, SubmitError> {
         let id = new_job_id()?;
         let outputs_dir = submission.outputs_dir.clone();
-        let needs = Needs { memory_bytes: submission.limits.memory_bytes };
-        let target = if target == Target::Any && self.stays_here(needs).await { Target::Local } else { target };
+        let target =
+            if target == Target::Any && self.stays_here(&submission.needs()).await { Target::Local } else { target };
         // What is wrong with the job is said before anyone is looked for.
         let mounts_by = if target == Target::Local { MountsBy::Path } else { MountsBy::Content };
         let packed = self.read(submission, id, mounts_by).await?;
@@ -205,13 +209,20 @@ impl Client {
         packed: Packed,
         outputs_dir: Option<std::path::PathBuf>,
     ) -> Result<Job, SubmitError> {
-        match self.route(target, Needs { memory_bytes: packed.job.limits.memory_bytes }).await? {
+        let container = packed.job.program.container_image().cloned();
+        match self
+            .route(
+                target,
+                &Needs { memory_bytes: packed.job.memory_bytes(), container, gpus: packed.job.program.gpus() },
+            )
+            .await?
+        {
             Route::Here => self.submit_here(packed, outputs_dir).await,
             Route::There(reached) => self.submit_there(reached, packed, outputs_dir).await,
         }
     }
 
-    async fn route(&self, target: Target, needs: Needs) -> Result<Route, SubmitError> {
+    async fn route(&self, target: Target, needs: &Needs) -> Result<Route, SubmitError> {
         let wanted = match target {
             Target::Local => return Ok(Route::Here),
             Target::Peer(wanted) => Some(wanted),
@@ -227,10 +238,12 @@ impl Client {
                 self.refuse_engine(engine, &wanted)?;
             }
             let reached = known.reach(self, peer).await.map_err(|error| unreachable(&error))?;
-            if known.engine(peer).is_none() {
+            // What a machine offers of containers changes by the minute, so it is asked.
+            if known.engine(peer).is_none() || needs.container.is_some() {
                 let not_answered = |error| SubmitError::Unreachable(format!("cannot use {wanted}: {error}"));
                 let info = reached.link.info().await.map_err(not_answered)?;
                 self.refuse_engine(&info.engine, &wanted)?;
+                refuse_container(needs, &info, &wanted)?;
             }
             return Ok(Route::There(reached));
         }
@@ -243,6 +256,9 @@ impl Client {
                     Err(error) => tracing::debug!(peer = %peer.short(), %error, "chosen peer was not reached"),
                 },
             }
+        }
+        if placement.order.is_empty() {
+            return Err(SubmitError::Unreachable(nowhere(&placement, needs)));
         }
         Ok(Route::Here)
     }
@@ -262,7 +278,7 @@ impl Client {
     ///
     /// # Errors
     /// [`SubmitError`] when the book cannot be read.
-    pub async fn placement(&self, needs: Needs) -> Result<Placement, SubmitError> {
+    pub async fn placement(&self, needs: &Needs) -> Result<Placement, SubmitError> {
         let list = self.peers().await.map_err(|error| unreachable(&error))?;
         let mut candidates = vec![this_machine(&list.me)];
         candidates.extend(list.peers.into_iter().map(|peer| Candidate {
@@ -272,6 +288,7 @@ impl Client {
             engine: self.fitness(peer.info.as_ref()),
             capacity: peer.info.as_ref().map(capacity),
             closed: peer.info.as_ref().and_then(closed),
+            docker: peer.info.as_ref().and_then(offered),
         }));
         Ok(place(&candidates, needs))
     }
@@ -376,6 +393,7 @@ impl Client {
             node,
             name: config.name.clone(),
             policy: Policy::from(config),
+            docker: config.docker.clone(),
             config_file: Some(self.paths().config_file()),
             system_root: self.paths().system_root.clone(),
             runtime: self.runtime()?,
@@ -394,7 +412,7 @@ impl Client {
 
     /// Whether a job for any machine stays on this one, which is preferred while it has room, because then nothing
     /// needs to travel and nobody needs to be asked.
-    async fn stays_here(&self, needs: Needs) -> bool {
+    async fn stays_here(&self, needs: &Needs) -> bool {
         if !self.has_group() {
             return true;
         }
@@ -434,8 +452,41 @@ fn unreachable(error: &(dyn std::error::Error + 'static)) -> SubmitError {
 }
 
 fn this_machine(info: &NodeInfo) -> Candidate {
-    let (name, capacity) = (info.name.clone(), Some(capacity(info)));
-    Candidate { place: Place::Here, name, online: true, capacity, engine: Engine::Fit, closed: None }
+    Candidate {
+        place: Place::Here,
+        name: info.name.clone(),
+        online: true,
+        capacity: Some(capacity(info)),
+        engine: Engine::Fit,
+        closed: None,
+        docker: offered(info),
+    }
+}
+
+/// What a machine offers of containers, as it says.
+fn offered(info: &NodeInfo) -> Option<Offer> {
+    info.docker.as_ref().map(DockerOffer::facts)
+}
+
+/// Nothing is sent to a machine that would not run its container.
+fn refuse_container(needs: &Needs, info: &NodeInfo, peer: &str) -> Result<(), SubmitError> {
+    let lacks = needs.container.as_ref().and_then(|image| lacks(offered(info).as_ref(), image));
+    let refuse = |lacks: Lacks| SubmitError::Unreachable(format!("{peer} {lacks}; {}", lacks.change()));
+    lacks.map_or(Ok(()), |lacks| Err(refuse(lacks)))
+}
+
+/// Why a container runs on no machine: a line for each.
+fn nowhere(placement: &Placement, needs: &Needs) -> String {
+    let image = needs.container.as_ref().map_or(String::new(), |image| format!(" of the image {image}"));
+    let mut text = format!("no machine runs a container{image} now:");
+    for (candidate, why) in &placement.not_chosen {
+        let name = match candidate.place {
+            Place::Here => HERE_LABEL.to_owned(),
+            Place::Peer(peer) => label(&candidate.name, peer),
+        };
+        text.push_str(&format!("\n  {name} {why}"));
+    }
+    text
 }
 
 /// Why a machine lends nothing now, as it says.
@@ -485,6 +536,7 @@ impl Client {
             walls_missing: Some(crate::node::walls_missing()),
             lends: None,
             tags: self.config().tags.clone(),
+            docker: None,
             gpu_details: gpus,
         })
     }

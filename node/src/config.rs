@@ -3,6 +3,7 @@
 
 use crate::defaults;
 use crate::paths::Paths;
+use crate::state::containers::{IMAGE_LEN_MAX, IMAGES_MAX, Image};
 use crate::state::known_bad::Added;
 use crate::state::needs::{NeedsError, TAGS_MAX, Tag};
 use crate::trust::book::Newcomers;
@@ -66,6 +67,45 @@ pub struct Settings {
     /// Words for this machine, with commas between them, that a job can ask for with `--need tag=WORD`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tags: Option<String>,
+    /// What is offered of containers; its keys are `docker.offer` and so on. Default: nothing.
+    #[serde(default, skip_serializing_if = "Docker::is_default")]
+    pub docker: Docker,
+}
+
+/// What the owner offers of containers: the table `docker` of the settings. It holds for peers and for the owner alike.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Docker {
+    /// Whether jobs may run in containers. Default: false.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub offer: bool,
+    /// The images they may use.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub images: Vec<Image>,
+    /// The socket of the engine. Default: where engines have theirs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub engine: Option<PathBuf>,
+}
+
+impl Docker {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+
+    fn check(&self) -> Result<(), String> {
+        if self.images.len() > IMAGES_MAX {
+            return Err(format!("at most {IMAGES_MAX} images may be allowed; leave some out"));
+        }
+        if let Some(image) = self.images.iter().find(|image| image.name().as_str().len() > IMAGE_LEN_MAX) {
+            return Err(format!(
+                "the name {image} is longer than {IMAGE_LEN_MAX} bytes; give the image a shorter one: `docker tag`"
+            ));
+        }
+        match self.engine.as_deref().filter(|engine| !engine.is_absolute()) {
+            Some(engine) => Err(format!("the socket {} is no absolute path; write it from / on", engine.display())),
+            None => Ok(()),
+        }
+    }
 }
 
 /// What a node does, decided.
@@ -103,6 +143,8 @@ pub struct Config {
     pub bad_engines: Added,
     /// Words that a job can ask for.
     pub tags: Vec<String>,
+    /// What is offered of containers.
+    pub docker: Docker,
 }
 
 /// What becomes of machines for which a peer vouches.
@@ -182,6 +224,9 @@ impl Settings {
         "keep_bytes_max",
         "bad_engines",
         "tags",
+        "docker.offer",
+        "docker.images",
+        "docker.engine",
     ];
 
     /// The settings of `path`; none when there is no such file.
@@ -219,8 +264,9 @@ impl Settings {
     /// [`ConfigError::UnknownKey`].
     pub fn value(&self, key: &str) -> Result<Option<String>, ConfigError> {
         Self::known(key)?;
-        let table = toml::Table::try_from(self).unwrap_or_default();
-        Ok(table.get(key).map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned)))
+        let mut table = toml::Table::try_from(self).unwrap_or_default();
+        let (table, key) = holding(&mut table, key);
+        Ok(table.get(key).map(shown))
     }
 
     /// Sets `key` to what `text` says; an empty text goes back to the default.
@@ -231,10 +277,11 @@ impl Settings {
         Self::known(key)?;
         let refuse = |why: String| ConfigError::BadValue { key: key.to_owned(), value: text.to_owned(), why };
         let mut table = toml::Table::try_from(&*self).map_err(|error| refuse(error.to_string()))?;
+        let (within, word) = holding(&mut table, key);
         if text.is_empty() {
-            table.remove(key);
+            within.remove(word);
         } else {
-            table.insert(key.to_owned(), parse_value(key, text));
+            within.insert(word.to_owned(), parse_value(key, text));
         }
         let settings: Self = table.try_into().map_err(|error: toml::de::Error| refuse(error.message().to_owned()))?;
         settings.check(key).map_err(refuse)?;
@@ -269,6 +316,7 @@ impl Settings {
             keep_bytes_max: self.keep_bytes_max.unwrap_or(defaults::OUTPUT_BYTES_MAX),
             bad_engines: self.bad_engines.as_deref().unwrap_or_default().parse().unwrap_or_default(),
             tags: parse_tags(self.tags.as_deref().unwrap_or_default()).unwrap_or_default(),
+            docker: self.docker,
         })
     }
 
@@ -284,6 +332,7 @@ impl Settings {
             "vouched" => parse_vouched(self.vouched.as_deref()).map(|_| ()),
             "tags" => parse_tags(self.tags.as_deref().unwrap_or_default()).map(|_| ()),
             "bad_engines" => self.bad_engines.as_deref().unwrap_or_default().parse::<Added>().map(|_| ()),
+            "docker.images" | "docker.engine" => self.docker.check(),
             "jobs_max" if self.jobs_max == Some(0) => Err("use `lend = false` to run no jobs of peers".into()),
             _ => Ok(()),
         }
@@ -367,8 +416,31 @@ fn host_name() -> String {
     tame_name(&sysinfo::System::host_name().unwrap_or_default())
 }
 
-/// Numbers and truth values as such, everything else as text.
+/// The table in which a key stands, made if need be, and its word there: `docker.images` is `images` of the table `docker`.
+fn holding<'a, 'b>(table: &'a mut toml::Table, key: &'b str) -> (&'a mut toml::Table, &'b str) {
+    let Some((name, word)) = key.split_once('.') else { return (table, key) };
+    let inner = table.entry(name).or_insert_with(|| toml::Table::new().into());
+    match inner {
+        toml::Value::Table(inner) => (inner, word),
+        _ => unreachable!("what a key with a dot stands in is a table of the settings"),
+    }
+}
+
+/// A value as it is typed: texts without quotes, lists with commas.
+fn shown(value: &toml::Value) -> String {
+    match value {
+        toml::Value::String(text) => text.clone(),
+        toml::Value::Array(all) => all.iter().map(shown).collect::<Vec<_>>().join(","),
+        other => other.to_string(),
+    }
+}
+
+/// Numbers and truth values as such, lists by their commas, everything else as text.
 fn parse_value(key: &str, text: &str) -> toml::Value {
+    if key == "docker.images" {
+        let words = text.split(',').map(str::trim).filter(|word| !word.is_empty());
+        return words.map(|word| toml::Value::String(word.to_owned())).collect::<Vec<_>>().into();
+    }
     if key != "name" {
         if let Ok(number) = text.parse::<i64>() {
             return toml::Value::Integer(number);
@@ -431,11 +503,20 @@ mod tests {
             keep_bytes_max: Some(10),
             bad_engines: Some("1..2 X".into()),
             tags: Some("fast,gpu-box".into()),
+            docker: Docker {
+                offer: true,
+                images: vec!["busybox".parse().unwrap()],
+                engine: Some("/run/x.sock".into()),
+            },
         };
         for key in Settings::KEYS {
             assert!(settings.value(key).unwrap().is_some(), "{key}");
         }
-        assert_eq!(toml::Table::try_from(&settings).unwrap().len(), Settings::KEYS.len());
+        let count = |table: &toml::Table| {
+            table.values().map(|value| value.as_table().map_or(1, toml::Table::len)).sum::<usize>()
+        };
+        assert_eq!(count(&toml::Table::try_from(&settings).unwrap()), Settings::KEYS.len());
+        assert_eq!(settings.value("docker.images").unwrap().as_deref(), Some("busybox"));
     }
 
     #[test]
@@ -451,6 +532,8 @@ mod tests {
             ("vouched", "no"),
             ("bad_engines", "48"),
             ("tags", "two words"),
+            ("docker.images", "Two Words"),
+            ("docker.engine", "docker.sock"),
         ] {
             assert!(matches!(settings.set(key, value), Err(ConfigError::BadValue { .. })), "{key}={value}");
         }

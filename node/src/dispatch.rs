@@ -13,7 +13,7 @@ use crate::identity::NodeId;
 use crate::net::link::Link;
 use crate::store::blobs::BlobStore;
 use crate::store::jobs::JobStore;
-use crate::wire::{Frame, FrameStream, Lends};
+use crate::wire::{DockerOffer, Frame, FrameStream, Lends};
 use tokio::sync::watch;
 
 /// What a caller is to this node. Decided by the key it proved in the handshake, by nothing it says.
@@ -94,6 +94,11 @@ pub trait JobService: Send + Sync + 'static {
 
     /// What is lent to peers now; nothing from a service that does not say.
     fn lends(&self) -> Option<Lends> {
+        None
+    }
+
+    /// What is offered of containers; nothing where nothing is.
+    fn docker(&self) -> Option<DockerOffer> {
         None
     }
 

@@ -45,6 +45,8 @@ mod outputs;
 
 mod packages;
 
+pub(crate) mod containers;
+
 mod artifact;
 
 pub(crate) mod sharing;
@@ -57,6 +59,7 @@ mod sending_files;
 
 pub mod embedded;
 
+use crate::config::Docker;
 use crate::defaults::DRAIN_TIMEOUT;
 use crate::dispatch::{BeginError, Caller, JobService, Remembers, Role};
 use crate::identity::{Identity, NodeId};
@@ -65,10 +68,11 @@ pub use crate::state::sharing::rules::Policy;
 use crate::store::blobs::BlobStore;
 use crate::store::jobs::JobStore;
 use crate::store::record::RecordError;
-use crate::wire::{Fault, Frame, FrameError, FrameStream, FrameWriter, Lends, Tag};
+use crate::wire::{DockerOffer, Fault, Frame, FrameError, FrameStream, FrameWriter, Lends, Tag};
 pub(crate) use admission::{MemoryLent, admit, check_mount_point, overlap};
 use cancelling::Cancellations;
 pub use clashes::{Case, Clash, check_paths};
+use containers::Containers;
 use environment::PeerStreams;
 use gate::Gate;
 use images::ImageMaker;
@@ -109,6 +113,8 @@ pub struct JobsConfig {
     pub name: String,
     /// What peers may do.
     pub policy: Policy,
+    /// What is offered of containers.
+    pub docker: Docker,
     /// Where the owner changes that while this runs; without it nothing of it changes.
     pub config_file: Option<PathBuf>,
     /// Below what the system's own files are.
@@ -163,6 +169,7 @@ struct Inner {
     node: NodeId,
     name: String,
     lending: Arc<Lending>,
+    containers: Containers,
     present: Arc<Present>,
     runtime: Runtime,
     blobs: BlobStore,
@@ -239,12 +246,16 @@ impl Jobs {
         let stored = StoredBytes::open(blobs.clone(), &holders);
         let stored = stored.map_err(|source| JobsError::Directory { path: holders, source })?;
         let accounts = Arc::new(Accounts::open(&config.data_dir, config.policy.jobs_max, stored)?);
-        let lending = Lending::open(&config.data_dir, config.config_file, &config.system_root, &config.policy)?;
+        let lending =
+            Lending::open(&config.data_dir, config.config_file, &config.system_root, (&config.policy, &config.docker))?;
+        let containers = Containers::new(config.runtime.clone(), &config.data_dir);
+        containers.settle(&config.docker);
         let inner = Inner {
             node: config.node,
             name: config.name,
             gate: Gate::new(config.policy.jobs_max),
             lending: Arc::new(lending),
+            containers,
             present: Present::new(),
             accounts,
             cancellations: Cancellations::default(),
@@ -320,6 +331,10 @@ impl JobService for Jobs {
 
     fn lends(&self) -> Option<Lends> {
         Some(self.inner.lending.lends())
+    }
+
+    fn docker(&self) -> Option<DockerOffer> {
+        self.inner.containers.offer()
     }
 
     fn paused(&self) -> Option<watch::Receiver<bool>> {

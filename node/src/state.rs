@@ -19,6 +19,8 @@ pub mod now;
 
 pub mod needs;
 
+pub mod containers;
+
 pub mod home;
 
 pub mod runs;

@@ -11,6 +11,8 @@ pub mod codec;
 
 pub mod message;
 
+pub mod container;
+
 pub mod session;
 
 pub mod kept;
@@ -31,6 +33,7 @@ pub mod receipt;
 
 pub use bounds::payload_len_max;
 pub use codec::{DecodeError, decode, encode};
+pub use container::*;
 pub use fault::{Fault, FaultCode};
 pub use frame::{Frame, FrameError, FrameReader, FrameStream, FrameWriter, HEADER_LEN};
 pub use gpu::Gpu;

@@ -104,6 +104,14 @@ pub enum Program {
         /// What of its imports was done before.
         image: ImageChoice,
     },
+    /// A command of a container image, run by the container engine of this machine if its owner lends it.
+    Container {
+        /// The image, as its user wrote it.
+        image: String,
+        /// The whole command before the arguments of the run. It is started in the directory of the inputs; a first word that
+        /// names an input is run from there, any other is looked for by the image's `PATH`.
+        command: Vec<String>,
+    },
 }
 
 /// One file to be laid into the working directory before the guest starts.
@@ -163,6 +171,9 @@ pub struct RunRequest {
     pub packages: Option<Arc<PackageSet>>,
     /// What it may use.
     pub limits: Limits,
+    /// How many graphics cards it is given; only a container can have any.
+    #[serde(default)]
+    pub gpus: u32,
     /// A checkpoint of an earlier run, to go on from: a file of this machine, which is copied.
     pub restore: Option<PathBuf>,
 }
@@ -181,6 +192,7 @@ impl RunRequest {
             mounts: Vec::new(),
             packages: None,
             limits: Limits::default(),
+            gpus: 0,
             restore: None,
         }
     }

@@ -4,9 +4,11 @@
 //! flags. Whatever a guest does, what comes back is an [`Outcome`]; an error from this crate means that Potluck, the
 //! machine or the request was at fault.
 
+mod backend;
 mod cache;
 mod cgroup;
 mod digest;
+mod docker;
 mod engine;
 mod file_state;
 #[doc(hidden)]
@@ -42,6 +44,10 @@ mod workspace;
 
 pub use cache::{CachedCode, cached_code};
 pub use digest::{Digest, DigestParseError};
+pub use docker::{
+    AllowedImage, ContainerConfig, ContainerError, ContainerOffer, EngineError, EngineStatus, ImageName,
+    ImageNameError, LocalImage, look_at_engine,
+};
 pub use engine::ENGINE_VERSION;
 pub use guest_event::{
     Amount, GUEST_EVENT_LEN_MAX, GUEST_EVENTS_LEN_MAX, GuestEvent, GuestLog, GuestProgress, JsonText, LogLevel, NotJson,

@@ -16,6 +16,8 @@ use walk::{Found, FoundFile};
 /// What a run left behind; the scratch directory lives as long as this.
 pub struct Outputs {
     workspace: Arc<Workspace>,
+    /// What did not get as far as the working directory, each with its reason.
+    left_behind: Vec<String>,
 }
 
 /// The files a run made or changed.
@@ -57,7 +59,12 @@ impl OutputError {
 
 impl Outputs {
     pub(crate) fn new(workspace: Arc<Workspace>) -> Self {
-        Self { workspace }
+        Self::with_left_behind(workspace, Vec::new())
+    }
+
+    /// What a run left where we cannot go ourselves, but for what could not be brought from there.
+    pub(crate) fn with_left_behind(workspace: Arc<Workspace>, left_behind: Vec<String>) -> Self {
+        Self { workspace, left_behind }
     }
 
     /// The files made or changed by the job, and what is left behind. Reads each of them in full, on the calling thread:
@@ -67,10 +74,11 @@ impl Outputs {
     /// An [`OutputError`] if a directory or file cannot be read.
     pub fn files(&self) -> Result<OutputListing, OutputError> {
         let mut files = Vec::new();
-        let left_behind = walk::walk(&self.workspace, |found| match found {
+        let mut left_behind = self.left_behind.clone();
+        left_behind.extend(walk::walk(&self.workspace, |found| match found {
             Found::File(file) => self.entry(&file).map(|entry| entry.map(|entry| files.push(entry)).is_some()),
             Found::Directory(_) => Ok(false),
-        })?;
+        })?);
         files.sort_by(|a: &OutputEntry, b| a.path.cmp(&b.path));
         Ok(OutputListing { files, left_behind })
     }

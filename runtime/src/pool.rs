@@ -80,6 +80,11 @@ struct Kept {
 }
 
 impl Pool {
+    /// What is executed for a worker.
+    pub(crate) fn command(&self) -> &WorkerCommand {
+        &self.command
+    }
+
     pub(crate) fn new(command: WorkerCommand, ready: Ready, scratch: Arc<Scratch>, reads: Vec<PathBuf>) -> Arc<Self> {
         Arc::new(Self { command, ready, scratch, reads, ranks: Ranks::default(), state: Mutex::default() })
     }

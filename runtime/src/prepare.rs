@@ -1,8 +1,10 @@
 //! From a program to what a run of it needs: native code and, for a script, the image it starts from. Each is looked up,
 //! or made in a worker, once, and kept.
 
+use crate::backend::{PreparedBy, WasmProgram};
 use crate::cache::{Claim, Code, CodeKey};
 use crate::digest::Digest;
+use crate::docker::ContainerError;
 use crate::handed::{Handed, path_in_process};
 use crate::image::{BuiltIn, ImageChoice};
 use crate::job::{GuestPath, Program, Tenant};
@@ -53,38 +55,51 @@ impl Default for CompileLimits {
     }
 }
 
-/// A program that is ready to run. As long as this lives, its code stays in the cache.
+/// A program that is ready to run. As long as this lives, what was made for it stays.
 #[derive(Clone, Debug)]
 pub struct Prepared {
-    pub(crate) program: Program,
-    pub(crate) code: Arc<Code>,
-    pub(crate) script: Option<Arc<PreparedScript>>,
-    pub(crate) warning: Option<String>,
+    pub(crate) by: PreparedBy,
 }
 
 impl Prepared {
     /// Something the user should know although the program will run (the cache cannot be written, for one).
     #[must_use]
     pub fn warning(&self) -> Option<&str> {
-        self.warning.as_deref()
+        self.wasm()?.warning.as_deref()
     }
 
     /// Built-in images that would have served this script and are not there, for whoever makes them while there is nothing
     /// better to do.
     #[must_use]
     pub fn missing_images(&self) -> &[&'static BuiltIn] {
-        self.script.as_deref().map_or(&[], PreparedScript::missing)
+        self.script().map_or(&[], PreparedScript::missing)
     }
 
     /// What was prepared.
     #[must_use]
     pub fn program(&self) -> &Program {
-        &self.program
+        match &self.by {
+            PreparedBy::Wasm(program) => &program.program,
+            PreparedBy::Container(container) => container.program(),
+        }
     }
 
-    /// All that is held in the cache for it.
-    pub(crate) fn kept(&self) -> impl Iterator<Item = &Code> {
-        std::iter::once(&*self.code).chain(self.script.iter().flat_map(|script| script.kept()))
+    /// Its code, if workers run it.
+    pub(crate) fn wasm(&self) -> Option<&WasmProgram> {
+        match &self.by {
+            PreparedBy::Wasm(program) => Some(program),
+            PreparedBy::Container(_) => None,
+        }
+    }
+
+    /// Whether it runs in a container.
+    pub(crate) fn is_container(&self) -> bool {
+        matches!(self.by, PreparedBy::Container(_))
+    }
+
+    /// What belongs to it as a script, if it is one.
+    pub(crate) fn script(&self) -> Option<&PreparedScript> {
+        self.wasm()?.script.as_deref()
     }
 }
 
@@ -162,6 +177,15 @@ pub enum PrepareError {
         #[source]
         source: io::Error,
     },
+    /// The container it asks for cannot be had.
+    #[error("cannot use the container image {image}")]
+    Container {
+        /// The image, as it was asked for.
+        image: String,
+        /// Why, and what to do.
+        #[source]
+        source: ContainerError,
+    },
     /// The compiling process failed.
     #[error("the compiling process failed on {path:?}: {why}; 'potluck doctor' tests the worker")]
     Worker {
@@ -183,33 +207,36 @@ impl PrepareError {
             | Self::NoEntryPoint { path, .. }
             | Self::Compile { path, .. }
             | Self::Worker { path, .. } => *path = name.into(),
-            Self::Image { .. } | Self::MissingEnvironment { .. } | Self::Environment { .. } | Self::Cache { .. } => {}
+            Self::Image { .. }
+            | Self::MissingEnvironment { .. }
+            | Self::Environment { .. }
+            | Self::Container { .. }
+            | Self::Cache { .. } => {}
         }
         self
     }
 }
 
 impl Runtime {
-    /// Makes a program ready: finds out what it is, checks that a job has all it imports, and compiles it unless that was
-    /// done before. Dropping the future ends a compilation and leaves nothing behind.
-    ///
-    /// # Errors
-    /// A [`PrepareError`] that says what to do.
-    pub async fn prepare(&self, program: &Program, watch: &dyn Watch) -> Result<Prepared, PrepareError> {
-        match program {
+    /// The code of a program that workers run, and what belongs to a script.
+    pub(crate) async fn prepare_code(&self, program: &Program, watch: &dyn Watch) -> Result<WasmProgram, PrepareError> {
+        let (code, script, warning) = match program {
             Program::Wasm { path, name } => {
                 let key = self.code_key(self.content_digest(path).await?, Purpose::Command)?;
                 let job = Job { source: path.clone(), what: name.clone(), making: Making::Code(Purpose::Command), key };
                 let (code, warning) = self.made(&job, watch).await?;
-                watch.stage(Stage::Ready);
-                Ok(Prepared { program: program.clone(), code: Arc::new(code), script: None, warning })
+                (code, None, warning)
             }
             Program::Script { environment, entry, image } => {
                 let (code, script, warning) = self.prepare_script(environment, entry, image, watch).await?;
-                watch.stage(Stage::Ready);
-                Ok(Prepared { program: program.clone(), code: Arc::new(code), script: Some(Arc::new(script)), warning })
+                (code, Some(Arc::new(script)), warning)
             }
-        }
+            Program::Container { image, .. } => {
+                return Err(PrepareError::Container { image: image.clone(), source: ContainerError::Off });
+            }
+        };
+        watch.stage(Stage::Ready);
+        Ok(WasmProgram { program: program.clone(), code: Arc::new(code), script, warning })
     }
 
     /// Makes an environment's interpreter ready, as the first script would, so that it need not wait.

@@ -28,7 +28,7 @@ impl crate::Prepared {
     /// The memory image a run starts from, by the name it is kept under; none of a program that is no script.
     #[must_use]
     pub fn image_name(&self, request: &RunRequest) -> Option<Digest> {
-        self.script.as_deref().map(|script| script.image(request).key.0)
+        self.script().map(|script| script.image(request).key.0)
     }
 }
 

@@ -2,30 +2,25 @@
 
 use crate::cache::Cache;
 use crate::digest::KnownDigests;
+use crate::docker::{self, ContainerConfig, ContainerOffer, ContainerSweeper};
 use crate::engine::{self, ENGINE_VERSION};
 use crate::job::{GuestPath, Mount, Program, RunRequest, Tenant};
-use crate::pool::{CodeAt, Pool, Ready};
+use crate::pool::{Pool, Ready};
 use crate::prepare::{CompileLimits, PrepareError, Prepared};
-use crate::protocol::{Access, Answer, Boot, Preopen, Proof, Purpose, RunSpec, Spec, decode, tag};
+use crate::protocol::{Access, Answer, Preopen, Proof, Purpose, Spec, decode, tag};
 use crate::python::Environments;
-use crate::run::{self, Back, Run};
-use crate::watch::SilentWatch;
 use crate::wheels::sets::{self, PackageSet, SetError, WheelAt};
-use crate::worker_process::Line;
 use crate::workspace::{Scratch, Workspace, are_small};
-use potluck_guest::abi::{
-    CONTROL_PATH, ENV_CONTROL, ENV_EVENTS, ENV_RESTORE, ENV_VERSION, EVENTS_PATH, RESTORE_PATH, VERSION,
-};
 use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 /// The most that arguments and environment may hold together, in bytes.
 const ARGUMENTS_LEN_MAX: usize = 1 << 20;
 /// How long a worker may take to load a program's code; for the largest, from a slow disk, it takes seconds.
-const READY_TIME_MAX: Duration = Duration::from_secs(60);
+pub(crate) const READY_TIME_MAX: Duration = Duration::from_secs(60);
 /// The most folders of one run.
 const MOUNTS_MAX: usize = 64;
 
@@ -70,6 +65,8 @@ struct Inner {
     known_digests: KnownDigests,
     compile: CompileLimits,
     fingerprints: [OnceLock<u64>; 2],
+    containers: Mutex<Option<ContainerConfig>>,
+    container_sweeper: OnceLock<ContainerSweeper>,
 }
 
 /// A runtime's directories cannot be used.
@@ -94,6 +91,9 @@ pub enum StartError {
     /// The worker does not start.
     #[error("cannot start the worker process: {0}; 'potluck doctor' tests it")]
     Worker(String),
+    /// The container engine does not start it.
+    #[error("cannot start the container: {0}")]
+    Container(String),
     /// The compiled code was damaged and making it again failed.
     #[error("cannot make the program's code again")]
     Prepare(#[source] PrepareError),
@@ -135,6 +135,8 @@ impl Runtime {
                 known_digests: KnownDigests::default(),
                 compile: config.compile.within_this_process(),
                 fingerprints,
+                containers: Mutex::default(),
+                container_sweeper: OnceLock::new(),
             }),
         })
     }
@@ -155,6 +157,34 @@ impl Runtime {
         self.inner.pool.close();
     }
 
+    /// Turns containers on, or off; those that run go on. What containers this owner left behind when it was killed are
+    /// removed in the background. Must be called within a Tokio runtime.
+    pub fn offer_containers(&self, config: Option<ContainerConfig>) {
+        self.inner.containers.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&config);
+        let Some(config) = config else { return };
+        // Ends when the engine has answered, or with the Tokio runtime.
+        tokio::spawn(async move {
+            match docker::sweep_leftovers(&config).await {
+                Ok(0) => {}
+                Ok(removed) => tracing::info!(removed, "removed what containers of an earlier process left"),
+                Err(error) => tracing::debug!(%error, "containers are not swept"),
+            }
+        });
+    }
+
+    /// Has a process wait for the end of this one, to remove the containers it leaves.
+    pub(crate) fn sweep_containers_later(&self, socket: &Path, owner: &str) {
+        let start = || ContainerSweeper::start(self.inner.pool.command(), socket, owner);
+        self.inner.container_sweeper.get_or_init(start);
+    }
+
+    /// What is offered of containers, if they are turned on.
+    #[must_use]
+    pub fn containers(&self) -> Option<ContainerOffer> {
+        let config = self.inner.containers.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        config.map(|config| ContainerOffer { config })
+    }
+
     /// Guests of others than the owner may use so many cores in all, those that run now as well; nothing said is all.
     pub fn lend_cores(&self, cores: Option<u32>) {
         self.inner.pool.ranks().set_cores(cores);
@@ -169,29 +199,6 @@ impl Runtime {
     #[must_use]
     pub fn worker_processes(&self) -> Vec<u32> {
         self.inner.pool.ranks().processes()
-    }
-
-    /// Lays out a working directory and has a worker run the program in it.
-    ///
-    /// # Errors
-    /// A [`StartError`]; nothing of the run is left behind then.
-    pub async fn start(&self, prepared: &Prepared, request: RunRequest) -> Result<Run, StartError> {
-        check_request(prepared, &request)?;
-        let (workspace, request) = self.lay_out(request).await?;
-        let workspace = Arc::new(workspace);
-        match self.launch(prepared, &request, &workspace).await? {
-            Launched::Running(run) => Ok(*run),
-            Launched::Gone(why) => Err(StartError::Worker(why)),
-            Launched::CodeUnusable(why) => {
-                tracing::warn!(%why, "compiled code does not load and is made again");
-                prepared.kept().for_each(|code| self.cache().discard(code.key));
-                let again = self.prepare(&prepared.program, &SilentWatch).await.map_err(StartError::Prepare)?;
-                match self.launch(&again, &request, &workspace).await? {
-                    Launched::Running(run) => Ok(*run),
-                    Launched::CodeUnusable(why) | Launched::Gone(why) => Err(StartError::Worker(why)),
-                }
-            }
-        }
     }
 
     pub(crate) async fn lay_out(&self, request: RunRequest) -> Result<(Workspace, RunRequest), StartError> {
@@ -221,85 +228,6 @@ impl Runtime {
         let (of, scratch) = (of.clone(), self.inner.scratch.clone());
         let work = move || scratch.copy(&of).map(Arc::new).map_err(layout);
         tokio::task::spawn_blocking(work).await.map_err(layout)?
-    }
-
-    async fn launch(
-        &self,
-        prepared: &Prepared,
-        request: &RunRequest,
-        workspace: &Arc<Workspace>,
-    ) -> Result<Launched, StartError> {
-        while let Some(line) = self.waiting(prepared, request) {
-            match self.begin(line, prepared, request, workspace).await? {
-                // It may have died while it waited, which is no fault of this run.
-                Launched::Gone(why) => tracing::debug!(%why, "a worker that waited is gone"),
-                launched => return Ok(launched),
-            }
-        }
-        let line = self.inner.pool.start_reading(foreign(request));
-        let line = line.map_err(|error| StartError::Worker(error.to_string()))?;
-        self.begin(line, prepared, request, workspace).await
-    }
-
-    /// A worker that waits and may serve this request. One that needs folders of its own needs a worker of its own: whoever
-    /// waits is already confined.
-    pub(crate) fn waiting(&self, prepared: &Prepared, request: &RunRequest) -> Option<Line> {
-        if !request.mounts.is_empty() {
-            return None;
-        }
-        self.inner.pool.take(request.tenant, &prepared.code.path)
-    }
-
-    /// Has the worker load the code and start the guest.
-    async fn begin(
-        &self,
-        mut line: Line,
-        prepared: &Prepared,
-        request: &RunRequest,
-        workspace: &Arc<Workspace>,
-    ) -> Result<Launched, StartError> {
-        let worker_error = |error: io::Error| StartError::Worker(error.to_string());
-        self.inner.pool.serve(request.tenant, &line);
-        line.worker.hold((prepared.clone(), workspace.clone(), request.packages.clone(), self.clone()));
-        workspace.move_into(&line.cell).map_err(layout)?;
-        let spec = Spec::Run(Box::new(run_spec(prepared, request, workspace).map_err(worker_error)?));
-        if let Err(error) = line.order(&spec).await {
-            return Ok(Launched::Gone(error.to_string()));
-        }
-        let Ok(first) = tokio::time::timeout(READY_TIME_MAX, line.frames.next()).await else {
-            line.worker.kill();
-            line.worker.exited().await;
-            return Err(StartError::Worker(format!("it is not ready after {} s", READY_TIME_MAX.as_secs())));
-        };
-        match first.map_err(worker_error)? {
-            Some((tag::READY, _)) => {
-                let code = code_at(prepared);
-                line.note_loaded(code.path.clone());
-                self.inner.pool.started(code);
-                let keeps = request.mounts.is_empty();
-                let back = Back { pool: self.inner.pool.clone(), tenant: request.tenant, keeps };
-                let run = run::attach(line, workspace.clone(), request.limits.wall(), back);
-                Ok(Launched::Running(Box::new(run)))
-            }
-            Some((tag::ANSWER, payload)) => {
-                line.worker.kill();
-                line.worker.exited().await;
-                match decode(&payload).map_err(worker_error)? {
-                    Answer::CodeUnusable(why) => Ok(Launched::CodeUnusable(why)),
-                    Answer::Failed(why) => Err(StartError::Worker(why)),
-                    Answer::Report { .. }
-                    | Answer::Loaded
-                    | Answer::Made(_)
-                    | Answer::Refused(_)
-                    | Answer::Turned(_)
-                    | Answer::Proved(_)
-                    | Answer::Inspected(_)
-                    | Answer::Kept { .. } => Err(StartError::Worker("it gave an answer that is none".to_owned())),
-                }
-            }
-            Some(_) => Err(StartError::Worker("it spoke before it was ready".to_owned())),
-            None => Ok(Launched::Gone(line.worker.exited().await.explain())),
-        }
     }
 
     /// Has a worker try what it must not be able to do.
@@ -370,96 +298,13 @@ impl Runtime {
     }
 }
 
-/// What came of starting a worker.
-enum Launched {
-    Running(Box<Run>),
-    CodeUnusable(String),
-    /// The worker ended before it started the guest.
-    Gone(String),
-}
-
-pub(crate) fn code_at(prepared: &Prepared) -> CodeAt {
-    let purpose = if prepared.script.is_some() { Purpose::Interpreter } else { Purpose::Command };
-    CodeAt { path: prepared.code.path.clone(), kind: prepared.code.kind, purpose }
-}
-
-/// The folders outside of what every worker may read.
-pub(crate) fn foreign(request: &RunRequest) -> Vec<PathBuf> {
-    request.mounts.iter().map(|mount| mount.host.clone()).collect()
-}
-
-fn layout(error: impl std::error::Error + Send + Sync + 'static) -> StartError {
+pub(crate) fn layout(error: impl std::error::Error + Send + Sync + 'static) -> StartError {
     StartError::Layout(Box::new(error))
-}
-
-pub(crate) fn run_spec(prepared: &Prepared, request: &RunRequest, workspace: &Workspace) -> io::Result<RunSpec> {
-    let env = run_env(prepared, request);
-    let mut preopens = base_preopens(workspace);
-    let script = prepared.script.as_deref();
-    let mut argv = match (script, &prepared.program) {
-        (Some(script), _) => {
-            preopens.extend(script.plan.preopens.iter().map(|(host, guest)| {
-                let packages = request.packages.as_deref().filter(|_| *guest == script.plan.packages_place);
-                read_only(packages.map_or(host, |packages| packages.path()), guest)
-            }));
-            script.plan.argv.clone()
-        }
-        (None, Program::Wasm { name, .. }) => vec![name.clone()],
-        (None, Program::Script { entry, .. }) => vec![entry.to_string()],
-    };
-    argv.extend(request.args.iter().cloned());
-    preopens.extend(request.mounts.iter().map(|mount| read_only(&mount.host, &mount.guest)));
-    let boot = script.map_or(Boot::Command, |script| Boot::Script(script.boot(request, &env)));
-    Ok(RunSpec {
-        code: prepared.code.handed()?,
-        kind: prepared.code.kind,
-        image: script.map(|script| script.image(request).handed()).transpose()?,
-        boot,
-        argv,
-        env,
-        preopens,
-        given: workspace.given(),
-        limits: request.limits.clone(),
-    })
-}
-
-/// The environment variables of a run.
-pub(crate) fn run_env(prepared: &Prepared, request: &RunRequest) -> Vec<(String, String)> {
-    env_after(talk_env(request), prepared, request)
-}
-
-/// The environment variables of a session: nobody listens to what it says of itself.
-pub(crate) fn session_env(prepared: &Prepared, request: &RunRequest) -> Vec<(String, String)> {
-    env_after(std::iter::empty(), prepared, request)
-}
-
-fn env_after(
-    ours: impl Iterator<Item = (String, String)>,
-    prepared: &Prepared,
-    request: &RunRequest,
-) -> Vec<(String, String)> {
-    let mut env = base_env();
-    env.extend(ours);
-    env.extend(prepared.script.iter().flat_map(|script| script.plan.env.iter().cloned()));
-    for (key, value) in &request.env {
-        env.retain(|(known, _)| known != key);
-        env.push((key.clone(), value.clone()));
-    }
-    env
 }
 
 /// The environment variables every guest has.
 pub(crate) fn base_env() -> Vec<(String, String)> {
     vec![("HOME".to_owned(), "/tmp".to_owned()), ("TMPDIR".to_owned(), "/tmp".to_owned())]
-}
-
-/// The environment variables by which a guest and we talk.
-fn talk_env(request: &RunRequest) -> impl Iterator<Item = (String, String)> {
-    let restore = request.restore.as_ref().map(|_| (ENV_RESTORE, RESTORE_PATH.to_owned()));
-    [(ENV_VERSION, VERSION.to_string()), (ENV_EVENTS, EVENTS_PATH.to_owned()), (ENV_CONTROL, CONTROL_PATH.to_owned())]
-        .into_iter()
-        .chain(restore)
-        .map(|(name, value)| (name.to_owned(), value))
 }
 
 /// The directories every guest has.
@@ -476,7 +321,7 @@ pub(crate) fn read_only(host: &Path, guest: &str) -> Preopen {
 
 pub(crate) fn check_request(prepared: &Prepared, request: &RunRequest) -> Result<(), StartError> {
     let refuse = |why: String| Err(StartError::Request(why));
-    if prepared.program != request.program {
+    if *prepared.program() != request.program {
         return refuse("the program is not the one that was prepared".to_owned());
     }
     let env_len: usize = request.env.iter().map(|(key, value)| key.len() + value.len()).sum();
@@ -491,11 +336,19 @@ pub(crate) fn check_request(prepared: &Prepared, request: &RunRequest) -> Result
     if request.env.iter().any(|(key, value)| key.is_empty() || key.contains(['=', '\0']) || value.contains('\0')) {
         return refuse("an environment variable's name is empty or holds '=', or a zero byte is in one".to_owned());
     }
+    if request.gpus > 0 && !matches!(request.program, Program::Container { .. }) {
+        return refuse(
+            "only a job that runs in a container can have graphics cards; name an image with --image".to_owned(),
+        );
+    }
     if request.mounts.len() > MOUNTS_MAX {
         return refuse(format!("it attaches more than {MOUNTS_MAX} folders"));
     }
     let mut taken = vec!["/".to_owned(), "/tmp".to_owned()];
-    taken.extend(prepared.script.iter().flat_map(|script| script.plan.preopens.iter().map(|(_, guest)| guest.clone())));
+    taken.extend(
+        prepared.script().iter().flat_map(|script| script.plan.preopens.iter().map(|(_, guest)| guest.clone())),
+    );
+    taken.extend(prepared.is_container().then(|| docker::WORK_PLACE.to_owned()));
     for mount in &request.mounts {
         check_mount(mount, &taken).map_err(StartError::Request)?;
         taken.push(mount.guest.clone());

@@ -16,12 +16,13 @@ pub use interrupt::Interrupter;
 pub use saved::Continuation;
 pub use turn::{Turn, TurnEvent, TurnReport};
 
+use crate::backend::WasmProgram;
 use crate::cache::Code;
 use crate::handed::Handed;
 use crate::image::ImageFile;
 use crate::job::RunRequest;
 use crate::outputs::OutputError;
-use crate::prepare::{PrepareError, Prepared, memory_file};
+use crate::prepare::{PrepareError, memory_file};
 use crate::protocol::{Answer, LayerSpec, Spec, decode, tag};
 use crate::runtime::{Runtime, StartError};
 use crate::worker_process::Line;
@@ -42,7 +43,7 @@ const LAYERS_MAX: usize = 16;
 /// An interpreter that keeps its variables from turn to turn. Dropping it ends it and removes its directories.
 pub struct Session {
     runtime: Runtime,
-    prepared: Prepared,
+    prepared: WasmProgram,
     request: RunRequest,
     workspace: Arc<Workspace>,
     /// What it started from.

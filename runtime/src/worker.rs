@@ -52,12 +52,13 @@ use tokio::net::unix::pipe;
 /// The exit code of a worker that could not even read its orders.
 const EXIT_UNABLE: u8 = 70;
 
-/// The whole life of a worker process, or of the one that cleans up after its parent.
+/// The whole life of a worker process, or of one that cleans up after its parent.
 #[must_use]
 pub fn worker_main() -> ExitCode {
     let worked = match Role::of_this_process() {
         Some(Role::Worker(role)) => work(&role),
         Some(Role::Sweeper(scratch)) => crate::workspace::sweep_after_parent(&scratch),
+        Some(Role::ContainerSweeper(role)) => crate::docker::sweep_containers_after_parent(&role),
         None => Err(io::Error::other("this is the inside of Potluck, and is started by it alone")),
     };
     match worked {

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 const WORKER: &str = "--worker";
 const SWEEPER: &str = "--sweeper";
+const CONTAINER_SWEEPER: &str = "--container-sweeper";
 
 /// What a process is to be.
 #[derive(Debug, PartialEq, Eq)]
@@ -13,6 +14,32 @@ pub(crate) enum Role {
     Worker(WorkerRole),
     /// Removes what its parent leaves in this directory.
     Sweeper(PathBuf),
+    /// Removes the containers its parent leaves.
+    ContainerSweeper(ContainerSweeperRole),
+}
+
+/// What whoever removes the containers of a process needs to know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ContainerSweeperRole {
+    /// The engine's socket.
+    pub(crate) socket: PathBuf,
+    /// To whom the containers belong.
+    pub(crate) owner: String,
+    /// The process, as it stands on their labels.
+    pub(crate) process: String,
+}
+
+impl ContainerSweeperRole {
+    fn parse(mut rest: impl Iterator<Item = OsString>) -> Option<Self> {
+        let socket = rest.next()?.into();
+        let mut text = || rest.next()?.into_string().ok();
+        Some(Self { socket, owner: text()?, process: text()? })
+    }
+
+    /// The arguments that say this.
+    pub(crate) fn arguments(&self) -> [OsString; 4] {
+        [CONTAINER_SWEEPER.into(), (&self.socket).into(), (&self.owner).into(), (&self.process).into()]
+    }
 }
 
 /// What a worker needs to know before it confines itself.
@@ -35,9 +62,14 @@ impl Role {
     }
 
     fn parse(arguments: impl Iterator<Item = OsString>) -> Option<Self> {
-        let mut rest = arguments.skip_while(|argument| argument != WORKER && argument != SWEEPER);
-        if rest.next()? == OsStr::new(SWEEPER) {
+        let is_role = |argument: &OsString| [WORKER, SWEEPER, CONTAINER_SWEEPER].iter().any(|role| argument == role);
+        let mut rest = arguments.skip_while(|argument| !is_role(argument));
+        let role = rest.next()?;
+        if role == OsStr::new(SWEEPER) {
             return rest.next().map(|scratch| Self::Sweeper(scratch.into()));
+        }
+        if role == OsStr::new(CONTAINER_SWEEPER) {
+            return ContainerSweeperRole::parse(rest).map(Self::ContainerSweeper);
         }
         let parent = rest.next()?.to_str()?.parse().ok()?;
         let dirs: usize = rest.next()?.to_str()?.parse().ok()?;
@@ -74,6 +106,10 @@ mod tests {
         }
         let sweeper = Role::parse(own.clone().chain(sweeper_arguments(Path::new("/s"))));
         assert_eq!(sweeper, Some(Role::Sweeper("/s".into())));
+        let (owner, process) = ("an owner".to_owned(), "7-8".to_owned());
+        let role = ContainerSweeperRole { socket: "/s ocket".into(), owner, process };
+        let parsed = Role::parse(own.clone().chain(role.arguments()));
+        assert_eq!(parsed, Some(Role::ContainerSweeper(role)));
         assert_eq!(Role::parse(own), None);
         assert_eq!(Role::parse(["--worker", "x", "/cell"].map(OsString::from).into_iter()), None);
     }

@@ -192,6 +192,13 @@ impl Workspace {
         Ok(())
     }
 
+    /// Empties the working directory, whose content is elsewhere now.
+    pub(crate) fn empty(&self) -> io::Result<()> {
+        use std::os::unix::fs::DirBuilderExt;
+        std::fs::remove_dir_all(self.root_path())?;
+        std::fs::DirBuilder::new().mode(0o700).create(self.root_path())
+    }
+
     /// Asks the guest to end, which has opened the control file. Whatever it has put there is its own: no link is followed.
     pub(crate) fn ask_to_end(&self) -> io::Result<()> {
         let temp = Dir::open_ambient_dir(self.tmp_path(), ambient_authority())?;

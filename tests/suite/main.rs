@@ -25,6 +25,7 @@ mod shell;
 mod words;
 
 mod cache;
+mod docker;
 mod environment;
 
 mod commands;

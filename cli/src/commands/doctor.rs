@@ -1,6 +1,7 @@
 //! `potluck doctor`: tests each thing Potluck needs, one after the other, and says what to do about a failure. It
 //! changes nothing and needs no node.
 
+mod docker;
 mod gpus;
 mod machine;
 mod multicast;
@@ -90,6 +91,7 @@ async fn examine(client: &Client) -> Vec<Check> {
     checks.extend(records::records(client));
     checks.push(machine::python(client));
     checks.push(machine::worker(client).await);
+    checks.push(docker::docker(client).await);
     checks.extend(walls::walls());
     checks.push(gpus::gpus(client).await);
     checks

@@ -14,9 +14,10 @@ use crate::{records, settings};
 use clap::Args;
 use object::{About, Report};
 use potluck_node::client::{Client, GivenProgram, Parcel, Submission};
+use potluck_node::state::containers::lacks;
 use potluck_node::state::needs::Requirements;
 use potluck_node::store::jobs::Role;
-use potluck_node::wire::{JobProgram, Rehearsed};
+use potluck_node::wire::{DockerOffer, JobContainer, JobProgram, Rehearsed};
 use potluck_runtime::{Inspection, Limits, Program};
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -87,6 +88,7 @@ async fn of_file(client: &Client, file: &Path, memory: Option<ByteSize>) -> anyh
                 script(client, program, parcel.interpreter_path(), &mut report).await?;
             }
             JobProgram::Wasm { .. } => wasm(client, file, &name, &mut report).await?,
+            JobProgram::Container(container) => contained(client, container, &mut report).await?,
         },
         // What is no script is looked at all the same, for what it shows of itself.
         None if is_wasm(file) => drop(outline(client, file, &name, &mut report).await?),
@@ -112,6 +114,10 @@ async fn of_job(client: &Client, text: &str) -> anyhow::Result<Report> {
     match (given.program(), &path) {
         (JobProgram::Wasm { name, .. }, Some(path)) => wasm(client, path, name, &mut report).await?,
         (JobProgram::Wasm { .. }, None) => {}
+        (JobProgram::Container(container), _) => {
+            report.files = given.files().iter().map(ToString::to_string).collect();
+            contained(client, container, &mut report).await?;
+        }
         (program, _) => {
             report.packages = given.packages();
             report.files = given.files().iter().map(ToString::to_string).collect();
@@ -147,6 +153,16 @@ async fn script(client: &Client, program: &JobProgram, own: Option<&Path>, repor
     report.about = Some(About::script(program, environments.path(environment).is_some()));
     if let Err(error) = environments.missing(environment) {
         report.refuse(sentence(&anyhow::Error::new(error)));
+    }
+    Ok(())
+}
+
+/// What a job in a container is, and whether this machine offers what it needs.
+async fn contained(client: &Client, container: &JobContainer, report: &mut Report) -> anyhow::Result<()> {
+    report.about = Some(About::container(container));
+    let offer = client.docker().await?.offer();
+    if let Some(lacks) = lacks(offer.as_ref().map(DockerOffer::facts).as_ref(), &container.image) {
+        report.refuse(format!("this machine {lacks}; {}", lacks.change()));
     }
     Ok(())
 }

@@ -92,7 +92,7 @@ pub(crate) struct MapArgs {
 pub(crate) fn execute(args: &MapArgs) -> anyhow::Result<u8> {
     let per_task = usize::try_from(args.per_task.unwrap_or(1))?;
     let tasks = plan::plan(inputs(args)?, per_task, &args.outputs).map_err(anyhow::Error::msg)?;
-    args.wish.needs()?;
+    args.program.check_needs(&args.wish.needs()?)?;
     if tasks.is_empty() || tasks.len() > TASKS_MAX {
         anyhow::bail!("a map has from 1 to {TASKS_MAX} tasks, and these inputs make {}", tasks.len());
     }

@@ -10,7 +10,7 @@ use crate::signals::EndRequests;
 use crate::{exit, settings};
 use clap::{Args, Subcommand};
 use potluck_node::client::Client;
-use potluck_node::wire::{Lends, NodeInfo, PeerList, PeerState};
+use potluck_node::wire::{DockerOffer, Lends, NodeInfo, PeerList, PeerState};
 use serde::Serialize;
 use std::io::IsTerminal;
 use std::time::Duration;
@@ -210,12 +210,17 @@ fn notes(list: &PeerList) -> String {
 }
 
 fn table(list: &PeerList) -> Table {
-    let mut table = Table::new(&[
-        "name", "id", "address", "system", "cores", "free mem", "load", "gpu", "jobs", "lends", "engine", "seen",
-    ]);
+    let mut columns =
+        vec!["name", "id", "address", "system", "cores", "free mem", "load", "gpu", "jobs", "lends", "engine", "seen"];
+    // A column that most groups would see empty.
+    let offers_containers = list.peers.iter().flat_map(|peer| &peer.info).any(|info| info.docker.is_some());
+    if offers_containers {
+        columns.push("docker");
+    }
+    let mut table = Table::new(&columns);
     for peer in &list.peers {
         let of = |text: fn(&NodeInfo) -> String| peer.info.as_ref().map_or("-".into(), text);
-        table.push(vec![
+        let mut row = vec![
             peer.name.clone(),
             peer.id.short(),
             peer.address.map_or("-".into(), |address| address.to_string()),
@@ -228,9 +233,24 @@ fn table(list: &PeerList) -> Table {
             of(lends),
             of(|info| info.engine.clone()),
             seen(peer),
-        ]);
+        ];
+        if offers_containers {
+            row.push(of(|info| info.docker.as_ref().map_or("-".into(), images)));
+        }
+        table.push(row);
     }
     table
+}
+
+/// Images of which it runs containers now, or why of none.
+fn images(offer: &DockerOffer) -> String {
+    let there: Vec<String> =
+        offer.images.iter().filter(|image| image.present).map(|image| image.image.to_string()).collect();
+    match (&offer.engine, there.as_slice()) {
+        (None, _) => "no engine".to_owned(),
+        (Some(_), []) => "no image".to_owned(),
+        (Some(_), there) => there.join(", "),
+    }
 }
 
 /// How many jobs it lends places to, or why to none.

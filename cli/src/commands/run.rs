@@ -108,14 +108,14 @@ pub(crate) fn execute(mut args: RunArgs) -> anyhow::Result<u8> {
 }
 
 async fn act(args: RunArgs, line: Line) -> anyhow::Result<u8> {
-    args.wish.needs()?;
+    args.program.check_needs(&args.wish.needs()?)?;
     if args.dry_run {
         return rehearsal::rehearse(&args, &line).await;
     }
     if args.detach {
         return detached::give(&args, &line).await;
     }
-    if let Some(option) = args.wish.typed() {
+    if let Some(option) = args.wish.typed_for_the_node()? {
         let text =
             format!("`{option}` is for jobs that the node sees to: say `-d` as well (`potluck attach ID` follows it)");
         return Err(Refusal::error(Trouble::Failed, text));
@@ -152,6 +152,7 @@ async fn submission(client: &Client, args: &RunArgs, line: Line) -> anyhow::Resu
         StdinChoice::Auto => streams::stdin_is_ours(),
     };
     let submission = args.program.submission(client, &line.program, line.args, args.quiet).await?;
+    let submission = submission.gpus(args.wish.needs()?.gpus);
     let submission = submission.stdin(if forwards { StdinMode::Piped } else { StdinMode::None });
     Ok(match &args.outputs {
         Some(dir) => submission.outputs(dir),

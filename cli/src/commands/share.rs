@@ -1,17 +1,21 @@
 //! `potluck share`: what this machine lends and why, and the owner's rules. A change counts at once.
 
+mod docker;
 mod object;
 mod words;
 
 use crate::quantity::{ByteSize, Span};
 use crate::{exit, render, settings};
 use clap::{Args, ValueEnum};
+pub(in crate::commands) use docker::named as named_engine;
 pub(in crate::commands) use object::{LendsObject, SharingObject};
-use potluck_node::client::{ShareChange, ShareScope};
+use potluck_node::client::{ShareChange, ShareScope, Sharing};
+use potluck_node::state::containers::Image;
 use potluck_node::state::sharing::Situation;
 use potluck_node::state::sharing::hours::Hours;
 use potluck_node::state::sharing::rules::When;
 use std::fmt;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 const EXAMPLES: &str = "\
@@ -25,9 +29,12 @@ Examples:
   potluck share --load 1.5 --temperature 80       nothing while others use more, or it is hotter
   potluck share --peer attic --when never         not to this machine, whatever its quota
   potluck share --hours any --load any            without these bounds again
+  potluck share --docker --docker-image python:3.12   containers of this image too, by the Docker that runs here
+  potluck share --docker-forbid python:3.12           not of this one any more
   potluck share --json | jq .now.closed
 
-These rules hold for peers. The owner's own jobs are bound by their limits alone. `potluck pause` takes the machine back.";
+These rules hold for peers. The owner's own jobs are bound by their limits alone. `potluck pause` takes the machine back.
+An image is never fetched for a job: `docker pull IMAGE` does that. Docker and its images hold for the owner's own jobs too.";
 
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
@@ -71,6 +78,21 @@ pub(crate) struct ShareArgs {
     /// Degrees Celsius above which nothing is lent; or any
     #[arg(long, value_name = "DEGREES")]
     temperature: Option<OrAny<u32>>,
+    /// Let jobs run in containers, by the Docker or Podman of this machine, of the images that are allowed alone
+    #[arg(long, overrides_with = "no_docker")]
+    docker: bool,
+    /// Let none run in containers; those of peers that run are ended
+    #[arg(long, overrides_with = "docker")]
+    no_docker: bool,
+    /// Allow an image; may be repeated
+    #[arg(long = "docker-image", value_name = "IMAGE")]
+    docker_images: Vec<Image>,
+    /// Allow an image no more; may be repeated
+    #[arg(long = "docker-forbid", value_name = "IMAGE")]
+    docker_forbid: Vec<Image>,
+    /// The socket of the container engine; or any, which looks where engines have theirs
+    #[arg(long, value_name = "SOCKET")]
+    docker_engine: Option<OrAny<Socket>>,
     /// Forget what was said before, of the peer or the situation if one is named
     #[arg(long)]
     reset: bool,
@@ -115,6 +137,22 @@ where
     }
 }
 
+/// Where an engine listens, as a path from / on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Socket(PathBuf);
+
+impl FromStr for Socket {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let path = Path::new(text.strip_prefix("unix://").unwrap_or(text));
+        match std::path::absolute(path) {
+            Ok(path) if !text.contains("://") || text.starts_with("unix://") => Ok(Self(path)),
+            _ => Err("the path of a socket is expected, such as /run/docker.sock".to_owned()),
+        }
+    }
+}
+
 /// Thousandths of cores.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Cores(u32);
@@ -142,6 +180,7 @@ pub(crate) fn execute(args: &ShareArgs) -> anyhow::Result<u8> {
             client.change_sharing(args.scope(), &args.change()).await?;
         }
         let sharing = client.sharing().await?;
+        args.warn_of_docker(&sharing);
         if args.json {
             return render::print_json(&SharingObject::new(&sharing));
         }
@@ -155,6 +194,26 @@ pub(crate) fn execute(args: &ShareArgs) -> anyhow::Result<u8> {
 }
 
 impl ShareArgs {
+    /// Says what is missing still where containers are offered from now on.
+    fn warn_of_docker(&self, sharing: &Sharing) {
+        let docker = &sharing.docker;
+        let concerns = self.docker || !self.docker_images.is_empty() || self.docker_engine.is_some();
+        if !concerns {
+            return;
+        }
+        if !docker.settings.offer {
+            return render::say("Docker is not offered yet; `potluck share --docker` does that");
+        }
+        if let Err(why) = &docker.engine {
+            render::say(&format!("no container runs here yet: {why}"));
+        }
+        if docker.settings.images.is_empty() {
+            render::say(
+                "no image is allowed yet, so no container runs here; `potluck share --docker-image IMAGE` allows one",
+            );
+        }
+    }
+
     fn changes(&self) -> bool {
         self.change() != ShareChange::default()
     }
@@ -188,6 +247,10 @@ impl ShareArgs {
             grace_s: seconds(self.grace),
             load_max_milli: self.load.map(|OrAny(load)| load.map(|cores| cores.0)),
             temperature_max: self.temperature.map(|OrAny(degrees)| degrees),
+            docker: if self.docker { Some(true) } else { self.no_docker.then_some(false) },
+            images_allowed: self.docker_images.clone(),
+            images_forbidden: self.docker_forbid.clone(),
+            docker_engine: self.docker_engine.clone().map(|OrAny(socket)| socket.map(|socket| socket.0)),
         }
     }
 }

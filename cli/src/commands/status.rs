@@ -6,7 +6,7 @@ use crate::gpus::{self, GpuObject};
 use crate::quantity::ByteSize;
 use crate::{exit, render, settings};
 use clap::Args;
-use potluck_node::wire::{NodeInfo, Remark};
+use potluck_node::wire::{DockerOffer, NodeInfo, OfferedImage, Remark};
 use serde::Serialize;
 
 const EXAMPLES: &str = "\
@@ -66,6 +66,29 @@ pub(super) struct NodeObject {
     walls_missing: Option<Vec<String>>,
     tags: Vec<String>,
     lends: Option<LendsObject>,
+    docker: Option<DockerOfferObject>,
+}
+
+/// What a node says it offers of containers, in JSON.
+#[derive(Serialize)]
+struct DockerOfferObject {
+    /// The engine; none while none answers.
+    engine: Option<String>,
+    images: Vec<OfferedImageObject>,
+}
+
+#[derive(Serialize)]
+struct OfferedImageObject {
+    image: String,
+    present: bool,
+}
+
+impl DockerOfferObject {
+    fn new(offer: &DockerOffer) -> Self {
+        let image =
+            |offered: &OfferedImage| OfferedImageObject { image: offered.image.to_string(), present: offered.present };
+        Self { engine: offer.engine.clone(), images: offer.images.iter().map(image).collect() }
+    }
 }
 
 impl NodeObject {
@@ -89,6 +112,7 @@ impl NodeObject {
             walls_missing: info.walls_missing.clone(),
             tags: info.tags.clone(),
             lends: info.lends.as_ref().map(LendsObject::new),
+            docker: info.docker.as_ref().map(DockerOfferObject::new),
         }
     }
 }
@@ -108,13 +132,30 @@ pub(crate) fn execute(args: &StatusArgs) -> anyhow::Result<u8> {
         // The text is the rest of a sentence that begins with a name: "lends 2 jobs at once".
         let words = |text: &str| text.strip_prefix("lends ").unwrap_or(text).to_owned();
         let lends = info.lends.as_ref().map(|lends| format!("lends         {}\n", render::tame(&words(&lends.text))));
-        render::print(&format!("{}{}{lines}", describe(&info), lends.unwrap_or_default()))?;
+        let docker = info.docker.as_ref().map(|offer| format!("docker        {}\n", render::tame(&offered(offer))));
+        render::print(&format!(
+            "{}{}{}{lines}",
+            describe(&info),
+            lends.unwrap_or_default(),
+            docker.unwrap_or_default()
+        ))?;
     }
     if running {
         return Ok(exit::SUCCESS);
     }
     render::say("no node runs on this machine; `potluck up -d` starts one");
     Ok(exit::FAILED)
+}
+
+/// What is offered of containers, in one line.
+pub(super) fn offered(offer: &DockerOffer) -> String {
+    let Some(engine) = &offer.engine else { return "no engine answers".to_owned() };
+    let names: Vec<String> =
+        offer.images.iter().filter(|image| image.present).map(|image| image.image.to_string()).collect();
+    let absent = offer.images.len() - names.len();
+    let names = if names.is_empty() { "no image".to_owned() } else { names.join(", ") };
+    let absent = if absent == 0 { String::new() } else { format!(" ({absent} more are allowed and not there)") };
+    format!("{engine}: {names}{absent}")
 }
 
 fn describe(info: &NodeInfo) -> String {

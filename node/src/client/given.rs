@@ -173,7 +173,7 @@ impl GivenProgram {
     /// The memory it asks for, in bytes.
     #[must_use]
     pub const fn memory_bytes(&self) -> u64 {
-        self.submit.limits.memory_bytes
+        self.submit.memory_bytes()
     }
 
     /// The same job, to be rehearsed, and what was wanted of machines.

@@ -105,7 +105,7 @@ impl Client {
         if self.daemon_runs() {
             return decoded(&ask_daemon(self, Frame::empty(Tag::INFO), Tag::INFO_IS).await?);
         }
-        self.info_alone()
+        self.info_with_docker().await
     }
 
     /// What drivers say of this machine's graphics processors, asked by this process; none where that takes too long.
@@ -115,7 +115,7 @@ impl Client {
 
     /// What this machine would say of itself if its node ran and had looked around.
     async fn info_in_full(&self) -> Result<NodeInfo, ClientError> {
-        let mut info = self.info_alone()?;
+        let mut info = self.info_with_docker().await?;
         if let Some(sight) = self.gpus().await {
             info.gpus = sight.gpus.iter().map(|gpu| gpu.name.clone()).collect();
             info.gpu_details = sight.gpus;

@@ -96,6 +96,7 @@ impl Client {
         };
         Ok(Requirements {
             needs: wish.needs.clone(),
+            container: None,
             on: wish.on.iter().map(|name| find(name)).collect::<Result<_, _>>()?,
             prefer: all(&wish.prefer)?,
             avoid: all(&wish.avoid)?,
@@ -120,7 +121,9 @@ impl Client {
             if requirements.needs.gpus > 0 && !parcel.program().reaches_gpus() {
                 return Err(ClientError::Failed(ONLY_DOCKER.to_owned()));
             }
-            let (submit, task) = parcel.unpacked(&mut sources);
+            let (mut submit, task) = parcel.unpacked(&mut sources);
+            // What is needed of its machine is what it gets there.
+            submit.program = submit.program.with_gpus(requirements.needs.gpus);
             jobs.push(GivenJob {
                 submit,
                 submitter: wish.submitter.clone(),

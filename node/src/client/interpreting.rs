@@ -9,7 +9,7 @@ use std::path::Path;
 /// The submission with its interpreter, if it needs one that comes along. What is Python's, or a program by itself, is left as
 /// it is.
 pub(super) fn resolve(paths: &Paths, submission: Submission) -> Result<Submission, SubmitError> {
-    if submission.interpreter.is_some() {
+    if submission.interpreter.is_some() || submission.container.is_some() {
         return Ok(submission);
     }
     let interpreters = Interpreters::of(paths);

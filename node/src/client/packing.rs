@@ -3,6 +3,9 @@
 
 mod folder;
 
+mod container;
+
+pub use container::is_command as is_command_of_image;
 pub use folder::LeftOut;
 
 use super::failure::SubmitError;
@@ -11,8 +14,8 @@ use super::submission::{StdinMode, Submission};
 use crate::interpreters::{Interpreter, PYTHON};
 use crate::service::{Case, check_paths};
 use crate::wire::{
-    INTERPRETER_FEATURE, JobFile, JobId, JobInterpreter, JobMount, JobPackage, JobProgram, PACKAGES_FEATURE,
-    SavedMemory, SubmitJob,
+    CONTAINER_FEATURE, INTERPRETER_FEATURE, JobFile, JobId, JobInterpreter, JobMount, JobPackage, JobProgram,
+    PACKAGES_FEATURE, SavedMemory, SubmitJob,
 };
 use folder::Leaves;
 use potluck_runtime::wheels::resolve::FoundWheel;
@@ -72,15 +75,8 @@ pub(super) fn is_quick(submission: &Submission) -> bool {
 /// Reads a submission.
 pub(super) fn pack(submission: &Submission, id: JobId, mounts_by: MountsBy) -> Result<Packed, SubmitError> {
     let mut packer = Packer::new(submission.all_files);
-    let program_path = &submission.program;
-    let metadata = fs::metadata(program_path)
-        .map_err(|source| SubmitError::ProgramNotFound { path: program_path.clone(), source })?;
     let mut tree = Tree::default();
-    let mut program = if metadata.is_dir() {
-        packer.directory_program(submission, &mut tree)?
-    } else {
-        packer.file_program(submission, &mut tree)?
-    };
+    let mut program = packer.program(submission, &mut tree)?;
     for path in &submission.files {
         packer.input(path, &mut tree)?;
     }
@@ -108,6 +104,7 @@ pub(super) fn pack(submission: &Submission, id: JobId, mounts_by: MountsBy) -> R
     env.extend(submission.env.iter().cloned());
     let packages = packer.packages(submission, &program)?;
     let features = [
+        submission.container.is_some().then_some(CONTAINER_FEATURE),
         submission.interpreter.is_some().then_some(INTERPRETER_FEATURE),
         (!packages.is_empty()).then_some(PACKAGES_FEATURE),
     ];
@@ -225,6 +222,16 @@ impl Packer {
         Self { sources: HashMap::new(), count: 0, leaves, left_out: LeftOut::default() }
     }
 
+    fn program(&mut self, submission: &Submission, tree: &mut Tree) -> Result<JobProgram, SubmitError> {
+        if let Some(image) = &submission.container {
+            return self.contained(submission, image, tree).map(JobProgram::Container);
+        }
+        let path = &submission.program;
+        let metadata =
+            fs::metadata(path).map_err(|source| SubmitError::ProgramNotFound { path: path.clone(), source })?;
+        if metadata.is_dir() { self.directory_program(submission, tree) } else { self.file_program(submission, tree) }
+    }
+
     fn directory_program(&mut self, submission: &Submission, tree: &mut Tree) -> Result<JobProgram, SubmitError> {
         let dir = &submission.program;
         if let Some(interpreter) = &submission.interpreter {
@@ -233,6 +240,13 @@ impl Packer {
                 format!("only Python runs folders; name the file for {name} and put the folder beside it with `-f`");
             return Err(bad_program(dir, why));
         }
+        let entry = self.folder(dir, tree)?;
+        let environment = submission.environment.clone().unwrap_or_else(|| PYTHON.to_owned());
+        Ok(JobProgram::Script { environment, entry, image: ImageChoice::default(), interpreter: None })
+    }
+
+    /// Takes a folder along that runs by its entry.
+    fn folder(&mut self, dir: &Path, tree: &mut Tree) -> Result<GuestPath, SubmitError> {
         if !dir.join(DIRECTORY_ENTRY).is_file() {
             return Err(bad_program(dir, format!("the directory has no {DIRECTORY_ENTRY}; add one or name a file")));
         }
@@ -245,8 +259,7 @@ impl Packer {
             let why = format!("its {DIRECTORY_ENTRY} is left out by an ignore file; `--all-files` takes all along");
             return Err(bad_program(dir, why));
         }
-        let environment = submission.environment.clone().unwrap_or_else(|| PYTHON.to_owned());
-        Ok(JobProgram::Script { environment, entry, image: ImageChoice::default(), interpreter: None })
+        Ok(entry)
     }
 
     fn file_program(&mut self, submission: &Submission, tree: &mut Tree) -> Result<JobProgram, SubmitError> {

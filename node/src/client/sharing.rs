@@ -3,14 +3,17 @@
 
 use super::Client;
 use super::daemon::ask_daemon;
+use super::docker::DockerSeen;
 use super::network::{ClientError, KnownPeers, book, decoded};
 use crate::clock::Clock;
-use crate::config::{Config, Settings};
+use crate::config::{Config, Docker, Settings};
 use crate::service::lending::{share_record, sharing_alone};
+use crate::state::containers::Image;
 use crate::state::sharing::Situation;
 use crate::state::sharing::hours::Hours;
 use crate::state::sharing::rules::{Amounts, Pause, PeerRules, Rules, When};
 use crate::wire::{EndJob, Frame, JobsHere, PauseFor, SharingNow, Tag};
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// What is to be different; within an option, nothing means that nothing is said any more.
@@ -40,6 +43,14 @@ pub struct ShareChange {
     pub load_max_milli: Option<Option<u32>>,
     /// Degrees Celsius.
     pub temperature_max: Option<Option<u32>>,
+    /// Whether containers are offered.
+    pub docker: Option<bool>,
+    /// Images that may be used from now on.
+    pub images_allowed: Vec<Image>,
+    /// Images that may not be used any more.
+    pub images_forbidden: Vec<Image>,
+    /// The socket of the container engine.
+    pub docker_engine: Option<Option<PathBuf>>,
 }
 
 /// Of what a change is.
@@ -66,6 +77,8 @@ pub struct Sharing {
     pub rules: Rules,
     /// The settings beside them.
     pub config: Config,
+    /// What is offered of containers.
+    pub docker: DockerSeen,
     /// The labels of peers with rules of their own, in their order.
     pub peer_names: Vec<String>,
 }
@@ -89,7 +102,8 @@ impl Client {
         let book = book(self.paths())?;
         let name = |id| book.peer(id).map_or_else(|| id.short(), |entry| super::label(&entry.name, *id));
         let peer_names = rules.peers.keys().map(name).collect();
-        Ok(Sharing { name: config.name.clone(), running, now, rules, config, peer_names })
+        let docker = self.docker().await?;
+        Ok(Sharing { name: config.name.clone(), running, now, rules, config, docker, peer_names })
     }
 
     /// Changes what this machine lends.
@@ -123,6 +137,7 @@ impl Client {
         let before = settings.clone();
         if change.reset {
             (settings.lend, settings.jobs_max, settings.job_memory_bytes_max) = (None, None, None);
+            settings.docker = Docker::default();
         }
         match change.when {
             Some(When::Never) => settings.lend = Some(false),
@@ -136,6 +151,8 @@ impl Client {
         if let Some(bytes) = change.job_memory_bytes {
             settings.set("job_memory_bytes_max", &text(bytes)).map_err(unusable)?;
         }
+        change.apply_to_docker(&mut settings.docker);
+        settings.clone().resolve().map_err(unusable)?;
         if settings == before { Ok(()) } else { settings.save(&file).map_err(unusable) }
     }
 
@@ -204,9 +221,16 @@ impl ShareChange {
             || self.grace_s.is_some()
             || self.load_max_milli.is_some()
             || self.temperature_max.is_some();
+        let of_docker = self.docker.is_some()
+            || self.docker_engine.is_some()
+            || !self.images_allowed.is_empty()
+            || !self.images_forbidden.is_empty();
         let amounts = self.jobs.is_some() || self.cores.is_some() || self.memory_bytes.is_some();
         let of_peer = self.when.is_some() || self.hours.is_some() || self.job_memory_bytes.is_some();
         match scope {
+            ShareScope::While(_) | ShareScope::Peer(_) if of_docker => {
+                Err("Docker is offered to all peers alike, at any time: leave `--while` and `--peer` out")
+            }
             ShareScope::While(_) if of_machine || of_peer => {
                 Err("`--while` goes with `--jobs`, `--cores` and `--memory` alone: what is lent at most meanwhile")
             }
@@ -242,6 +266,19 @@ impl ShareChange {
         set(&mut rules.disk_bytes, self.disk_bytes);
         set(&mut rules.at_most.cores, self.cores);
         set(&mut rules.at_most.memory_bytes, self.memory_bytes);
+    }
+
+    fn apply_to_docker(&self, docker: &mut Docker) {
+        docker.offer = self.docker.unwrap_or(docker.offer);
+        docker.images.retain(|image| !self.images_forbidden.contains(image));
+        for image in &self.images_allowed {
+            if !docker.images.contains(image) {
+                docker.images.push(image.clone());
+            }
+        }
+        if let Some(engine) = &self.docker_engine {
+            docker.engine.clone_from(engine);
+        }
     }
 
     fn amounts(&self, amounts: &mut Amounts) {
@@ -290,6 +327,30 @@ mod tests {
         );
         let none = ShareChange { jobs: Some(Some(0)), ..ShareChange::default() };
         assert!(none.check(ShareScope::All).unwrap_err().contains("--when never") && none.check(active).is_ok());
+    }
+
+    #[test]
+    fn images_are_allowed_and_taken_off_by_their_full_names() {
+        let image = |name: &str| -> Image { name.parse().unwrap() };
+        let mut docker = Docker::default();
+        let on = ShareChange {
+            docker: Some(true),
+            images_allowed: vec![image("busybox"), image("busybox:latest"), image("python:3.12")],
+            docker_engine: Some(Some("/run/x.sock".into())),
+            ..ShareChange::default()
+        };
+        on.apply_to_docker(&mut docker);
+        assert_eq!((docker.offer, docker.images.as_slice()), (true, &[image("busybox"), image("python:3.12")][..]));
+        let less = ShareChange {
+            images_forbidden: vec![image("busybox:latest")],
+            docker_engine: Some(None),
+            ..ShareChange::default()
+        };
+        less.apply_to_docker(&mut docker);
+        let left = Docker { offer: true, images: vec![image("python:3.12")], engine: None };
+        assert_eq!(docker, left);
+        assert!(on.check(ShareScope::Peer("ann")).unwrap_err().contains("leave `--while` and `--peer` out"));
+        assert!(on.check(ShareScope::All).is_ok());
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! What a user wants to run, as they said it. Nothing here touches the disk; `packing` reads it, once.
 
 use crate::interpreters::Interpreter;
+use crate::state::containers::Image;
+use crate::state::placement::Needs;
 use potluck_runtime::wheels::resolve::Found;
 use potluck_runtime::{ImageChoice, Limits};
 use std::path::PathBuf;
@@ -22,6 +24,10 @@ pub struct Submission {
     /// What runs it, once that was looked for.
     pub(super) interpreter: Option<Interpreter>,
     pub(super) packages: Found,
+    /// The image of the container it runs in, where it runs in one.
+    pub(super) container: Option<Image>,
+    /// Graphics processors that the container is given.
+    pub(super) gpus: u32,
 }
 
 /// Whether the job gets a stdin.
@@ -51,6 +57,8 @@ impl Submission {
             image: None,
             interpreter: None,
             packages: Found::default(),
+            container: None,
+            gpus: 0,
         }
     }
 
@@ -122,6 +130,28 @@ impl Submission {
     pub fn packages(mut self, packages: Found) -> Self {
         self.packages = packages;
         self
+    }
+
+    /// Runs it in a container of this image, whose command it may be.
+    #[must_use]
+    pub fn container(mut self, image: Image) -> Self {
+        self.container = Some(image);
+        self
+    }
+
+    /// Gives its container so many graphics processors.
+    #[must_use]
+    pub fn gpus(mut self, gpus: u32) -> Self {
+        self.gpus = gpus;
+        self
+    }
+
+    /// What it needs of a machine.
+    #[must_use]
+    pub fn needs(&self) -> Needs {
+        let files_in_memory = if self.container.is_some() { self.limits.disk_bytes } else { 0 };
+        let memory_bytes = self.limits.memory_bytes.saturating_add(files_in_memory);
+        Needs { memory_bytes, container: self.container.clone(), gpus: self.gpus }
     }
 
     /// The memory image a script starts from; by default its imports decide.

@@ -7,6 +7,7 @@ use crate::home::{Asked, JobHome, Wanted};
 use crate::service::{self, MemoryLent, blocking, chain};
 use crate::state::home::spec::{BatchId, Input, JobSpec, Submitter};
 use crate::state::home::words::Cancel;
+use crate::state::needs::Requirements;
 use crate::state::now::Wall;
 use crate::store::blobs::{BlobLease, BlobStore};
 use crate::wire::{
@@ -115,12 +116,13 @@ fn admit(job: &GivenJob, name: &str) -> Result<(), Fault> {
 
 fn with_spec(job: GivenJob, batch: Option<BatchId>, now_ms: u64) -> (JobSpec, Asked) {
     let inputs: Vec<Input> = job.submit.blobs().map(|(digest, size)| Input { digest, size }).collect();
+    let container = job.submit.program.container_image().cloned();
     let spec = JobSpec {
         id: job.submit.job,
         submitter: Submitter::named(&job.submitter),
         batch,
         priority: job.priority,
-        requirements: Arc::new(job.requirements),
+        requirements: Arc::new(Requirements { container, ..job.requirements }),
         kind: job.submit.kind(),
         inputs: inputs.into(),
         retries: job.retries,

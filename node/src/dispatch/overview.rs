@@ -122,6 +122,7 @@ mod tests {
             walls_missing: None,
             lends: None,
             tags: vec![],
+            docker: None,
             gpu_details: vec![],
         }
     }

@@ -97,6 +97,7 @@ impl Core {
             walls_missing: Some(self.walls_missing.clone()),
             lends: self.service.lends(),
             tags: self.config.tags.clone(),
+            docker: self.service.docker(),
             gpu_details: gpus,
         }
     }

@@ -4,7 +4,7 @@ use crate::state::known_bad::{self, Added};
 use crate::state::placement::gpu::GpuFacts;
 use crate::state::placement::machine::{Lends, MachineFacts};
 use crate::state::placement::{Engine, Place};
-use crate::wire::{Gpu, NodeInfo};
+use crate::wire::{DockerOffer, Gpu, NodeInfo};
 use std::time::Duration;
 
 /// What a machine says of itself, as a home needs it.
@@ -27,8 +27,7 @@ pub(crate) fn facts(place: Place, info: &NodeInfo, bad_engines: &Added, round_tr
         memory_free_bytes: info.memory_free_bytes,
         load_milli: info.load_milli,
         gpus: info.graphics().into_iter().map(gpu).collect(),
-        // No node offers it in this version.
-        docker: None,
+        docker: info.docker.as_ref().map(DockerOffer::facts),
         tags: info.tags.iter().filter_map(|tag| word(tag)).collect(),
         engine: if is_bad { Engine::Unsafe } else { Engine::Fit },
         lends,

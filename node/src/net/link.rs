@@ -5,6 +5,7 @@ use crate::defaults::{ADDRESSES_MAX, CORES_MAX, GPUS_MAX, REQUEST_TIMEOUT, WALLS
 pub use crate::dispatch::Role;
 use crate::identity::NodeId;
 use crate::net::quic::is_crypto;
+use crate::state::containers::IMAGE_LEN_MAX;
 use crate::wire::{Frame, FrameError, FrameStream, Gpu, NodeInfo, Tag};
 use serde::de::DeserializeOwned;
 use std::fmt;
@@ -248,6 +249,9 @@ fn tame_info(peer: NodeId, mut info: NodeInfo) -> NodeInfo {
     if let Some(walls) = &mut info.walls_missing {
         walls.truncate(WALLS_MAX);
     }
+    if let Some(docker) = &mut info.docker {
+        docker.images.retain(|offered| offered.image.name().as_str().len() <= IMAGE_LEN_MAX);
+    }
     let lends = info.lends.iter_mut().flat_map(|lends| lends.closed.iter_mut().chain([&mut lends.text]));
     let texts = [&mut info.version, &mut info.engine, &mut info.os, &mut info.arch];
     for text in texts
@@ -257,6 +261,7 @@ fn tame_info(peer: NodeId, mut info: NodeInfo) -> NodeInfo {
         .chain(&mut info.environments)
         .chain(info.walls_missing.iter_mut().flatten())
         .chain(lends)
+        .chain(info.docker.iter_mut().flat_map(|docker| &mut docker.engine))
     {
         *text = text.chars().filter(|c| !c.is_control()).take(TEXT_LEN_MAX).collect();
     }
@@ -276,11 +281,12 @@ pub fn unmapped(address: SocketAddr) -> SocketAddr {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::Lends;
+    use crate::wire::{DockerOffer, Lends, OfferedImage};
 
     #[test]
     fn what_a_peer_says_of_itself_cannot_fill_the_list_or_command_a_terminal() {
         let peer = NodeId::from_bytes([1; 32]);
+        let image = |name: &str| OfferedImage { image: name.parse().unwrap(), present: true };
         let info = NodeInfo {
             id: NodeId::from_bytes([2; 32]),
             name: "two words".into(),
@@ -305,6 +311,11 @@ mod tests {
                 ..Lends::default()
             }),
             tags: vec![],
+            docker: Some(DockerOffer {
+                engine: Some("\u{1b}e".repeat(5000)),
+                images: vec![image("x"), image(&"x".repeat(500))],
+                gives_gpus: false,
+            }),
             gpu_details: vec![
                 Gpu {
                     name: "\u{1b}[2Jg".into(),
@@ -327,6 +338,8 @@ mod tests {
         let lends = tame.lends.unwrap();
         assert_eq!((tame.cores, lends.places), (CORES_MAX, CORES_MAX));
         assert_eq!((lends.closed.unwrap().len(), lends.text), (TEXT_LEN_MAX, "t".repeat(TEXT_LEN_MAX)));
+        let docker = tame.docker.unwrap();
+        assert_eq!((docker.engine.unwrap(), docker.images), ("e".repeat(TEXT_LEN_MAX), vec![image("x")]));
         assert_eq!((tame.environments.len(), tame.addresses.len()), (ENVIRONMENTS_MAX, ADDRESSES_MAX));
     }
 }

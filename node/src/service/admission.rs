@@ -2,9 +2,13 @@
 //! rule comes out. Digests and paths were parsed with the message; here they are looked at together.
 
 use super::clashes::{Case, check_paths};
+use crate::defaults::GPUS_MAX;
 use crate::dispatch::Role;
 use crate::wire::bounds::{FILES_MAX, MOUNTS_MAX, WORDS_MAX};
-use crate::wire::{Fault, FaultCode, INTERPRETER_FEATURE, JobFile, JobMount, JobProgram, PACKAGES_FEATURE, SubmitJob};
+use crate::wire::{
+    CONTAINER_FEATURE, Fault, FaultCode, INTERPRETER_FEATURE, JobContainer, JobFile, JobMount, JobProgram,
+    PACKAGES_FEATURE, SubmitJob,
+};
 use potluck_runtime::wheels::{WHEEL_LEN_MAX, WHEEL_NAME_LEN_MAX};
 use potluck_runtime::{GuestPath, ImageChoice, Limits};
 
@@ -30,12 +34,14 @@ pub(crate) struct MemoryLent {
 pub(crate) fn admit(job: &SubmitJob, role: Role, lent: MemoryLent, name: &str, case: Case) -> Result<(), Fault> {
     admit_features(job, name)?;
     admit_limits(&job.limits, role, lent, name)?;
+    admit_files_in_memory(job, role, lent, name)?;
     admit_words(job)?;
     admit_files(job, case)?;
     admit_mounts(&job.mounts, role, case)?;
     admit_packages(job)?;
     match &job.program {
         JobProgram::Wasm { .. } => Ok(()),
+        JobProgram::Container(container) => admit_container(container, &job.files),
         JobProgram::Script { entry, .. } if !job.files.iter().any(|file| file.path == *entry) => {
             Err(bad_input(format!("the script {entry} is not among the job's files")))
         }
@@ -60,6 +66,7 @@ fn admit_features(job: &SubmitJob, name: &str) -> Result<(), Fault> {
     let features = [
         (INTERPRETER_FEATURE, job.program.interpreter().is_some(), "a script that brings its interpreter"),
         (PACKAGES_FEATURE, !job.packages.is_empty(), "a job that brings packages"),
+        (CONTAINER_FEATURE, job.program.container_image().is_some(), "a job in a container"),
     ];
     if let Some(strange) = job.requires.iter().find(|named| !features.iter().any(|(known, ..)| named == known)) {
         let text = format!("the job needs {strange:?}, which {name} does not know; a newer Potluck there may");
@@ -67,6 +74,21 @@ fn admit_features(job: &SubmitJob, name: &str) -> Result<(), Fault> {
     }
     match features.iter().find(|(feature, is_used, _)| job.requires.iter().any(|named| named == feature) != *is_used) {
         Some((feature, _, who)) => Err(bad_input(format!("{who} says {feature:?}, and no other does"))),
+        None => Ok(()),
+    }
+}
+
+/// Refuses a container that has nothing to run.
+fn admit_container(container: &JobContainer, files: &[JobFile]) -> Result<(), Fault> {
+    if container.command.first().is_none_or(String::is_empty) {
+        return Err(bad_input("the job's container is given no command".to_owned()));
+    }
+    if usize::try_from(container.gpus).is_ok_and(|gpus| gpus > GPUS_MAX) {
+        let text = format!("a job may have {GPUS_MAX} graphics processors and this one wants {}", container.gpus);
+        return Err(bad_input(text));
+    }
+    match container.entry.as_ref().filter(|entry| !files.iter().any(|file| file.path == **entry)) {
+        Some(entry) => Err(bad_input(format!("the program {entry} is not among the job's files"))),
         None => Ok(()),
     }
 }
@@ -113,9 +135,27 @@ fn admit_peer(limits: &Limits, lent: MemoryLent, name: &str) -> Result<(), Fault
     Ok(())
 }
 
+/// What a container writes lies in memory: a peer's has to fit into what is lent together with the memory it may use.
+fn admit_files_in_memory(job: &SubmitJob, role: Role, lent: MemoryLent, name: &str) -> Result<(), Fault> {
+    let most = [lent.one, lent.all].into_iter().flatten().min().filter(|most| job.memory_bytes() > *most);
+    match (role, most) {
+        (Role::Peer, Some(most)) => {
+            let text = format!(
+                "{name} lends a job at most {} MiB of memory, and this one may use {} MiB with what it writes, which lies in \
+                 memory in a container; say less with `--memory` or `--disk`, or its owner can lend more with `potluck share`",
+                most >> 20,
+                job.memory_bytes() >> 20,
+            );
+            Err(Fault::new(FaultCode::NOT_ALLOWED, text))
+        }
+        _ => Ok(()),
+    }
+}
+
 fn admit_words(job: &SubmitJob) -> Result<(), Fault> {
     let own = match &job.program {
         JobProgram::Script { interpreter: Some(interpreter), .. } => interpreter.argv.as_slice(),
+        JobProgram::Container(container) => container.command.as_slice(),
         JobProgram::Script { .. } | JobProgram::Wasm { .. } | JobProgram::Session { .. } => &[],
     };
     let args = || own.iter().chain(&job.args);
@@ -149,7 +189,7 @@ fn admit_files(job: &SubmitJob, case: Case) -> Result<(), Fault> {
         JobProgram::Wasm { size, .. } => *size,
         JobProgram::Session { saved: Some(saved), .. } => saved.size,
         JobProgram::Script { interpreter: Some(interpreter), .. } => interpreter.size,
-        JobProgram::Script { .. } | JobProgram::Session { saved: None, .. } => 0,
+        JobProgram::Script { .. } | JobProgram::Container(_) | JobProgram::Session { saved: None, .. } => 0,
     };
     let bytes = all.fold(program, |sum, file| sum.saturating_add(file.size));
     if bytes > INPUT_BYTES_MAX {
@@ -355,6 +395,35 @@ mod tests {
         ] {
             assert_eq!(admit(&odd, Role::Peer, LENT, "attic", Case::Kept).unwrap_err().code, FaultCode::BAD_INPUT);
         }
+    }
+
+    #[test]
+    fn a_container_says_so_has_a_command_and_its_disk_counts_as_memory() {
+        let container = JobContainer {
+            image: "busybox".parse().unwrap(),
+            command: vec!["sh".into(), "x.sh".into()],
+            entry: Some(path("x.sh")),
+            gpus: 0,
+        };
+        let program = JobProgram::Container(container.clone());
+        let requires = vec![CONTAINER_FEATURE.to_owned()];
+        let plain = SubmitJob { program, files: vec![file("x.sh")], requires, ..job() };
+        assert_eq!(admit(&plain, Role::Peer, LENT, "attic", Case::Kept), Ok(()));
+        let idle = JobProgram::Container(JobContainer { command: vec![], ..container.clone() });
+        let nul = JobProgram::Container(JobContainer { command: vec!["a\0".into()], ..container });
+        for odd in [
+            SubmitJob { requires: vec![], ..plain.clone() },
+            SubmitJob { program: job().program, ..plain.clone() },
+            SubmitJob { files: vec![], ..plain.clone() },
+            SubmitJob { program: idle, ..plain.clone() },
+            SubmitJob { program: nul, ..plain.clone() },
+        ] {
+            assert_eq!(admit(&odd, Role::Peer, LENT, "attic", Case::Kept).unwrap_err().code, FaultCode::BAD_INPUT);
+        }
+        let lent = MemoryLent { one: Some(Limits::default().memory_bytes), all: None };
+        let fault = admit(&plain, Role::Peer, lent, "attic", Case::Kept).unwrap_err();
+        assert!(fault.text.contains("`--disk`"), "{fault}");
+        assert_eq!(admit(&plain, Role::Owner, lent, "attic", Case::Kept), Ok(()));
     }
 
     #[test]

@@ -14,7 +14,7 @@ pub(super) use requests::{end_job, jobs, pause, resume, tell};
 
 use super::admission::MemoryLent;
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{Config, Docker};
 use crate::host::sensors::{Sensors, Sight};
 use crate::identity::NodeId;
 use crate::state::sharing::rules::{Pause, Policy, Rules};
@@ -59,6 +59,7 @@ struct State {
     rules: Rules,
     rules_modified: Option<SystemTime>,
     settled: Policy,
+    docker: Docker,
     settings_modified: Option<SystemTime>,
     sharing: Sharing,
     sight: Sight,
@@ -74,7 +75,7 @@ impl Lending {
         data_dir: &Path,
         config_file: Option<PathBuf>,
         system_root: &Path,
-        policy: &Policy,
+        (policy, docker): (&Policy, &Docker),
     ) -> Result<Self, RecordError> {
         let record = share_record(data_dir);
         let (rules_modified, rules) = (record.modified(), record.read()?);
@@ -88,6 +89,7 @@ impl Lending {
             rules,
             rules_modified,
             settled,
+            docker: docker.clone(),
             settings_modified: modified(config_file.as_deref()),
             sharing: Sharing::default(),
             sight,
@@ -150,7 +152,7 @@ impl Lending {
         if let Some(file) = self.config_file.as_deref().filter(|_| settings_modified != state.settings_modified) {
             state.settings_modified = settings_modified;
             match crate::config::Settings::load(file).and_then(crate::config::Settings::resolve) {
-                Ok(config) => state.settled = Policy::from(&config),
+                Ok(config) => (state.settled, state.docker) = (Policy::from(&config), config.docker),
                 Err(error) => unreadable(&error),
             }
         }
@@ -199,6 +201,11 @@ impl Lending {
         MemoryLent { one: decision.of(peer).job_memory_bytes, all: decision.memory_bytes }
     }
 
+    /// What is offered of containers by now.
+    pub(super) fn docker(&self) -> Docker {
+        self.state().docker.clone()
+    }
+
     /// What a peer is told of what is lent.
     pub(super) fn lends(&self) -> Lends {
         lends(&self.now(), self.cores)
@@ -236,7 +243,7 @@ pub(crate) async fn sharing_alone(
     system_root: &Path,
     config: &Config,
 ) -> Result<SharingNow, RecordError> {
-    let lending = Lending::open(data_dir, None, system_root, &Policy::from(config))?;
+    let lending = Lending::open(data_dir, None, system_root, (&Policy::from(config), &config.docker))?;
     lending.look(&[]).await;
     Ok(lending.told())
 }

@@ -4,6 +4,7 @@
 use crate::clock::Clock;
 use crate::dispatch::{Caller, Role};
 use crate::identity::NodeId;
+use crate::state::containers::Image;
 use crate::wire::{Fault, JobId, JobState};
 use potluck_runtime::{GuestProgress, Limits};
 use std::collections::BTreeMap;
@@ -47,6 +48,10 @@ pub(super) struct About {
     pub(super) job: JobId,
     pub(super) what: String,
     pub(super) limits: Limits,
+    /// The image of its container, where it runs in one.
+    pub(super) container: Option<Image>,
+    /// Bytes of memory that it may take.
+    pub(super) memory_bytes: u64,
 }
 
 /// A request that is here for as long as this lives.
@@ -123,7 +128,12 @@ impl Entry {
 
     /// Memory it may ask for.
     pub(super) fn memory_bytes(&self) -> u64 {
-        self.about.as_ref().map_or(0, |about| about.limits.memory_bytes)
+        self.about.as_ref().map_or(0, |about| about.memory_bytes)
+    }
+
+    /// The image of its container, where it runs in one.
+    pub(super) fn container(&self) -> Option<&Image> {
+        self.about.as_ref().and_then(|about| about.container.as_ref())
     }
 }
 

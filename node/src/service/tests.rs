@@ -37,6 +37,7 @@ impl Lab {
             node: NodeId::from_bytes([7; 32]),
             name: "attic".into(),
             policy,
+            docker: crate::config::Docker::default(),
             config_file: None,
             system_root: dir.path().to_owned(),
             runtime: runtime.unwrap(),

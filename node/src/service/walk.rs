@@ -17,13 +17,17 @@ use crate::service::quotas::Promise;
 use crate::state::home::spec::Input;
 use crate::state::quotas::QuotaHit;
 use crate::wire::{
-    Accepted, Ended, Fault, FaultCode, Frame, FrameWriter, JobProgram, SavedMemory, Stage, SubmitJob, Tag,
+    Accepted, Ended, Fault, FaultCode, Frame, FrameWriter, JobContainer, JobProgram, SavedMemory, Stage, SubmitJob, Tag,
 };
 use potluck_runtime::{
-    GuestEvent, ImageChoice, InputFile, Mount, Outcome, PrepareError, Program, Report, RunRequest, Tenant,
+    ContainerError, EngineError, GuestEvent, ImageChoice, InputFile, Mount, Outcome, PrepareError, Program, Report,
+    RunRequest, Tenant,
 };
 use std::path::Path;
 use std::sync::Arc;
+
+/// When a machine is asked again whose container engine did not answer: it was perhaps being started anew.
+const ENGINE_AGAIN_S: u64 = 30;
 
 /// Answers a `SUBMIT`. A job that is cancelled before or after its run has an end
 /// too.
@@ -39,6 +43,7 @@ pub(super) async fn walk(
     let job: SubmitJob = first.decode().map_err(|error| Fault::new(FaultCode::BAD_MESSAGE, super::chain(&error)))?;
     here.asks_for(about(&job));
     check_lent(inner, caller)?;
+    check_container(inner, &job)?;
     admission::admit(&job, caller.role, memory_lent(inner, caller), &inner.name, inner.case)?;
     check_quotas(inner, caller, job.limits.fuel)?;
     let Some(cancellable) = inner.cancellations.register(caller.id, job.job) else {
@@ -71,7 +76,7 @@ async fn accepted_walk(
     local: &LocalSources,
     (here, noting): (&Here, &mut Noting),
 ) -> Result<Frame, Stop> {
-    let _place = take_place(inner, caller, job.limits.memory_bytes, inbound, writer).await?;
+    let _place = take_place(inner, caller, job.memory_bytes(), inbound, writer).await?;
     here.has_place();
     let inputs = inputs::gather(inner, (&job, None), caller, local, inbound, writer).await?;
     let walk = Walk { inner, caller, job: &job, inputs: &inputs, restore: None, times: Times::Untold, here };
@@ -202,6 +207,12 @@ pub(super) fn check_lent(inner: &Inner, caller: &Caller) -> Result<(), Fault> {
     }
 }
 
+/// Refuses a container of an image that the owner of this machine does not offer, themself included.
+pub(super) fn check_container(inner: &Inner, job: &SubmitJob) -> Result<(), Fault> {
+    let refusal = job.program.container_image().and_then(|image| inner.containers.refusal(image, &inner.name));
+    refusal.map_or(Ok(()), Err)
+}
+
 /// Refuses what wakes something of a peer while the machine is its owner's alone. Otherwise a session may be taken elsewhere
 /// from a machine that lends nothing now.
 pub(super) fn check_not_paused(inner: &Inner, caller: &Caller) -> Result<(), Fault> {
@@ -215,7 +226,13 @@ pub(super) fn memory_lent(inner: &Inner, caller: &Caller) -> MemoryLent {
 
 /// What is listed of a job.
 pub(super) fn about(job: &SubmitJob) -> About {
-    About { job: job.job, what: what(&job.program), limits: job.limits.clone() }
+    About {
+        job: job.job,
+        what: what(&job.program),
+        limits: job.limits.clone(),
+        container: job.program.container_image().cloned(),
+        memory_bytes: job.memory_bytes(),
+    }
 }
 
 /// What people call a program.
@@ -223,6 +240,7 @@ fn what(program: &JobProgram) -> String {
     match program {
         JobProgram::Wasm { name, .. } => name.clone(),
         JobProgram::Script { entry, .. } => entry.to_string(),
+        JobProgram::Container(container) => container.title(),
         JobProgram::Session { name: Some(name), .. } => format!("session {name}"),
         JobProgram::Session { environment, .. } => format!("session of {environment}"),
     }
@@ -258,6 +276,9 @@ fn program(job: &SubmitJob, inputs: &Inputs) -> Result<Program, Fault> {
             let name = interpreter.argv.first().cloned().unwrap_or_default();
             Program::Wasm { path: inputs.path(&interpreter.digest)?.to_owned(), name }
         }
+        JobProgram::Container(JobContainer { image, command, .. }) => {
+            Program::Container { image: image.name().to_string(), command: command.clone() }
+        }
         JobProgram::Script { environment, entry, image, interpreter: None } => {
             Program::Script { environment: environment.clone(), entry: entry.clone(), image: image.clone() }
         }
@@ -273,7 +294,9 @@ fn program(job: &SubmitJob, inputs: &Inputs) -> Result<Program, Fault> {
 fn interpreted(program: &JobProgram) -> &[String] {
     match program {
         JobProgram::Script { interpreter: Some(interpreter), .. } => interpreter.argv.get(1..).unwrap_or_default(),
-        JobProgram::Script { .. } | JobProgram::Wasm { .. } | JobProgram::Session { .. } => &[],
+        JobProgram::Script { .. } | JobProgram::Wasm { .. } | JobProgram::Container(_) | JobProgram::Session { .. } => {
+            &[]
+        }
     }
 }
 
@@ -307,6 +330,7 @@ fn request(
         mounts,
         packages: None,
         limits: job.limits.clone(),
+        gpus: job.program.gpus(),
         restore: None,
     })
 }
@@ -328,6 +352,10 @@ fn no_environment(error: &GetError) -> Fault {
 /// What the program is at fault for is told with its causes; what this machine is at fault for only to its owner. The
 /// program is called by the submitter's name for it, not by where its blob lies here.
 fn unprepared(error: PrepareError, program: &Program, role: Role) -> Fault {
+    if let PrepareError::Container { source: ContainerError::Engine(why), .. } = &error {
+        tracing::warn!(error = %super::chain(why), "no container engine answers");
+        return Fault::new(FaultCode::BUSY, no_engine(why, role)).again_in(Some(ENGINE_AGAIN_S));
+    }
     let code = prepare_code(&error, role);
     if code == FaultCode::INTERNAL {
         tracing::warn!(error = %super::chain(&error), "program could not be prepared");
@@ -335,6 +363,14 @@ fn unprepared(error: PrepareError, program: &Program, role: Role) -> Fault {
     let error = if let Program::Wasm { name, .. } = program { error.called(name) } else { error };
     let text = if code == FaultCode::INTERNAL { sentence(&error, role) } else { super::chain(&error) };
     Fault::new(code, text)
+}
+
+/// What is told of an engine that does not answer. Where its socket lies is the owner's alone to know.
+fn no_engine(why: &EngineError, role: Role) -> String {
+    match role {
+        Role::Owner => super::chain(why),
+        Role::Peer => "its container engine does not answer; its owner sees with `potluck doctor` why".to_owned(),
+    }
 }
 
 fn prepare_code(error: &PrepareError, role: Role) -> FaultCode {
@@ -349,6 +385,12 @@ fn prepare_code(error: &PrepareError, role: Role) -> FaultCode {
         | PrepareError::NoEntryPoint { .. }
         | PrepareError::Image { .. }
         | PrepareError::Compile { .. } => FaultCode::BAD_PROGRAM,
+        PrepareError::Container { source, .. } => match source {
+            ContainerError::Off | ContainerError::NotAllowed { .. } => FaultCode::NOT_ALLOWED,
+            ContainerError::Missing { .. } | ContainerError::Foreign { .. } => FaultCode::NO_ENVIRONMENT,
+            ContainerError::Name(_) => FaultCode::BAD_INPUT,
+            ContainerError::Engine(_) => FaultCode::BUSY,
+        },
         PrepareError::MissingEnvironment { .. } | PrepareError::Environment { .. } => FaultCode::NO_ENVIRONMENT,
         PrepareError::Cache { .. } | PrepareError::Worker { .. } => FaultCode::INTERNAL,
     }

@@ -158,7 +158,11 @@ impl Home {
             Event::Cancelled { job, how } => self.cancelled(now, job, how, effects),
             Event::BatchCancelled { batch, how } => self.batch_cancelled(now, batch, how, effects),
             Event::Seen { facts } => {
+                let offers_anew = self.machines.offers_other_containers(&facts);
                 let machine = self.machines.learn(facts, now.mono);
+                if offers_anew {
+                    self.classes.ask_anew(machine, &self.machines);
+                }
                 self.classes.refit(machine, &self.machines);
                 self.heard(now, machine, effects);
             }

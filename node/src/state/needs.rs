@@ -4,6 +4,7 @@
 
 mod gpus;
 
+use super::containers::Image;
 use super::placement::Place;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -23,6 +24,9 @@ const TAG_LEN_MAX: usize = 32;
 pub struct Requirements {
     /// What it must have.
     pub needs: Needs,
+    /// The image of its container, where it runs in one; said by what it runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub container: Option<Image>,
     /// The only machines that may run it; any, where none is named.
     #[serde(default)]
     pub on: Vec<Place>,

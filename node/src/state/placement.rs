@@ -4,8 +4,10 @@
 //! This machine is preferred while it has a core to spare, because nothing needs to travel; then the online peer with
 //! the most free cores, then the most free memory, then the smallest id, so that equal knowledge gives an equal choice.
 
+use super::containers::{Image, Lacks, Offer, lacks};
 use crate::identity::NodeId;
 use crate::state::sharing::Closed;
+use gpu::NotGiven;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -32,6 +34,8 @@ pub struct Candidate {
     pub engine: Engine,
     /// Why it lends nothing now, if it says so.
     pub closed: Option<Closed>,
+    /// What it offers of containers.
+    pub docker: Option<Offer>,
 }
 
 /// What is known of a machine's engine.
@@ -74,14 +78,18 @@ impl Capacity {
 }
 
 /// What the job needs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Needs {
     /// Memory it may use, in bytes.
     pub memory_bytes: u64,
+    /// The image of its container, where it runs in one.
+    pub container: Option<Image>,
+    /// How many graphics processors it is given.
+    pub gpus: u32,
 }
 
 /// Why a machine was not chosen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NotChosen {
     /// It cannot be reached.
     Offline,
@@ -89,6 +97,10 @@ pub enum NotChosen {
     UnsafeEngine,
     /// It lends nothing now.
     NotLending(Closed),
+    /// It runs no container of the job's image.
+    Container(Lacks),
+    /// It gives no job a graphics processor.
+    Gpu(NotGiven),
     /// It has not said what it has.
     Unknown,
     /// All its cores are in use.
@@ -110,6 +122,8 @@ impl fmt::Display for NotChosen {
             Self::Offline => f.write_str("cannot be reached"),
             Self::UnsafeEngine => f.write_str("its engine is known to be unsafe (`potluck peers` says more)"),
             Self::NotLending(closed) => write!(f, "lends nothing now, because {closed}"),
+            Self::Container(lacks) => write!(f, "{lacks}; {}", lacks.change()),
+            Self::Gpu(why) => write!(f, "{why}; {}", why.change()),
             Self::Unknown => f.write_str("has not said what it has"),
             Self::Busy => f.write_str("all its cores are in use"),
             Self::Memory { free, needed } => {
@@ -123,22 +137,23 @@ impl fmt::Display for NotChosen {
 /// A choice, and why not the others.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Placement {
-    /// The machines in the order they are to be tried; never empty when there were candidates that are online.
+    /// The machines in the order they are to be tried; empty only when the job wants a container that none of them runs.
     pub order: Vec<Place>,
     /// Every machine that is not the first choice, with the reason.
     pub not_chosen: Vec<(Candidate, NotChosen)>,
 }
 
 /// Chooses. When every machine is busy or short of memory, this machine is used all the same: it can wait for itself,
-/// and its owner asked.
+/// and its owner asked. A job in a container goes then to one that would run it if it had room; none is chosen when no machine
+/// ever would.
 #[must_use]
-pub fn place(candidates: &[Candidate], needs: Needs) -> Placement {
+pub fn place(candidates: &[Candidate], needs: &Needs) -> Placement {
     let mut fitting: Vec<&Candidate> = candidates.iter().filter(|c| obstacle(c, needs).is_none()).collect();
-    fitting.sort_by_key(|c| rank(c));
-    let mut order: Vec<Place> = fitting.iter().map(|c| c.place).collect();
-    if order.is_empty() {
-        order.extend(candidates.iter().map(|c| c.place).filter(|place| *place == Place::Here));
+    if fitting.is_empty() {
+        fitting.extend(candidates.iter().filter(|c| can_wait_for(c, needs)));
     }
+    fitting.sort_by_key(|c| rank(c));
+    let order: Vec<Place> = fitting.iter().map(|c| c.place).collect();
     let first = order.first().copied();
     let not_chosen = candidates
         .iter()
@@ -148,13 +163,21 @@ pub fn place(candidates: &[Candidate], needs: Needs) -> Placement {
     Placement { order, not_chosen }
 }
 
+/// Whether a machine without room for the job is used when none has any.
+fn can_wait_for(candidate: &Candidate, needs: &Needs) -> bool {
+    match &needs.container {
+        None => candidate.place == Place::Here,
+        Some(_) => matches!(obstacle(candidate, needs), Some(NotChosen::Busy | NotChosen::Memory { .. })),
+    }
+}
+
 /// Whether a machine is in reach and neither busy nor short of what the job needs.
 #[must_use]
-pub fn has_room(candidate: &Candidate, needs: Needs) -> bool {
+pub fn has_room(candidate: &Candidate, needs: &Needs) -> bool {
     obstacle(candidate, needs).is_none()
 }
 
-fn obstacle(candidate: &Candidate, needs: Needs) -> Option<NotChosen> {
+fn obstacle(candidate: &Candidate, needs: &Needs) -> Option<NotChosen> {
     if !candidate.online {
         return Some(NotChosen::Offline);
     }
@@ -167,6 +190,12 @@ fn obstacle(candidate: &Candidate, needs: Needs) -> Option<NotChosen> {
         return Some(NotChosen::NotLending(closed));
     }
     let Some(capacity) = &candidate.capacity else { return Some(NotChosen::Unknown) };
+    if let Some(lacks) = needs.container.as_ref().and_then(|image| lacks(candidate.docker.as_ref(), image)) {
+        return Some(NotChosen::Container(lacks));
+    }
+    if let Some(why) = gpu::may_give(candidate.docker.as_ref()).err().filter(|_| needs.gpus > 0) {
+        return Some(NotChosen::Gpu(why));
+    }
     if capacity.free_milli() < CORE_TO_SPARE_MILLI {
         return Some(NotChosen::Busy);
     }
@@ -187,7 +216,7 @@ fn rank(candidate: &Candidate) -> (bool, std::cmp::Reverse<(u64, u64)>, Place) {
 mod tests {
     use super::*;
 
-    const NEEDS: Needs = Needs { memory_bytes: 1 << 30 };
+    const NEEDS: Needs = Needs { memory_bytes: 1 << 30, container: None, gpus: 0 };
 
     fn peer(number: u8) -> Place {
         Place::Peer(NodeId::from_bytes([number; 32]))
@@ -195,23 +224,31 @@ mod tests {
 
     fn machine(place: Place, cores: u32, jobs: u32, memory_gib: u64) -> Candidate {
         let capacity = Capacity { cores, load_milli: 0, jobs_running: jobs, memory_free_bytes: memory_gib << 30 };
-        Candidate { place, name: "m".into(), online: true, capacity: Some(capacity), engine: Engine::Fit, closed: None }
+        Candidate {
+            place,
+            name: "m".into(),
+            online: true,
+            capacity: Some(capacity),
+            engine: Engine::Fit,
+            closed: None,
+            docker: None,
+        }
     }
 
     fn reason(placement: &Placement, place: Place) -> Option<NotChosen> {
-        placement.not_chosen.iter().find(|(c, _)| c.place == place).map(|(_, reason)| *reason)
+        placement.not_chosen.iter().find(|(c, _)| c.place == place).map(|(_, reason)| reason.clone())
     }
 
     #[test]
     fn with_no_group_the_job_stays_here_however_busy_it_is() {
-        let placement = place(&[machine(Place::Here, 2, 9, 0)], NEEDS);
+        let placement = place(&[machine(Place::Here, 2, 9, 0)], &NEEDS);
         assert_eq!(placement.order, [Place::Here]);
         assert!(placement.not_chosen.is_empty());
     }
 
     #[test]
     fn this_machine_is_preferred_while_it_has_a_core() {
-        let placement = place(&[machine(peer(1), 64, 0, 64), machine(Place::Here, 2, 1, 4)], NEEDS);
+        let placement = place(&[machine(peer(1), 64, 0, 64), machine(Place::Here, 2, 1, 4)], &NEEDS);
         assert_eq!(placement.order, [Place::Here, peer(1)]);
         assert_eq!(reason(&placement, peer(1)), Some(NotChosen::OtherFitsBetter));
     }
@@ -224,7 +261,7 @@ mod tests {
             machine(peer(2), 8, 1, 8),
             machine(peer(3), 8, 1, 16),
         ];
-        let placement = place(&all, NEEDS);
+        let placement = place(&all, &NEEDS);
         assert_eq!(placement.order, [peer(3), peer(2), peer(1)]);
         assert_eq!(reason(&placement, Place::Here), Some(NotChosen::Busy));
     }
@@ -233,7 +270,7 @@ mod tests {
     fn load_counts_like_jobs() {
         let mut here = machine(Place::Here, 4, 0, 8);
         here.capacity.as_mut().unwrap().load_milli = 3_900;
-        let placement = place(&[here, machine(peer(1), 2, 0, 8)], NEEDS);
+        let placement = place(&[here, machine(peer(1), 2, 0, 8)], &NEEDS);
         assert_eq!(placement.order, [peer(1)]);
     }
 
@@ -250,12 +287,31 @@ mod tests {
         paused.closed = Some(Closed::Paused);
         let mut here = machine(Place::Here, 1, 0, 2);
         here.closed = Some(Closed::Paused);
-        let placement = place(&[here, offline, silent, small, leaky, paused], NEEDS);
+        let placement = place(&[here, offline, silent, small, leaky, paused], &NEEDS);
         assert_eq!(placement.order, [Place::Here]);
         assert_eq!(reason(&placement, peer(1)), Some(NotChosen::Offline));
         assert_eq!(reason(&placement, peer(2)), Some(NotChosen::Unknown));
         assert_eq!(reason(&placement, peer(4)), Some(NotChosen::UnsafeEngine));
         assert_eq!(reason(&placement, peer(5)), Some(NotChosen::NotLending(Closed::Paused)));
         assert_eq!(reason(&placement, peer(3)), Some(NotChosen::Memory { free: 0, needed: 1 << 30 }));
+    }
+
+    #[test]
+    fn a_container_goes_only_to_those_that_offer_its_image_and_waits_for_them_when_they_are_busy() {
+        let image: Image = "busybox".parse().unwrap();
+        let needs = Needs { container: Some(image.clone()), ..NEEDS };
+        let offers = |machine: Candidate, images: Vec<(Image, bool)>| Candidate {
+            docker: Some(Offer { answers: true, images, gives_gpus: false }),
+            ..machine
+        };
+        let here = machine(Place::Here, 8, 0, 8);
+        let other = offers(machine(peer(1), 8, 0, 8), vec![("python".parse().unwrap(), true)]);
+        let busy = offers(machine(peer(2), 2, 2, 8), vec![(image.clone(), true)]);
+        let placement = place(&[here.clone(), other.clone(), busy], &needs);
+        assert_eq!(placement.order, [peer(2)]);
+        let why = |place| reason(&placement, place).unwrap().to_string();
+        assert!(why(Place::Here).contains("does not offer Docker; its owner can"), "{}", why(Place::Here));
+        assert!(why(peer(1)).contains("not the image busybox: it offers python"), "{}", why(peer(1)));
+        assert_eq!(place(&[here, other], &needs).order, []);
     }
 }

@@ -165,6 +165,42 @@ fn a_script_that_brings_its_interpreter_keeps_its_bytes() {
     assert_eq!(INTERPRETER_FEATURE, "interpreter", "an older node refuses what it does not know by this name");
 }
 
+#[test]
+fn a_container_keeps_its_bytes_and_is_a_script_to_who_does_not_know_it() {
+    let entry = GuestPath::parse("x.sh").ok();
+    let container =
+        JobContainer { image: "busybox".parse().unwrap(), command: vec!["sh".into(), "x.sh".into()], entry, gpus: 0 };
+    let program = JobProgram::Container(container.clone());
+    let bytes = message(&program);
+    assert_eq!(
+        data_encoding::HEXLOWER.encode(&bytes),
+        "81a673637269707484ab656e7669726f6e6d656e74a6646f636b6572a5656e747279a4782e7368a5696d616765a46e6f6e65a9636f6e7461696e657283a5696d616765a762757379626f78a7636f6d6d616e6492a27368a4782e7368a5656e747279a4782e7368"
+    );
+    assert_eq!(CONTAINER_FEATURE, "container", "an older node refuses what it does not know by this name");
+    #[derive(Debug, serde::Deserialize)]
+    #[serde(rename_all = "snake_case")]
+    enum Before {
+        Script { environment: String, entry: GuestPath },
+    }
+    let Before::Script { environment, entry } = decode(&bytes).unwrap();
+    assert_eq!((environment.as_str(), entry.as_str()), ("docker", "x.sh"));
+    let own = JobProgram::Container(JobContainer { entry: None, ..container.clone() });
+    assert_eq!(decode::<JobProgram>(&message(&own)).unwrap(), own);
+    let with_gpus = JobProgram::Container(JobContainer { gpus: 2, ..container.clone() });
+    assert_eq!(decode::<JobProgram>(&message(&with_gpus)).unwrap(), with_gpus);
+    let long = JobContainer { command: vec![String::new(); bounds::WORDS_MAX + 1], ..container };
+    assert!(decode::<JobProgram>(&encode(&JobProgram::Container(long))).is_err());
+}
+
+#[test]
+fn an_offer_of_containers_is_bounded_and_may_be_missing() {
+    let image = OfferedImage { image: "busybox".parse().unwrap(), present: true };
+    let offer = |count| DockerOffer { engine: None, images: vec![image.clone(); count], gives_gpus: false };
+    let most = offer(crate::state::containers::IMAGES_MAX);
+    assert_eq!(decode::<DockerOffer>(&message(&most)).unwrap(), most);
+    assert!(decode::<DockerOffer>(&encode(&offer(most.images.len() + 1))).is_err());
+}
+
 #[tokio::test]
 async fn every_golden_frame_is_read_as_its_tag_and_written_as_its_bytes() {
     for (tag, _) in Tag::KNOWN {

@@ -1,6 +1,7 @@
 //! The messages about nodes and their group: who is there, who vouches for whom, tickets, and what an owner asks of the
 //! own node. As the others they are MessagePack maps with named fields.
 
+use super::container::DockerOffer;
 use super::gpu::Gpu;
 use super::sharing::Lends;
 use crate::defaults::{GPUS_MAX, VOUCHES_MAX};
@@ -52,6 +53,9 @@ pub struct NodeInfo {
     /// Words its owner gave it, for `--need tag=WORD`.
     #[serde(default, deserialize_with = "at_most::<{ crate::state::needs::TAGS_MAX }, _, _>")]
     pub tags: Vec<String>,
+    /// What it offers of containers; nothing from those whose owners did not turn that on, or who do not know of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub docker: Option<DockerOffer>,
     /// More of each graphics processor than its name; nothing from those who do not say.
     #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "at_most::<GPUS_MAX, _, _>")]
     pub gpu_details: Vec<Gpu>,

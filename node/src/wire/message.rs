@@ -4,7 +4,9 @@
 
 use super::Receipt;
 use super::bounds::{BLOBS_MAX, FILES_MAX, MOUNTS_MAX, PACKAGES_MAX, REQUIRES_MAX, WORDS_MAX};
+use super::container::{JobContainer, Travelling};
 use crate::identity::NodeId;
+use crate::state::containers::Image;
 use crate::state::home::spec::Kind;
 use potluck_runtime::{Digest, GuestPath, ImageChoice, JsonText, Limits, Report, at_most};
 use serde::{Deserialize, Serialize};
@@ -28,7 +30,7 @@ impl fmt::Debug for JobId {
 
 /// The program of a job.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[serde(from = "Travelling", into = "Travelling")]
 pub enum JobProgram {
     /// A WebAssembly module or component: a blob.
     Wasm {
@@ -46,12 +48,12 @@ pub enum JobProgram {
         /// Which input.
         entry: GuestPath,
         /// What of its imports may have been done before.
-        #[serde(default)]
         image: ImageChoice,
         /// What the environment is where the machine need not have it: a command that comes with the job.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
         interpreter: Option<JobInterpreter>,
     },
+    /// A command in a container.
+    Container(JobContainer),
     /// An interpreter that stays: a session, whose id is the job's.
     Session {
         /// Its environment.
@@ -70,8 +72,26 @@ impl JobProgram {
     #[must_use]
     pub fn environment(&self) -> Option<&str> {
         match self {
-            Self::Wasm { .. } | Self::Script { interpreter: Some(_), .. } => None,
+            Self::Wasm { .. } | Self::Container(_) | Self::Script { interpreter: Some(_), .. } => None,
             Self::Script { environment, .. } | Self::Session { environment, .. } => Some(environment),
+        }
+    }
+
+    /// How many graphics processors it is given; none but a container has any.
+    #[must_use]
+    pub const fn gpus(&self) -> u32 {
+        match self {
+            Self::Container(container) => container.gpus,
+            Self::Wasm { .. } | Self::Script { .. } | Self::Session { .. } => 0,
+        }
+    }
+
+    /// The same, given so many graphics processors; what has no way to one stays as it is.
+    #[must_use]
+    pub fn with_gpus(self, gpus: u32) -> Self {
+        match self {
+            Self::Container(container) => Self::Container(JobContainer { gpus, ..container }),
+            other @ (Self::Wasm { .. } | Self::Script { .. } | Self::Session { .. }) => other,
         }
     }
 
@@ -79,6 +99,7 @@ impl JobProgram {
     #[must_use]
     pub const fn reaches_gpus(&self) -> bool {
         match self {
+            Self::Container(_) => true,
             Self::Wasm { .. } | Self::Script { .. } | Self::Session { .. } => false,
         }
     }
@@ -88,7 +109,16 @@ impl JobProgram {
     pub const fn interpreter(&self) -> Option<&JobInterpreter> {
         match self {
             Self::Script { interpreter, .. } => interpreter.as_ref(),
-            Self::Wasm { .. } | Self::Session { .. } => None,
+            Self::Wasm { .. } | Self::Container(_) | Self::Session { .. } => None,
+        }
+    }
+
+    /// The image of its container, where it runs in one.
+    #[must_use]
+    pub const fn container_image(&self) -> Option<&Image> {
+        match self {
+            Self::Container(container) => Some(&container.image),
+            Self::Wasm { .. } | Self::Script { .. } | Self::Session { .. } => None,
         }
     }
 }
@@ -193,7 +223,8 @@ pub struct SubmitJob {
     /// Whether what its guest says of itself is wanted.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub events: bool,
-    /// Features the answering node must understand, or refuse the job: [`INTERPRETER_FEATURE`], [`PACKAGES_FEATURE`].
+    /// Features the answering node must understand, or refuse the job: [`INTERPRETER_FEATURE`], [`PACKAGES_FEATURE`],
+    /// [`CONTAINER_FEATURE`](super::CONTAINER_FEATURE).
     #[serde(deserialize_with = "at_most::<REQUIRES_MAX, _, _>")]
     pub requires: Vec<String>,
     /// Packages of the script, with all they need that is not built in; the feature [`PACKAGES_FEATURE`] goes with them.
@@ -207,7 +238,18 @@ pub const PACKAGES_FEATURE: &str = "packages";
 impl SubmitJob {
     /// What else than a job's requirements decides whether a machine takes it.
     pub(crate) fn kind(&self) -> Kind {
-        Kind::of(self.program.environment(), &self.requires, self.limits.memory_bytes)
+        Kind::of(self.program.environment(), &self.requires, self.memory_bytes())
+    }
+
+    /// Memory that it may take of its machine: what a container writes lies in memory, too.
+    #[must_use]
+    pub const fn memory_bytes(&self) -> u64 {
+        match self.program {
+            JobProgram::Container(_) => self.limits.memory_bytes.saturating_add(self.limits.disk_bytes),
+            JobProgram::Wasm { .. } | JobProgram::Script { .. } | JobProgram::Session { .. } => {
+                self.limits.memory_bytes
+            }
+        }
     }
 
     /// Every blob it names, with its size; one that is named twice comes twice.
@@ -216,6 +258,7 @@ impl SubmitJob {
             JobProgram::Wasm { digest, size, .. } => Some((*digest, *size)),
             JobProgram::Session { saved, .. } => saved.as_ref().map(|saved| (saved.digest, saved.size)),
             JobProgram::Script { interpreter, .. } => interpreter.as_ref().map(|own| (own.digest, own.size)),
+            JobProgram::Container(_) => None,
         };
         let carried = self.mounts.iter().filter(|mount| mount.local.is_none()).flat_map(|mount| &mount.files);
         let files = self.files.iter().chain(carried).map(|file| (file.digest, file.size));
@@ -228,9 +271,12 @@ impl SubmitJob {
     pub fn program_file(&self) -> (&str, Option<Digest>) {
         match &self.program {
             JobProgram::Wasm { digest, name, .. } => (name, Some(*digest)),
-            JobProgram::Script { entry, .. } => {
+            JobProgram::Script { entry, .. } | JobProgram::Container(JobContainer { entry: Some(entry), .. }) => {
                 let file = self.files.iter().find(|file| file.path == *entry);
                 (entry.as_str(), file.map(|file| file.digest))
+            }
+            JobProgram::Container(JobContainer { entry: None, command, .. }) => {
+                (command.first().map_or("", String::as_str), None)
             }
             JobProgram::Session { environment, saved, .. } => (environment, saved.as_ref().map(|saved| saved.digest)),
         }

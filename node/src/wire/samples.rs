@@ -95,6 +95,11 @@ fn info() -> NodeInfo {
         walls_missing: Some(vec!["landlock".into()]),
         lends: Some(lends()),
         tags: vec![],
+        docker: Some(DockerOffer {
+            engine: Some("Docker 26.1.5".into()),
+            images: vec![OfferedImage { image: "busybox:1.36".parse().unwrap(), present: true }],
+            gives_gpus: true,
+        }),
         gpu_details: vec![],
     }
 }
@@ -387,6 +392,7 @@ fn home_sample(tag: Tag) -> Bytes {
                 priority: Priority(1),
                 requirements: Requirements {
                     needs: "cpu=2,mem=4G,os=linux,arch=aarch64,gpu,tag=fast".parse().unwrap(),
+                    container: None,
                     on: vec![Place::Here],
                     prefer: vec![Who::Machine(Place::Peer(id(3)))],
                     avoid: vec![Who::Tag("slow".parse().unwrap())],

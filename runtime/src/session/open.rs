@@ -1,6 +1,7 @@
 //! How a session comes to have a worker: for its first turn, after a rest, and as a twin of another.
 
 use super::{At, Image, Interrupts, Layer, Session, SessionError, answer, explain};
+use crate::backend::{Backend, Wasm, WasmProgram, code_at, foreign, run_spec, session_env};
 use crate::engine::HOST_CONTRACT;
 use crate::handed::Handed;
 use crate::image::SavedSession;
@@ -8,7 +9,7 @@ use crate::job::{Program, RunRequest};
 use crate::prepare::Prepared;
 use crate::prepare_script::PreparedScript;
 use crate::protocol::{Answer, Given, OpenSpec, Spec};
-use crate::runtime::{Runtime, StartError, code_at, foreign, run_spec, session_env};
+use crate::runtime::{Runtime, StartError};
 use crate::watch::SilentWatch;
 use crate::worker_process::Line;
 use crate::workspace::Workspace;
@@ -34,12 +35,12 @@ impl Runtime {
     /// # Errors
     /// A [`SessionError`]; nothing of the session is left behind then.
     pub async fn open_session(&self, prepared: &Prepared, request: RunRequest) -> Result<Session, SessionError> {
-        let script = script(prepared)?;
-        let (image, _) = script.opening(&request, &[]);
+        let program = prepared.wasm().ok_or(SessionError::NoScript)?;
+        let (image, _) = script(program)?.opening(&request, &[]);
         let image = Image::Prepared(image);
         let (workspace, request) = self.place(prepared, request).await.map_err(SessionError::Start)?;
         let layers = vec![Layer::new()?];
-        let mut session = Session::new(self, prepared, request, Arc::new(workspace), image, layers)?;
+        let mut session = Session::new(self, program, request, Arc::new(workspace), image, layers)?;
         let boot = session.boot()?;
         session.launch(boot).await?;
         Ok(session)
@@ -56,14 +57,14 @@ impl Runtime {
     }
 }
 
-pub(super) fn script(prepared: &Prepared) -> Result<&PreparedScript, SessionError> {
+pub(super) fn script(prepared: &WasmProgram) -> Result<&PreparedScript, SessionError> {
     prepared.script.as_deref().ok_or(SessionError::NoScript)
 }
 
 impl Session {
     pub(super) fn new(
         runtime: &Runtime,
-        prepared: &Prepared,
+        prepared: &WasmProgram,
         request: RunRequest,
         workspace: Arc<Workspace>,
         image: Image,
@@ -105,7 +106,7 @@ impl Session {
                 self.prepared.kept().for_each(|code| self.runtime.cache().discard(code.key));
             }
         }
-        let again = self.runtime.prepare(&self.prepared.program, &SilentWatch).await;
+        let again = Wasm(&self.runtime).prepare(&self.prepared.program, &SilentWatch).await;
         self.prepared = again.map_err(SessionError::Prepare)?;
         // An image made again is not byte for byte the one before: what lies over that cannot go on.
         if let (Image::Prepared(image), false) = (&mut self.image, boot.is_empty()) {
@@ -119,7 +120,7 @@ impl Session {
 
     async fn try_launch(&mut self, boot: &[String]) -> Result<Opened, SessionError> {
         let pool = self.runtime.pool().clone();
-        while let Some(line) = self.runtime.waiting(&self.prepared, &self.request) {
+        while let Some(line) = Wasm(&self.runtime).waiting(&self.prepared, &self.request) {
             match self.give(line, boot).await? {
                 // It may have died while it waited, or just now.
                 Opened::Gone(why) => tracing::debug!(%why, "a worker that waited is gone"),
@@ -191,7 +192,7 @@ impl Session {
 }
 
 /// What a saved session of this environment says of itself, but for its memory and its files.
-pub(super) fn saved_as(prepared: &Prepared) -> Result<SavedSession, SessionError> {
+pub(super) fn saved_as(prepared: &WasmProgram) -> Result<SavedSession, SessionError> {
     let module = script(prepared)?.plan.module_digest;
     let Program::Script { environment, .. } = &prepared.program else { return Err(SessionError::NoScript) };
     Ok(SavedSession {

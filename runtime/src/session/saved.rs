@@ -3,6 +3,7 @@
 
 use super::open::{SESSION_FORMAT, saved_as};
 use super::{Image, Layer, Session, SessionError};
+use crate::backend::WasmProgram;
 use crate::cache::create_own;
 use crate::digest::Digest;
 use crate::handed::Handed;
@@ -80,11 +81,12 @@ impl Runtime {
         request: RunRequest,
         continuation: Continuation,
     ) -> Result<Session, SessionError> {
-        let ImageFile { file, tail } = open_saved(path, path, prepared).await?;
+        let program = prepared.wasm().ok_or(SessionError::NoScript)?;
+        let ImageFile { file, tail } = open_saved(path, path, program).await?;
         let (mut workspace, request) = self.place(prepared, request).await.map_err(SessionError::Start)?;
         workspace.give_at_most(tail.session.map_or_else(Given::default, |saved| saved.given));
         let (image, layers) = (Image::Saved(Arc::new(file)), vec![Layer::new()?]);
-        let mut session = Session::new(self, prepared, request, Arc::new(workspace), image, layers)?;
+        let mut session = Session::new(self, program, request, Arc::new(workspace), image, layers)?;
         let boot = match continuation {
             Continuation::Same => Vec::new(),
             Continuation::Twin => vec![super::fork::REFRESH.to_owned()],
@@ -96,7 +98,7 @@ impl Runtime {
 
 /// Opens a saved state, by a path that may differ from what it is called by in errors. It is whole and goes on under what
 /// was prepared.
-pub(super) async fn open_saved(at: &Path, name: &Path, prepared: &Prepared) -> Result<ImageFile, SessionError> {
+pub(super) async fn open_saved(at: &Path, name: &Path, prepared: &WasmProgram) -> Result<ImageFile, SessionError> {
     let (expected, at, named) = (saved_as(prepared)?, at.to_owned(), name.to_owned());
     let opened = tokio::task::spawn_blocking(move || open_checked(&at, &named, &expected)).await;
     opened.unwrap_or_else(|error| Err(unusable(name)(io::Error::other(error))))

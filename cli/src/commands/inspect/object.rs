@@ -2,7 +2,7 @@
 
 use crate::reasons::OwnedMachineObject;
 use potluck_node::store::jobs::Role;
-use potluck_node::wire::JobProgram;
+use potluck_node::wire::{JobContainer, JobProgram};
 use potluck_runtime::{BuiltIn, ImageChoice, Inspection, NEVER, ProgramImport, ProgramKind};
 use serde::Serialize;
 
@@ -50,7 +50,19 @@ pub(super) enum About {
         /// The image it starts from, where its imports decide.
         image: Option<&'static str>,
     },
+    /// A command in a container.
+    Container {
+        /// The image of its container.
+        docker_image: String,
+        command: Vec<String>,
+        /// Which of its files is the program; none where it is a command of the image.
+        entry: Option<String>,
+        reaches: &'static str,
+    },
 }
+
+/// What a job in a container can reach.
+pub(super) const CONTAINER_REACHES: &str = "its image, its files, arguments and input, and the folders it names; it has no network and none of the machine's files";
 
 /// What a program of WebAssembly shows of itself.
 #[derive(Serialize)]
@@ -110,7 +122,7 @@ impl About {
             JobProgram::Script { environment, image, .. } | JobProgram::Session { environment, image, .. } => {
                 (environment.as_str(), Some(image))
             }
-            JobProgram::Wasm { .. } => ("", None),
+            JobProgram::Wasm { .. } | JobProgram::Container(_) => ("", None),
         };
         let modules = match image {
             Some(ImageChoice::Auto(modules)) => Some(modules),
@@ -122,6 +134,15 @@ impl About {
             interpreter_comes_along: program.interpreter().is_some(),
             modules: modules.into_iter().flatten().cloned().collect(),
             image: modules.map(|modules| BuiltIn::covering(modules).name),
+        }
+    }
+
+    pub(super) fn container(container: &JobContainer) -> Self {
+        Self::Container {
+            docker_image: container.image.to_string(),
+            command: container.command.clone(),
+            entry: container.entry.as_ref().map(ToString::to_string),
+            reaches: CONTAINER_REACHES,
         }
     }
 

@@ -42,6 +42,11 @@ pub(super) fn of(report: &Report) -> String {
             let can = "what its language can with its files, arguments and input; it has no network, no threads, no processes";
             line(&mut text, "it can", can);
         }
+        Some(About::Container { docker_image, command, reaches, .. }) => {
+            line(&mut text, "runs", &command.join(" "));
+            line(&mut text, "image", docker_image);
+            line(&mut text, "reaches", reaches);
+        }
         None => {}
     }
     if !report.files.is_empty() {
@@ -59,6 +64,7 @@ fn kind(report: &Report) -> String {
         Some(About::Module(_)) => "a module of WASI preview 1".to_owned(),
         Some(About::Component(_)) => "a component of WASI preview 2".to_owned(),
         Some(About::Script { environment, .. }) => format!("a script for {environment}"),
+        Some(About::Container { docker_image, .. }) => format!("a command in a container of {docker_image}"),
         None => "no program that is known here".to_owned(),
     }
 }
@@ -113,10 +119,12 @@ fn verdict(text: &mut String, report: &Report) {
         Some(why) => line(text, "here", &format!("cannot run: {why}")),
         None => line(text, "here", "can run"),
     }
-    if let Some(place) = report.place.as_ref().filter(|_| report.runs_here) {
+    // A container runs where its image is offered, whatever this machine does.
+    let runs = report.runs_here || matches!(report.about, Some(About::Container { .. }));
+    if let Some(place) = report.place.as_ref().filter(|_| runs) {
         line(text, "with -d", &format!("would go to {place} now"));
     }
-    for machine in report.machines.iter().filter(|_| report.runs_here) {
+    for machine in report.machines.iter().filter(|_| runs) {
         line(text, "not at", &machine.to_string());
     }
 }

@@ -36,8 +36,9 @@ pub(super) async fn rehearse(args: &RunArgs, line: &Line) -> anyhow::Result<u8> 
     let client = settings::client()?;
     let wanted = args.wish.resolved(&client, line.on.as_deref()).await?;
     let submission = args.program.submission(&client, &line.program, line.args.clone(), args.quiet).await?;
+    let needs = submission.needs();
     let parcel = detached::parcel(&client, submission).await?;
-    let rehearsed = rehearsed(args, &client, &parcel, wanted).await?;
+    let rehearsed = rehearsed(args, &client, (&parcel, &needs), wanted).await?;
     let files = parcel.files();
     let bytes = files.iter().fold(0u64, |total, (_, size)| total.saturating_add(*size));
     if args.json {
@@ -76,16 +77,17 @@ fn tell(files: &[(String, u64)], bytes: u64, rehearsed: &Rehearsed) -> anyhow::R
 async fn rehearsed(
     args: &RunArgs,
     client: &Client,
-    parcel: &Parcel,
+    (parcel, needs): (&Parcel, &Needs),
     (wish, requirements): (Wish, Requirements),
 ) -> anyhow::Result<Rehearsed> {
-    if args.detach || args.wish.typed().is_some() || wish.on.len() > 1 {
+    // What offers the image of a container is for the rules of the node to say, machine by machine.
+    let is_contained = needs.container.is_some();
+    if args.detach || args.wish.typed().is_some() || wish.on.len() > 1 || is_contained {
         return Ok(client.rehearse(parcel, &requirements).await?);
     }
     let place = match requirements.on.first() {
         Some(place) => *place,
         None => {
-            let needs = Needs { memory_bytes: args.program.memory_bytes() };
             let placement = client.placement(needs).await.map_err(super::refusal)?;
             placement.order.first().copied().unwrap_or(Place::Here)
         }

@@ -1,5 +1,6 @@
 //! What is lent, in JSON.
 
+use super::docker::DockerObject;
 use potluck_node::client::Sharing;
 use potluck_node::state::sharing::rules::{Amounts, Rules, When};
 use potluck_node::wire::{Lends, SharingNow};
@@ -12,6 +13,7 @@ pub(in crate::commands) struct SharingObject {
     running: bool,
     now: NowObject,
     rules: RulesObject,
+    docker: DockerObject,
     peers: Vec<PeerObject>,
     #[serde(skip_serializing_if = "Option::is_none")]
     done: Option<DoneObject>,
@@ -99,6 +101,7 @@ impl SharingObject {
             running: sharing.running,
             now: NowObject::new(now),
             rules: RulesObject::new(sharing, &sharing.rules),
+            docker: DockerObject::new(&sharing.docker),
             peers: peers.collect(),
             done: None,
         }

@@ -87,6 +87,7 @@ fn rules(sharing: &Sharing) -> Vec<(&'static str, String)> {
     if rules.mind_the_owner() {
         lines.push(("away after", seconds(rules.idle_after_s.unwrap_or(IDLE_AFTER_S))));
     }
+    lines.extend(super::docker::lines(&sharing.docker));
     lines.push(("grace", seconds(rules.grace_s.unwrap_or(GRACE_S))));
     lines
 }

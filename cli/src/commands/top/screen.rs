@@ -213,6 +213,7 @@ pub(super) mod tests {
             walls_missing: None,
             lends: Some(lends),
             tags: vec![],
+            docker: None,
             gpu_details: vec![Gpu { memory_bytes: Some(12 << 30), ..Gpu::named("RTX 3060") }],
         }
     }

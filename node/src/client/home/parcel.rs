@@ -116,10 +116,15 @@ impl Parcel {
             JobProgram::Script { environment, entry, interpreter, .. } => {
                 (interpreter.as_ref().map(|own| own.digest), entry.as_str(), environment.as_str())
             }
+            // What it is given to run is the whole line.
+            JobProgram::Container(container) => (None, container.image.name().as_str(), "docker"),
             JobProgram::Session { environment, .. } => (None, "", environment.as_str()),
         };
         // The whole line that an interpreter is given; alone its digest would say nothing of how it is called.
-        let called = self.packed.job.program.interpreter().map_or(&[][..], |own| &own.argv);
+        let called = match &self.packed.job.program {
+            JobProgram::Container(container) => container.command.as_slice(),
+            program => program.interpreter().map_or(&[][..], |own| &own.argv),
+        };
         let line: Vec<&String> = called.iter().chain(args).collect();
         let all = (program, line, env, files, directories, mounts);
         // Without packages it is what it was before there were any.
@@ -145,7 +150,9 @@ impl Parcel {
             JobProgram::Script { environment, interpreter: Some(own), .. } => {
                 Some((format!("the interpreter {environment}"), own.size))
             }
-            JobProgram::Script { interpreter: None, .. } | JobProgram::Session { .. } => None,
+            JobProgram::Script { interpreter: None, .. } | JobProgram::Container(_) | JobProgram::Session { .. } => {
+                None
+            }
         };
         program
             .into_iter()

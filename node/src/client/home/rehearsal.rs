@@ -22,7 +22,9 @@ impl Client {
     /// [`ClientError`].
     pub async fn rehearse(&self, parcel: &Parcel, requirements: &Requirements) -> Result<Rehearsed, ClientError> {
         let inputs = parcel.blobs().map(|(digest, size)| Input { digest, size }).collect();
-        let request = RehearseJob { requirements: requirements.clone(), kind: parcel.kind(), inputs };
+        let requirements =
+            Requirements { container: parcel.program().container_image().cloned(), ..requirements.clone() };
+        let request = RehearseJob { requirements, kind: parcel.kind(), inputs };
         if self.daemon_runs() {
             let request = Frame::message(Tag::OWNER_REHEARSE, &request);
             return decoded(&ask_daemon(self, request, Tag::REHEARSED_IS).await?);

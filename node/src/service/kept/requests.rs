@@ -121,6 +121,7 @@ pub(super) fn admit(inner: &Inner, caller: &Caller, job: &crate::wire::SubmitJob
         Role::Owner => inner.lending.admit_own()?,
         Role::Peer => walk::check_lent(inner, caller)?,
     }
+    walk::check_container(inner, job)?;
     admission::admit(job, caller.role, walk::memory_lent(inner, caller), &inner.name, inner.case)?;
     walk::check_quotas(inner, caller, job.limits.fuel)?;
     sessions::check_stored(inner, caller)?;

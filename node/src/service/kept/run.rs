@@ -135,7 +135,7 @@ async fn has_place_and_runs(
 ) -> Option<End> {
     let _place = match caller.role {
         Role::Owner => inner.gate.enter(),
-        Role::Peer => match inner.gate.try_enter(caller.id, &inner.accounts.of(&caller.id), job.limits.memory_bytes) {
+        Role::Peer => match inner.gate.try_enter(caller.id, &inner.accounts.of(&caller.id), job.memory_bytes()) {
             Ok(place) => place,
             Err(Ok(waiting)) => waiting.place().await,
             Err(Err(_over_quota)) => return Some(End::Evicted),

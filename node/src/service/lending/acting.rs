@@ -2,6 +2,7 @@
 
 use super::PAUSED;
 use crate::dispatch::Role;
+use crate::service::containers::Containers;
 use crate::service::{Inner, sessions};
 use crate::state::sharing::{Closed, Decision};
 use crate::wire::{Fault, FaultCode};
@@ -25,12 +26,23 @@ pub(super) struct SentAway {
     pub(super) processes: Vec<u32>,
 }
 
+/// Why one must go.
+enum Gone {
+    /// Nothing is lent to it.
+    Closed(Closed),
+    /// Less is lent than before.
+    Less,
+    /// Its owner offers no containers of that image any more, in words.
+    Container(String),
+}
+
 /// Keeps to what its owner has decided for as long as the service lives.
 pub(in crate::service) async fn keep(inner: Weak<Inner>) {
     loop {
         let Some(here) = inner.upgrade() else { return };
         here.lending.look(&here.runtime.worker_processes()).await;
         act(&here);
+        Containers::look_if_due(&here);
         if here.lending.now().closed.is_some() && !here.lending.parks.swap(true, Ordering::AcqRel) {
             tokio::spawn(park(Arc::clone(&here)));
         }
@@ -62,6 +74,7 @@ pub(super) fn act(inner: &Inner) -> SentAway {
     inner.accounts.set_places(decision.settled().jobs_max);
     inner.accounts.set_disk(decision.disk_bytes);
     inner.images.hold(decision.is_paused());
+    inner.containers.settle(&inner.lending.docker());
     let (mut go, mut stay, mut own) = (Vec::new(), Vec::new(), Vec::new());
     inner.present.each(|number, entry| {
         if entry.goes() {
@@ -71,10 +84,14 @@ pub(super) fn act(inner: &Inner) -> SentAway {
             own.extend((entry.is_kept && decision.is_paused()).then_some((number, entry.process)));
             return;
         }
+        if let Some(refusal) = entry.container().and_then(|image| inner.containers.refusal(image, &inner.name)) {
+            go.push((number, entry.has_place(), entry.process, Gone::Container(refusal.text)));
+            return;
+        }
         let lent = decision.of(&entry.caller);
         match lent.closed {
             Some(closed) if !entry.has_place() || !lent.goes_on => {
-                go.push((number, entry.has_place(), entry.process, Some(closed)));
+                go.push((number, entry.has_place(), entry.process, Gone::Closed(closed)));
             }
             _ if entry.has_place() => stay.push((number, entry.memory_bytes(), entry.process)),
             _ => {}
@@ -82,10 +99,10 @@ pub(super) fn act(inner: &Inner) -> SentAway {
     });
     let memory: Vec<u64> = stay.iter().map(|(_, memory, _)| *memory).collect();
     let first_beyond = stays(&memory, decision.keeps, decision.memory_bytes);
-    go.extend(stay.drain(first_beyond..).map(|(number, _, process)| (number, true, process, None)));
+    go.extend(stay.drain(first_beyond..).map(|(number, _, process)| (number, true, process, Gone::Less)));
     let mut sent = SentAway::default();
-    for (number, had_place, process, closed) in go {
-        if inner.present.dismiss(number, dismissal(&decision, &inner.name, closed, had_place)) {
+    for (number, had_place, process, gone) in go {
+        if inner.present.dismiss(number, dismissal(&decision, &inner.name, gone, had_place)) {
             *(if had_place { &mut sent.ended } else { &mut sent.waited }) += 1;
             sent.processes.extend(process);
         }
@@ -110,12 +127,16 @@ fn stays(memory_of: &[u64], most: u32, memory_bytes: Option<u64>) -> usize {
 }
 
 /// What is told to whoever must go.
-fn dismissal(decision: &Decision, name: &str, closed: Option<Closed>, had_place: bool) -> Fault {
-    let why = match closed {
-        Some(closed) => decision.refusal(name, closed),
-        None => format!("{name} lends less now: it {}", decision.sentence(super::cores())),
+fn dismissal(decision: &Decision, name: &str, gone: Gone, had_place: bool) -> Fault {
+    let again = match &gone {
+        Gone::Closed(closed) => decision.ask_again_s(*closed),
+        Gone::Less | Gone::Container(_) => None,
     };
-    let again = closed.and_then(|closed| decision.ask_again_s(closed));
+    let why = match gone {
+        Gone::Closed(closed) => decision.refusal(name, closed),
+        Gone::Container(why) => why,
+        Gone::Less => format!("{name} lends less now: it {}", decision.sentence(super::cores())),
+    };
     let (code, text) = if had_place {
         let text = format!("{why}; what the job did there is gone, so run it again, there or elsewhere");
         (FaultCode::TAKEN_BACK, text)

@@ -79,7 +79,7 @@ pub(in crate::service) async fn jobs(inner: &Inner, caller: &Caller, writer: &mu
                 what: about.what.clone(),
                 state: entry.state,
                 since_unix: entry.since_unix,
-                memory_bytes_max: about.limits.memory_bytes,
+                memory_bytes_max: about.memory_bytes,
                 fuel_max: about.limits.fuel,
                 wall_ms_max: about.limits.wall_ms,
                 cpu_ms: None,

@@ -140,6 +140,7 @@ fn request(resident: &Resident, program: Program, inputs: Vec<InputFile>, direct
         mounts: Vec::new(),
         packages: None,
         limits,
+        gpus: 0,
         restore: None,
     }
 }
@@ -154,6 +155,7 @@ fn environment(program: &Program) -> &str {
     match program {
         Program::Script { environment, .. } => environment,
         Program::Wasm { name, .. } => name,
+        Program::Container { image, .. } => image,
     }
 }
 

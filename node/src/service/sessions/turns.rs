@@ -60,7 +60,8 @@ fn about(resident: &Resident, limits: &TurnLimits) -> About {
         None => format!("turn of {}", &resident.session.to_string()[..8]),
     };
     let limits = Limits { fuel: limits.fuel, wall_ms: limits.wall_ms, ..resident.limits.clone() };
-    About { job: resident.session, what, limits }
+    let memory_bytes = limits.memory_bytes;
+    About { job: resident.session, what, limits, container: None, memory_bytes }
 }
 
 /// Somebody else does something with it.

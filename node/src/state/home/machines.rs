@@ -209,6 +209,12 @@ impl Machines {
         index
     }
 
+    /// Whether a machine says now that it offers other containers than before: what it refused then says nothing of now.
+    pub(super) fn offers_other_containers(&self, facts: &MachineFacts) -> bool {
+        let before = self.find(facts.place).and_then(|index| self.machines[index].facts.as_ref());
+        before.is_some_and(|before| before.docker != facts.docker)
+    }
+
     /// What a machine says of itself.
     pub(super) fn learn(&mut self, facts: MachineFacts, now: Mono) -> usize {
         let index = self.enter(facts.place, now);

@@ -4,12 +4,13 @@ use super::spec::{BatchId, BatchSpec, Input, JobSpec, Kind, OnFailure, Priority,
 use super::words::{Cancel, Kept, Refusal};
 use super::*;
 use crate::identity::NodeId;
+use crate::state::containers::Offer;
 use crate::state::home::end::End;
 use crate::state::needs::{Needs, Requirements, Who};
 use crate::state::now::Wall;
 use crate::state::placement::Engine;
 use crate::state::placement::fit::Reason;
-use crate::state::placement::gpu::{DockerOffer, GpuFacts};
+use crate::state::placement::gpu::GpuFacts;
 use crate::state::placement::machine::{Lends, MachineFacts};
 use potluck_runtime::{Digest, Outcome};
 use std::sync::Arc;
@@ -96,7 +97,7 @@ fn facts(place: Place, places: u32) -> MachineFacts {
 /// The machine with a graphics processor that it gives to jobs.
 fn with_gpu(facts: MachineFacts) -> MachineFacts {
     let gpus = vec![GpuFacts { name: "RTX 3060".to_owned(), memory_bytes: Some(12 << 30) }];
-    MachineFacts { gpus, docker: Some(DockerOffer { gpus: true }), ..facts }
+    MachineFacts { gpus, docker: Some(Offer { gives_gpus: true, ..Offer::default() }), ..facts }
 }
 
 impl Bench {

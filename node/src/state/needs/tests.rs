@@ -75,6 +75,7 @@ fn machines_are_named_by_name_or_tag_and_looked_up_by_whoever_knows_them() {
 fn requirements_survive_being_written_down() {
     let all = Requirements {
         needs: needs("cpu=2,gpu,tag=x"),
+        container: "busybox".parse().ok(),
         on: vec![Place::Here],
         prefer: vec![Who::Tag("fast".parse().unwrap())],
         avoid: vec![Who::Machine(Place::Here)],

@@ -4,6 +4,7 @@
 use super::gpu::{self, NotGiven};
 use super::machine::{Lends, MachineFacts};
 use super::{Engine, Place};
+use crate::state::containers::{Lacks, lacks};
 use crate::state::needs::{Requirements, Size, Tag, Who};
 use std::collections::BTreeSet;
 use std::fmt;
@@ -44,6 +45,8 @@ pub enum Reason {
         /// What is needed.
         needed: Tag,
     },
+    /// It runs no container of the job's image.
+    Container(Lacks),
     /// It has no graphics processor, as far as it knows.
     NoGpu,
     /// Too few graphics processors.
@@ -145,6 +148,9 @@ pub fn obstacle(machine: &MachineFacts, requirements: &Requirements) -> Option<R
     if let Some(needed) = needs.arch.as_ref().filter(|arch| machine.arch.as_ref() != Some(*arch)) {
         return Some(Reason::Arch { has: machine.arch.clone(), needed: needed.clone() });
     }
+    if let Some(lacks) = requirements.container.as_ref().and_then(|image| lacks(machine.docker.as_ref(), image)) {
+        return Some(Reason::Container(lacks));
+    }
     if let Some(reason) = gpu::obstacle(machine, needs) {
         return Some(reason);
     }
@@ -192,6 +198,7 @@ impl Reason {
             Self::Paused => "`potluck resume` lends it again".to_owned(),
             Self::Os { needed, .. } => format!("leave `os={needed}` out of `--need`"),
             Self::Arch { needed, .. } => format!("leave `arch={needed}` out of `--need`"),
+            Self::Container(lacks) => lacks.change(),
             Self::NoGpu => "leave `gpu` out of `--need`".to_owned(),
             Self::Gpus { count, .. } => format!("ask for `gpu={count}` or less"),
             Self::GpuMemory { has: Some(has), .. } => format!("ask for `gpu-memory={}` or less", Size(has >> 20 << 20)),
@@ -234,6 +241,7 @@ impl fmt::Display for Reason {
             Self::Paused => f.write_str("its owner has paused it"),
             Self::Os { has, needed } => write!(f, "runs {}, and the job needs {needed}", or_unknown(has)),
             Self::Arch { has, needed } => write!(f, "is {}, and the job needs {needed}", or_unknown(has)),
+            Self::Container(lacks) => write!(f, "{lacks}"),
             Self::NoGpu => f.write_str("has no GPU that it can see"),
             Self::Gpus { has, count, needed } => {
                 write!(f, "has {count} GPU{} ({has}), and the job needs {needed}", if *count == 1 { "" } else { "s" })

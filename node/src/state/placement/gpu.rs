@@ -3,6 +3,7 @@
 
 use super::fit::Reason;
 use super::machine::MachineFacts;
+use crate::state::containers::Offer;
 use crate::state::needs::Needs;
 use std::fmt;
 
@@ -19,13 +20,6 @@ pub struct GpuFacts {
     pub memory_bytes: Option<u64>,
 }
 
-/// What a machine's owner offers to jobs in Docker.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct DockerOffer {
-    /// Whether its engine can give them graphics processors.
-    pub gpus: bool,
-}
-
 /// Why a machine gives its graphics processors to no job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum NotGiven {
@@ -39,11 +33,11 @@ pub enum NotGiven {
 ///
 /// # Errors
 /// [`NotGiven`] says why not.
-pub const fn may_give(offer: Option<DockerOffer>) -> Result<(), NotGiven> {
+pub const fn may_give(offer: Option<&Offer>) -> Result<(), NotGiven> {
     match offer {
         None => Err(NotGiven::NoDocker),
-        Some(DockerOffer { gpus: false }) => Err(NotGiven::NotByDocker),
-        Some(DockerOffer { gpus: true }) => Ok(()),
+        Some(Offer { gives_gpus: false, .. }) => Err(NotGiven::NotByDocker),
+        Some(Offer { gives_gpus: true, .. }) => Ok(()),
     }
 }
 
@@ -69,7 +63,7 @@ pub(super) fn obstacle(machine: &MachineFacts, needs: &Needs) -> Option<Reason> 
         let has = sizes.get(usize::try_from(needs.gpus - 1).unwrap_or(usize::MAX)).copied().flatten();
         return Some(Reason::GpuMemory { gpus: called(&machine.gpus), has, needed });
     }
-    let not_given = may_give(machine.docker).err()?;
+    let not_given = may_give(machine.docker.as_ref()).err()?;
     Some(Reason::GpuNotGiven { gpus: called(&machine.gpus), why: not_given })
 }
 
@@ -92,7 +86,8 @@ impl fmt::Display for NotGiven {
 
 impl NotGiven {
     /// What its owner can do.
-    pub(super) const fn change(self) -> &'static str {
+    #[must_use]
+    pub const fn change(self) -> &'static str {
         match self {
             Self::NoDocker => "its owner can: `potluck share --docker`",
             Self::NotByDocker => "its owner can: with NVIDIA's container toolkit Docker there gives it",

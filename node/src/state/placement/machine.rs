@@ -1,7 +1,8 @@
 //! What a home knows of a machine that may run its jobs, as the machine says it of itself.
 
-use super::gpu::{DockerOffer, GpuFacts};
+use super::gpu::GpuFacts;
 use super::{Engine, Place};
+use crate::state::containers::Offer;
 use crate::state::needs::Tag;
 use std::collections::BTreeSet;
 
@@ -26,8 +27,8 @@ pub struct MachineFacts {
     pub load_milli: u32,
     /// Its graphics processors.
     pub gpus: Vec<GpuFacts>,
-    /// What it offers to jobs in Docker, if anything.
-    pub docker: Option<DockerOffer>,
+    /// What it offers of containers.
+    pub docker: Option<Offer>,
     /// The words its owner gave it.
     pub tags: BTreeSet<Tag>,
     /// Whether its engine is known to be unsafe.

@@ -2,7 +2,7 @@
 //! name themselves costs a bounded number of bytes.
 
 use crate::identity::NodeId;
-use crate::wire::{JobId, SubmitJob};
+use crate::wire::{JobId, JobProgram, SubmitJob};
 use potluck_runtime::{Digest, JsonText, Outcome, Report};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -257,7 +257,12 @@ impl JobRecord {
     /// A job that was asked for so, now.
     #[must_use]
     pub fn asked(job: &SubmitJob, role: Role, now_ms: u64) -> Self {
-        let (program, digest) = job.program_file();
+        let (file, digest) = job.program_file();
+        let title = match &job.program {
+            JobProgram::Container(container) => Some(container.title()),
+            JobProgram::Wasm { .. } | JobProgram::Script { .. } | JobProgram::Session { .. } => None,
+        };
+        let program = title.as_deref().unwrap_or(file);
         Self { digest, bytes_in: job.bytes_in(), ..Self::begun(job.job, role, program, &job.args, now_ms) }
     }
 

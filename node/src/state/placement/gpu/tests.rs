@@ -6,7 +6,7 @@ fn gpu(name: &str, gibibytes: Option<u64>) -> GpuFacts {
 }
 
 /// What is said of a machine with these, and what would change it.
-fn says(gpus: &[GpuFacts], docker: Option<DockerOffer>, needs: &str) -> Option<String> {
+fn says(gpus: &[GpuFacts], docker: Option<Offer>, needs: &str) -> Option<String> {
     let machine = MachineFacts { gpus: gpus.to_vec(), docker, ..machine() };
     let reason = obstacle(&machine, &needs.parse().unwrap())?;
     Some(format!("{reason}; {}", reason.change().unwrap()))
@@ -54,7 +54,8 @@ fn each_machine_that_is_passed_over_has_one_reason() {
 #[test]
 fn only_a_docker_with_graphics_processors_gives_one() {
     let gpus = [gpu("RTX 3060", None)];
-    assert_eq!(says(&gpus, Some(DockerOffer { gpus: true }), "gpu"), None);
-    let without = says(&gpus, Some(DockerOffer { gpus: false }), "gpu").unwrap();
+    let offer = |gives_gpus| Offer { gives_gpus, ..Offer::default() };
+    assert_eq!(says(&gpus, Some(offer(true)), "gpu"), None);
+    let without = says(&gpus, Some(offer(false)), "gpu").unwrap();
     assert!(without.contains("its Docker gives it to no container") && without.contains("toolkit"), "{without}");
 }
