@@ -1,5 +1,4 @@
 use super::*;
-use crate::docker::{ContainerConfig, ContainerOffer};
 use crate::job::{InputFile, Mount as Folder, Program};
 use crate::{GuestPath, Limits};
 
