@@ -4,13 +4,22 @@
 mod engine;
 
 use crate::jobs::given;
-use potluck_tests::{Home, Node, guest, pair, until, write_script};
+use potluck_tests::{Finished, Home, Node, guest, pair, until, write_script};
 use serde_json::Value;
 
 /// What `potluck share` says after these options.
 #[track_caller]
 fn share(home: &Home, options: &[&str]) -> Value {
     home.potluck(["share", "--json"]).args(options).finish().expect(0).json()
+}
+
+/// What a command prints has all of these texts.
+#[track_caller]
+fn shows(finished: &Finished, texts: &[&str]) {
+    let out = finished.out();
+    for text in texts {
+        assert!(out.contains(text), "stdout does not say {text:?}: {finished}");
+    }
 }
 
 #[test]
@@ -62,7 +71,7 @@ fn the_owner_says_what_is_offered_and_sees_what_is_missing() {
     assert!(offer["engine"].is_null() && offer["why"].as_str().is_some_and(|why| !why.is_empty()), "{offer}");
     let shown = home.potluck(["share"]).finish().expect(0).out();
     assert!(shown.contains("no engine") && shown.contains("python:3.12"), "{shown}");
-    home.potluck(["doctor"]).finish().says(&["FAIL  docker", "share --no-docker"]);
+    shows(&home.potluck(["doctor"]).finish(), &["FAIL  docker", "share --no-docker"]);
     // By its full name, however it is written.
     let less = share(&home, &["--docker-forbid", "docker.io/library/busybox:latest"]);
     assert_eq!(less["docker"]["images"].as_array().map(Vec::len), Some(1), "{less}");
@@ -91,7 +100,7 @@ fn a_job_waits_for_a_machine_that_offers_its_image_and_is_told_of_each_why_not()
         (told("ann") && told("bob")).then_some(())
     });
     let dry = bob.run(["--dry-run", "--docker-image", "busybox", "sh"]).finish();
-    dry.expect(125).says(&["does not offer Docker"]);
+    shows(dry.expect(125), &["does not offer Docker"]);
     let nowhere = ann.root().join("no.sock");
     let nowhere = nowhere.to_str().expect("a path of a test is text");
     share(&ann, &["--docker", "--docker-image", "busybox", "--docker-engine", nowhere]);

@@ -12,6 +12,7 @@ mod requests;
 pub(super) use acting::keep;
 pub(super) use requests::{end_job, jobs, pause, resume, tell};
 
+use super::Inner;
 use super::admission::MemoryLent;
 use crate::clock::Clock;
 use crate::config::{Config, Docker};
@@ -29,6 +30,9 @@ use tokio::sync::{Mutex as AsyncMutex, Notify, watch};
 
 /// Why this machine does not run what its own queue was given.
 const PAUSED: &str = "this machine is paused; `potluck resume` has it run its own queue again";
+
+/// Thousandths of cores that one container may use.
+const CONTAINER_MILLI: u32 = 1000;
 
 /// What the owner has decided beside the settings, in the data directory.
 const SHARE_FILE: &str = "share.toml";
@@ -113,10 +117,13 @@ impl Lending {
     }
 
     /// Looks at the machine and at what its owner has decided, and decides.
-    pub(super) async fn look(&self, workers: &[u32]) {
+    pub(super) async fn look(&self, workers: &[u32], containers: u32) {
         self.read();
         let rules = self.state().rules.clone();
-        let sight = self.sensors.lock().await.look(&rules, workers).await;
+        let mut sight = self.sensors.lock().await.look(&rules, workers).await;
+        // Containers are the engine's processes, which are not known: each is taken to use all it may.
+        let theirs = containers.saturating_mul(CONTAINER_MILLI);
+        sight.facts.others_milli = sight.facts.others_milli.map(|others| others.saturating_sub(theirs));
         let mut state = self.state();
         state.sight = sight;
         self.decide(&mut state);
@@ -222,6 +229,15 @@ impl Lending {
     }
 }
 
+impl Inner {
+    /// Looks at the machine and at what its owner has decided, and decides.
+    async fn look_at_lending(&self) {
+        let mut containers = 0u32;
+        self.present.each(|_, entry| containers += u32::from(entry.container().is_some() && entry.has_place()));
+        self.lending.look(&self.runtime.worker_processes(), containers).await;
+    }
+}
+
 impl State {
     fn decide(&mut self) {
         self.sight.facts.unix_s = Clock::system().unix_now();
@@ -244,7 +260,7 @@ pub(crate) async fn sharing_alone(
     config: &Config,
 ) -> Result<SharingNow, RecordError> {
     let lending = Lending::open(data_dir, None, system_root, (&Policy::from(config), &config.docker))?;
-    lending.look(&[]).await;
+    lending.look(&[], 0).await;
     Ok(lending.told())
 }
 

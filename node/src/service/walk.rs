@@ -277,7 +277,7 @@ fn program(job: &SubmitJob, inputs: &Inputs) -> Result<Program, Fault> {
             Program::Wasm { path: inputs.path(&interpreter.digest)?.to_owned(), name }
         }
         JobProgram::Container(JobContainer { image, command, .. }) => {
-            Program::Container { image: image.name().to_string(), command: command.clone() }
+            Program::Container { image: image.to_string(), command: command.clone() }
         }
         JobProgram::Script { environment, entry, image, interpreter: None } => {
             Program::Script { environment: environment.clone(), entry: entry.clone(), image: image.clone() }

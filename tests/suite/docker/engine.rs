@@ -1,6 +1,6 @@
 //! Containers that run: the same streams, files, limits and ends as for every other job, and nothing left of them.
 
-use super::share;
+use super::{share, shows};
 use crate::jobs::given;
 use potluck_tests::{BUSYBOX, Engine, Home, Node, Running, pair, until, with_engine, write_script};
 use rustix::process::Signal;
@@ -52,9 +52,9 @@ fn a_script_has_its_files_streams_and_exit_code_at_a_peer() {
         pair(&node, &other);
         let docker = until_offered(&bob);
         assert!(docker["engine"].as_str().is_some_and(|engine| engine.contains("Docker")), "{docker}");
-        bob.potluck(["peers"]).finish().expect(0).says(&["docker", BUSYBOX]);
-        ann.potluck(["status"]).finish().expect(0).says(&["docker", BUSYBOX]);
-        ann.potluck(["doctor"]).finish().says(&["offered: "]);
+        shows(bob.potluck(["peers"]).finish().expect(0), &["docker", BUSYBOX]);
+        shows(ann.potluck(["status"]).finish().expect(0), &["docker", BUSYBOX]);
+        shows(&ann.potluck(["doctor"]).finish(), &["ok    docker", "offered: "]);
         let lines = [
             "cat in/a.txt -",
             "echo $GREETING $1 >&2",
@@ -75,7 +75,8 @@ fn a_script_has_its_files_streams_and_exit_code_at_a_peer() {
         let back = std::fs::read_to_string(bob.work().join("back/out/b.txt")).expect("it came back");
         assert_eq!(back, "from a file\n");
         let word = bob.run(["--docker-image", BUSYBOX, "sh", "-c", "echo $0; pwd", "word"]).finish();
-        word.expect(0).says(&["running the command sh of the image", "word\n"]);
+        word.expect(0).says(&["running the command sh of the image"]);
+        shows(&word, &["word\n"]);
         let history = bob.potluck(["history"]).finish().expect(0).out();
         assert!(history.contains(&format!("job.sh in {BUSYBOX}")), "{history}");
         until_no_container(engine);
@@ -98,7 +99,7 @@ fn limits_hold_and_who_goes_away_leaves_no_container() {
         let full = in_busybox(&["--disk", "8M"], "dd if=/dev/zero of=big bs=1M count=64 || exit 9");
         assert_ne!(full.code(), 0, "{full}");
         let job = long(&bob);
-        assert_eq!(engine.containers().is_empty(), false);
+        assert!(!engine.containers().is_empty());
         job.signal(Signal::INT);
         job.finish_with_stdin_open().expect(130);
         until_no_container(engine);

@@ -57,6 +57,8 @@ pub(super) enum About {
         command: Vec<String>,
         /// Which of its files is the program; none where it is a command of the image.
         entry: Option<String>,
+        /// Graphics processors that it is given.
+        gpus: u32,
         reaches: &'static str,
     },
 }
@@ -142,6 +144,7 @@ impl About {
             docker_image: container.image.to_string(),
             command: container.command.clone(),
             entry: container.entry.as_ref().map(ToString::to_string),
+            gpus: container.gpus,
             reaches: CONTAINER_REACHES,
         }
     }

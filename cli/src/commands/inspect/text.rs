@@ -42,10 +42,13 @@ pub(super) fn of(report: &Report) -> String {
             let can = "what its language can with its files, arguments and input; it has no network, no threads, no processes";
             line(&mut text, "it can", can);
         }
-        Some(About::Container { docker_image, command, reaches, .. }) => {
+        Some(About::Container { docker_image, command, reaches, gpus, .. }) => {
             line(&mut text, "runs", &command.join(" "));
             line(&mut text, "image", docker_image);
             line(&mut text, "reaches", reaches);
+            if *gpus > 0 {
+                line(&mut text, "and", &format!("graphics processors of the machine: {gpus}"));
+            }
         }
         None => {}
     }

@@ -40,7 +40,7 @@ enum Gone {
 pub(in crate::service) async fn keep(inner: Weak<Inner>) {
     loop {
         let Some(here) = inner.upgrade() else { return };
-        here.lending.look(&here.runtime.worker_processes()).await;
+        here.look_at_lending().await;
         act(&here);
         Containers::look_if_due(&here);
         if here.lending.now().closed.is_some() && !here.lending.parks.swap(true, Ordering::AcqRel) {

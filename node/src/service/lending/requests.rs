@@ -22,7 +22,7 @@ const GONE_POLL: Duration = Duration::from_millis(2);
 pub(in crate::service) async fn tell(inner: &Inner, caller: &Caller, writer: &mut FrameWriter) -> Result<(), Stop> {
     of_owner(caller)?;
     // A rule that was changed just now holds already.
-    inner.lending.look(&inner.runtime.worker_processes()).await;
+    inner.look_at_lending().await;
     act(inner);
     inner.lending.wake.notify_one();
     answer(writer, &inner.lending.told()).await
@@ -58,7 +58,7 @@ pub(in crate::service) async fn resume(inner: &Inner, caller: &Caller, writer: &
     of_owner(caller)?;
     inner.lending.set_pause(None);
     let warning = write(inner, None).await;
-    inner.lending.look(&inner.runtime.worker_processes()).await;
+    inner.look_at_lending().await;
     act(inner);
     answer(writer, &SharingNow { warning, ..inner.lending.told() }).await
 }
