@@ -127,9 +127,10 @@ pub(crate) struct Containers<'a>(pub(crate) &'a Runtime);
 #[derive(Clone, Debug)]
 pub(crate) struct PreparedContainer {
     program: Program,
-    offer: ContainerOffer,
     image_id: String,
     architecture: String,
+    /// Whether it says how to find out that it is well, again and again while it runs.
+    has_check: bool,
     /// The places for which an engine would make directories of the host.
     volumes: Vec<String>,
 }
@@ -137,6 +138,10 @@ pub(crate) struct PreparedContainer {
 impl PreparedContainer {
     pub(crate) fn program(&self) -> &Program {
         &self.program
+    }
+
+    fn image(&self) -> &str {
+        image_of(&self.program)
     }
 
     fn command(&self) -> &[String] {
@@ -152,20 +157,17 @@ impl Backend for Containers<'_> {
 
     /// Finds the image, which must be allowed and there, by the engine, which must answer.
     async fn prepare(&self, program: &Program, watch: &dyn Watch) -> Result<PreparedContainer, PrepareError> {
-        let image = match program {
-            Program::Container { image, .. } => image,
-            Program::Wasm { name, .. } => name,
-            Program::Script { environment, .. } => environment,
-        };
+        let image = image_of(program);
         let prepared = self.find(program, image).await;
-        let prepared = prepared.map_err(|source| PrepareError::Container { image: image.clone(), source })?;
+        let prepared = prepared.map_err(|source| PrepareError::Container { image: image.to_owned(), source })?;
         watch.stage(Stage::Ready);
         Ok(prepared)
     }
 
     async fn start(&self, prepared: &PreparedContainer, request: RunRequest) -> Result<Run, StartError> {
         check(prepared, &request)?;
-        let config = prepared.offer.config.clone();
+        // The owner may have changed their mind since the program was prepared.
+        let config = self.allowed(prepared.image()).map_err(|error| StartError::Container(error.to_string()))?.0.config;
         let engine = Engine::open(&config).await.map_err(|error| StartError::Container(error.to_string()))?;
         let cards = cards(&engine, request.gpus).await?;
         self.0.sweep_containers_later(&engine.socket, &config.owner);
@@ -185,13 +187,19 @@ impl Backend for Containers<'_> {
 }
 
 impl Containers<'_> {
-    async fn find(&self, program: &Program, image: &str) -> Result<PreparedContainer, ContainerError> {
+    /// What is offered, if the image may be used.
+    fn allowed(&self, image: &str) -> Result<(ContainerOffer, ImageName), ContainerError> {
         let offer = self.0.containers().ok_or(ContainerError::Off)?;
         let name = ImageName::parse(image)?;
         if !offer.allows(&name) {
             let allowed = shown(&offer.config.images);
             return Err(ContainerError::NotAllowed { image: name.short().to_owned(), allowed });
         }
+        Ok((offer, name))
+    }
+
+    async fn find(&self, program: &Program, image: &str) -> Result<PreparedContainer, ContainerError> {
+        let (offer, name) = self.allowed(image)?;
         let engine = Engine::open(&offer.config).await?;
         let command = engine.pull_command(name.short());
         let missing = || ContainerError::Missing { image: name.short().to_owned(), command: command.clone() };
@@ -204,8 +212,19 @@ impl Containers<'_> {
             let (image, machine) = (name.short().to_owned(), format!("linux/{machine}"));
             return Err(ContainerError::Foreign { image, made_for, machine, command });
         }
-        let volumes = found.config.and_then(|config| config.volumes).unwrap_or_default();
-        Ok(PreparedContainer { program: program.clone(), offer, image_id, architecture, volumes })
+        engine.check_bounds().await?;
+        let config = found.config.unwrap_or_default();
+        let (has_check, volumes) = (config.healthcheck.is_some(), config.volumes.unwrap_or_default());
+        Ok(PreparedContainer { program: program.clone(), image_id, architecture, has_check, volumes })
+    }
+}
+
+/// The image a program names.
+fn image_of(program: &Program) -> &str {
+    match program {
+        Program::Container { image, .. } => image,
+        Program::Wasm { name, .. } => name,
+        Program::Script { environment, .. } => environment,
     }
 }
 

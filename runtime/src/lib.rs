@@ -1,7 +1,7 @@
 //! One sandboxed run, from request to outcome.
 //!
-//! This crate knows wasmtime, WASI, files, limits, Python and the worker process. It knows no peers, no sockets and no
-//! flags. Whatever a guest does, what comes back is an [`Outcome`]; an error from this crate means that Potluck, the
+//! This crate knows wasmtime, WASI, files, limits, Python, the worker process and container engines. It knows no peers and
+//! no flags, and no socket but an engine's. Whatever a guest does, what comes back is an [`Outcome`]; an error from this crate means that Potluck, the
 //! machine or the request was at fault.
 
 mod backend;

@@ -8,7 +8,8 @@ use std::time::Duration;
 /// The most a run may use. All values are upper bounds; zero means none at all, never unlimited.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
-    /// Executed instructions, roughly (wasmtime fuel). A busy core burns about 8 G a second.
+    /// Executed instructions, roughly (wasmtime fuel). A busy core burns about 8 G a second. Of a container: nanoseconds of
+    /// core time, measured a few times a second.
     pub fuel: u64,
     /// Linear memories and tables of all instances together, in bytes.
     pub memory_bytes: u64,

@@ -38,7 +38,8 @@ pub struct Report {
     /// How it ended.
     pub outcome: Outcome,
     /// Fuel used; the same program on the same input uses the same amount on every machine. 0 where the worker could no
-    /// longer say, because it was killed: a cancelled or lost run, and one whose wall time only the kill enforced.
+    /// longer say, because it was killed: a cancelled or lost run, and one whose wall time only the kill enforced. Of a container:
+    /// nanoseconds of core time when it was last measured, 0 if it was over before.
     pub fuel_used: u64,
     /// Wall time of the guest, in milliseconds.
     pub wall_ms: u64,

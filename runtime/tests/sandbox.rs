@@ -5,10 +5,20 @@
 mod cgroups;
 #[path = "sandbox/components.rs"]
 mod components;
+#[path = "sandbox/containers.rs"]
+mod containers;
+#[path = "sandbox/contract.rs"]
+mod contract;
 #[path = "sandbox/endings.rs"]
 mod endings;
+#[path = "sandbox/engine.rs"]
+mod engine;
+#[path = "sandbox/engine_answers.rs"]
+mod engine_answers;
 #[path = "sandbox/escapes.rs"]
 mod escapes;
+#[path = "sandbox/fake_engine.rs"]
+mod fake_engine;
 #[path = "sandbox/guests.rs"]
 mod guests;
 #[path = "sandbox/kept.rs"]
@@ -43,6 +53,7 @@ fn main() -> ExitCode {
         Some("escaped-parent") => return escapes::parent(&arguments[1..]),
         Some("preparer") => return kept::preparer(&arguments[1..]),
         Some("waiting-parent") => return waiting::parent(&arguments[1..]),
+        Some("container-parent") => return containers::parent(&arguments[1..]),
         Some("parent") => return endings::parent(&arguments[1..]),
         Some(_) | None => {}
     }
@@ -68,6 +79,9 @@ fn main() -> ExitCode {
 }
 
 const TABLES: &[&[kit::Test]] = &[
+    contract::TESTS,
+    containers::TESTS,
+    engine_answers::TESTS,
     outcomes::TESTS,
     endings::TESTS,
     streams::TESTS,

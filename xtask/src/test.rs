@@ -57,12 +57,19 @@ fn prepare(workspace: &Workspace) -> Result<Variables> {
     run_in(workspace, cargo().args(["build", "--release", "--locked", "--workspace"]), &Vec::new())?;
     guests::build(workspace)?;
     let wheel = python_wheel(workspace)?;
-    install_network_tools()?;
+    install_tools()?;
     let mut variables = variables(workspace, Some(wheel));
     if namespaces_work() {
         variables.push(("POTLUCK_TEST_NETNS", "1".into()));
     } else {
         eprintln!("this user cannot make network namespaces (root can): the tests over several hosts will not run");
+    }
+    if engine_starts()? {
+        variables.push(("POTLUCK_TEST_DOCKER", "1".into()));
+    } else {
+        eprintln!(
+            "no container engine can be started (root can, with dockerd and busybox): the tests of containers will not run"
+        );
     }
     Ok(variables)
 }
@@ -118,15 +125,36 @@ fn wheel_in(directory: &Path) -> Option<PathBuf> {
     files.into_iter().find(is_wheel)
 }
 
-/// The tests over several hosts lay cables between network namespaces with `ip`.
-fn install_network_tools() -> Result<()> {
-    if find("ip").is_some() || !is_root()? || find("apt-get").is_none() {
+/// The static shell of which the tests of containers make their image.
+const STATIC_SHELL: &str = "/bin/busybox";
+
+/// The tests over several hosts lay cables between network namespaces with `ip`; those of containers start an engine of their
+/// own, and make an image of a static shell.
+fn install_tools() -> Result<()> {
+    let mut missing = Vec::new();
+    if find("ip").is_none() {
+        missing.push("iproute2");
+    }
+    if find("dockerd").is_none() {
+        missing.push("docker.io");
+    }
+    if !Path::new(STATIC_SHELL).is_file() {
+        missing.push("busybox-static");
+    }
+    if missing.is_empty() || !is_root()? || find("apt-get").is_none() {
         return Ok(());
     }
     run(Command::new("apt-get").args(["-qq", "update"]))?;
     let mut install = Command::new("apt-get");
-    install.args(["-qq", "-y", "install", "--no-install-recommends", "iproute2"]);
-    run(install.env("DEBIAN_FRONTEND", "noninteractive"))
+    install.args(["-qq", "-y", "install", "--no-install-recommends"]).args(missing);
+    // A service that a package starts is not wanted, and a machine without services would refuse.
+    run(install.env("DEBIAN_FRONTEND", "noninteractive").env("RUNLEVEL", "1"))
+}
+
+/// Whether a container engine could be started by the tests, as far as that can be told without starting it.
+fn engine_starts() -> Result<bool> {
+    let tools = ["dockerd", "setpriv"].iter().all(|tool| find(tool).is_some());
+    Ok(is_root()? && tools && Path::new(STATIC_SHELL).is_file() && namespaces_work())
 }
 
 /// Makes a namespace and removes it.
