@@ -37,7 +37,7 @@ pub(super) struct Entry {
     pub(super) since_unix: u64,
     /// The process in which its guest runs.
     pub(super) process: Option<u32>,
-    /// What ends it.
+    /// What ends it, where it runs in a container.
     pub(super) canceller: Option<Canceller>,
     /// What its guest has said last of how far it is.
     pub(super) progress: Option<GuestProgress>,
@@ -161,7 +161,7 @@ impl Here {
         self.change(|entry| (entry.state, entry.process) = (JobState::Running, process));
     }
 
-    /// It can be ended by this.
+    /// Its container is ended by this.
     pub(super) fn ends_by(&self, canceller: Canceller) {
         self.change(|entry| entry.canceller = Some(canceller));
     }

@@ -142,7 +142,9 @@ impl Walk<'_> {
             Fault::new(FaultCode::INTERNAL, sentence(&error, caller.role))
         })?;
         here.runs(run.canceller.process());
-        here.ends_by(run.canceller.clone());
+        if job.program.container_image().is_some() {
+            here.ends_by(run.canceller.clone());
+        }
         noting.started();
         writer.queue(Frame::empty(Tag::STARTED)).await.map_err(gone)?;
         if let Some(checkpoint) = restore.filter(|_| job.events) {
