@@ -129,6 +129,8 @@ pub(crate) struct PreparedContainer {
     program: Program,
     image_id: String,
     architecture: String,
+    /// Whether it says how to find out that it is well, again and again while it runs.
+    has_check: bool,
     /// The places for which an engine would make directories of the host.
     volumes: Vec<String>,
 }
@@ -210,8 +212,10 @@ impl Containers<'_> {
             let (image, machine) = (name.short().to_owned(), format!("linux/{machine}"));
             return Err(ContainerError::Foreign { image, made_for, machine, command });
         }
-        let volumes = found.config.and_then(|config| config.volumes).unwrap_or_default();
-        Ok(PreparedContainer { program: program.clone(), image_id, architecture, volumes })
+        engine.check_bounds().await?;
+        let config = found.config.unwrap_or_default();
+        let (has_check, volumes) = (config.healthcheck.is_some(), config.volumes.unwrap_or_default());
+        Ok(PreparedContainer { program: program.clone(), image_id, architecture, has_check, volumes })
     }
 }
 

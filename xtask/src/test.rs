@@ -67,7 +67,9 @@ fn prepare(workspace: &Workspace) -> Result<Variables> {
     if engine_starts()? {
         variables.push(("POTLUCK_TEST_DOCKER", "1".into()));
     } else {
-        eprintln!("no container engine can be started (root can, with dockerd and busybox): the tests of containers will not run");
+        eprintln!(
+            "no container engine can be started (root can, with dockerd and busybox): the tests of containers will not run"
+        );
     }
     Ok(variables)
 }

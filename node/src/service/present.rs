@@ -6,7 +6,7 @@ use crate::dispatch::{Caller, Role};
 use crate::identity::NodeId;
 use crate::state::containers::Image;
 use crate::wire::{Fault, JobId, JobState};
-use potluck_runtime::{GuestProgress, Limits};
+use potluck_runtime::{Canceller, GuestProgress, Limits};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{oneshot, watch};
@@ -37,6 +37,8 @@ pub(super) struct Entry {
     pub(super) since_unix: u64,
     /// The process in which its guest runs.
     pub(super) process: Option<u32>,
+    /// What ends it, where it runs in a container.
+    pub(super) canceller: Option<Canceller>,
     /// What its guest has said last of how far it is.
     pub(super) progress: Option<GuestProgress>,
     dismiss: Option<oneshot::Sender<Fault>>,
@@ -79,6 +81,7 @@ impl Present {
             state: JobState::Waiting,
             since_unix: Clock::system().unix_now(),
             process: None,
+            canceller: None,
             progress: None,
             dismiss: Some(dismiss),
         };
@@ -156,6 +159,11 @@ impl Here {
     /// Its guest runs.
     pub(super) fn runs(&self, process: Option<u32>) {
         self.change(|entry| (entry.state, entry.process) = (JobState::Running, process));
+    }
+
+    /// Its container is ended by this.
+    pub(super) fn ends_by(&self, canceller: Canceller) {
+        self.change(|entry| entry.canceller = Some(canceller));
     }
 
     /// Its guest says how far it is.

@@ -21,7 +21,7 @@ use crate::wire::{
 };
 use potluck_runtime::{
     ContainerError, EngineError, GuestEvent, ImageChoice, InputFile, Mount, Outcome, PrepareError, Program, Report,
-    RunRequest, Tenant,
+    RunRequest, StartError, Tenant,
 };
 use std::path::Path;
 use std::sync::Arc;
@@ -133,10 +133,18 @@ impl Walk<'_> {
         let promise = promise_fuel(inner, caller, job.limits.fuel)?;
         let started = tell_while(&relay, inbound, writer, inner.runtime.start(&prepared, request)).await?;
         let run = started.map_err(|error| {
+            if let StartError::Request(_) = &error {
+                // What a machine has of graphics processors says nothing of others.
+                let code = if job.program.gpus() > 0 { FaultCode::NOT_ALLOWED } else { FaultCode::BAD_PROGRAM };
+                return Fault::new(code, error.to_string());
+            }
             tracing::warn!(job = %job.job, error = %super::chain(&error), "job could not be started");
             Fault::new(FaultCode::INTERNAL, sentence(&error, caller.role))
         })?;
         here.runs(run.canceller.process());
+        if job.program.container_image().is_some() {
+            here.ends_by(run.canceller.clone());
+        }
         noting.started();
         writer.queue(Frame::empty(Tag::STARTED)).await.map_err(gone)?;
         if let Some(checkpoint) = restore.filter(|_| job.events) {

@@ -123,7 +123,7 @@ impl fmt::Display for NotChosen {
             Self::UnsafeEngine => f.write_str("its engine is known to be unsafe (`potluck peers` says more)"),
             Self::NotLending(closed) => write!(f, "lends nothing now, because {closed}"),
             Self::Container(lacks) => write!(f, "{lacks}; {}", lacks.change()),
-            Self::Gpu(why) => write!(f, "{why}; {}", why.change()),
+            Self::Gpu(why) => write!(f, "gives the job no GPU: {why}; {}", why.change()),
             Self::Unknown => f.write_str("has not said what it has"),
             Self::Busy => f.write_str("all its cores are in use"),
             Self::Memory { free, needed } => {

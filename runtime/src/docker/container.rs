@@ -48,7 +48,7 @@ impl Container {
         let this = Self { engine, names: Names::new(owner), is_removed: false };
         let made = this.docker().create_volume(spec::volume(&this.names, room)).await;
         made.map_err(|error| failed("make the working directory", &error))?;
-        this.create(&this.names.holder, spec::holder(&this.names, &prepared.image_id)).await?;
+        this.create(&this.names.holder, spec::holder(&this.names, prepared)).await?;
         let program = holder_executable(&prepared.architecture).ok_or_else(|| {
             StartError::Container(format!("there is no holder for the processor {:?}", prepared.architecture))
         })?;

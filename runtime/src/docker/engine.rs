@@ -90,6 +90,16 @@ pub enum EngineError {
         /// What it did.
         why: String,
     },
+    /// It cannot hold a job to its limits.
+    #[error(
+        "the container engine at {socket:?} cannot bound {what} of a container; give it the control groups for that"
+    )]
+    Unbounded {
+        /// Its socket.
+        socket: PathBuf,
+        /// What.
+        what: &'static str,
+    },
     /// It is too old.
     #[error("the container engine at {socket:?} speaks API {speaks}; {needs} or newer is needed, so update it")]
     TooOld {
@@ -185,6 +195,15 @@ impl Engine {
     /// What it says of itself.
     pub(crate) async fn info(&self) -> Result<SystemInfo, EngineError> {
         self.docker.info().await.map_err(|error| self.failed(&error))
+    }
+
+    /// Refuses an engine that cannot hold a job to its limits.
+    pub(crate) async fn check_bounds(&self) -> Result<(), EngineError> {
+        let info = self.info().await?;
+        let bounds =
+            [(info.memory_limit, "the memory"), (info.pids_limit, "the processes"), (info.cpu_cfs_quota, "the cores")];
+        let missing = bounds.into_iter().find(|(has, _)| *has == Some(false));
+        missing.map_or(Ok(()), |(_, what)| Err(EngineError::Unbounded { socket: self.socket.clone(), what }))
     }
 
     /// The image of this name, if it is there.

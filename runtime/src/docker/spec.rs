@@ -40,6 +40,10 @@ const OTHERS_SHARES: i64 = 64;
 /// How much sooner the system ends a job than anything of the owner's when memory runs out.
 const OOM_SCORE: i64 = 500;
 
+/// What the variables begin with that a runtime of graphics cards obeys, and the one that says which to give.
+const CARDS_VARIABLES: &str = "NVIDIA_";
+const CARDS_VARIABLE: &str = "NVIDIA_VISIBLE_DEVICES";
+
 /// The labels on everything that is made.
 pub(crate) const OWNER_LABEL: &str = "potluck.owner";
 pub(crate) const RUN_LABEL: &str = "potluck.run";
@@ -92,9 +96,10 @@ impl Room {
 
 /// The volume of the working directory.
 pub(crate) fn volume(names: &Names, room: Room) -> VolumeCreateRequest {
+    // In pages, not bytes: what is called a size is a quota of the disk to Podman, which few disks have.
     let options = format!(
-        "size={},nr_inodes={},mode=0700,uid={JOB_USER},gid={JOB_USER},nosuid,nodev",
-        room.work.min(i64::MAX.cast_unsigned()),
+        "nr_blocks={},nr_inodes={},mode=0700,uid={JOB_USER},gid={JOB_USER},nosuid,nodev",
+        room.work.min(i64::MAX.cast_unsigned()).div_ceil(rustix::param::page_size() as u64),
         room.files.min(i64::MAX.cast_unsigned())
     );
     let driver_opts = [("type", "tmpfs"), ("device", "tmpfs"), ("o", options.as_str())];
@@ -108,7 +113,7 @@ pub(crate) fn volume(names: &Names, room: Room) -> VolumeCreateRequest {
 }
 
 /// The holder. Its program is put into it before it starts, so its root is not read-only.
-pub(crate) fn holder(names: &Names, image_id: &str) -> ContainerCreateBody {
+pub(crate) fn holder(names: &Names, prepared: &PreparedContainer) -> ContainerCreateBody {
     let host = HostConfig {
         memory: Some(HOLDER_MEMORY),
         memory_swap: Some(HOLDER_MEMORY),
@@ -119,8 +124,9 @@ pub(crate) fn holder(names: &Names, image_id: &str) -> ContainerCreateBody {
     ContainerCreateBody {
         entrypoint: Some(vec![format!("/{HOLDER_NAME}")]),
         cmd: Some(Vec::new()),
+        healthcheck: prepared.has_check.then(no_check),
         host_config: Some(host),
-        ..anyone(names, image_id)
+        ..anyone(names, &prepared.image_id)
     }
 }
 
@@ -155,6 +161,7 @@ pub(crate) fn job(
         cmd: Some(argv.iter().skip(1).cloned().collect()),
         env: Some(env(request).into_iter().map(|(name, value)| format!("{name}={value}")).collect()),
         working_dir: Some(WORK_PLACE.to_owned()),
+        healthcheck: prepared.has_check.then(no_check),
         open_stdin: Some(true),
         stdin_once: Some(true),
         attach_stdin: Some(true),
@@ -173,11 +180,14 @@ fn anyone(names: &Names, image_id: &str) -> ContainerCreateBody {
         user: Some(format!("{JOB_USER}:{JOB_USER}")),
         network_disabled: Some(true),
         tty: Some(false),
-        // Nothing of the image runs beside the job.
-        healthcheck: Some(HealthConfig { test: Some(vec!["NONE".to_owned()]), ..HealthConfig::default() }),
         labels: Some(names.labels.clone()),
         ..ContainerCreateBody::default()
     }
+}
+
+/// Nothing of the image runs beside the job.
+fn no_check() -> HealthConfig {
+    HealthConfig { test: Some(vec!["NONE".to_owned()]), ..HealthConfig::default() }
 }
 
 /// What every container of ours may not do.
@@ -260,10 +270,13 @@ fn argv(prepared: &PreparedContainer, request: &RunRequest) -> Vec<String> {
 }
 
 /// The variables every job has, and those of the request. Those by which a guest and we talk are left out: nobody would
-/// listen.
+/// listen. Those by which a runtime of graphics cards is told what to give are not the job's to set, nor its image's.
 fn env(request: &RunRequest) -> Vec<(String, String)> {
     let mut env = base_env();
-    for (name, value) in &request.env {
+    if request.gpus == 0 {
+        env.push((CARDS_VARIABLE.to_owned(), "void".to_owned()));
+    }
+    for (name, value) in request.env.iter().filter(|(name, _)| !name.starts_with(CARDS_VARIABLES)) {
         env.retain(|(known, _)| known != name);
         env.push((name.clone(), value.clone()));
     }

@@ -2,7 +2,7 @@
 
 use crate::fake_engine::{Asked, FakeEngine, Said};
 use crate::kit::{Kit, Test, block_on, request};
-use potluck_runtime::{ContainerConfig, EngineError, Program, RunRequest, StartError, look_at_engine};
+use potluck_runtime::{ContainerConfig, EngineError, PrepareError, Program, RunRequest, StartError, look_at_engine};
 use std::path::PathBuf;
 
 pub(crate) const TESTS: &[Test] = &[
@@ -11,6 +11,7 @@ pub(crate) const TESTS: &[Test] = &[
     ("what_is_no_engine_is_told_apart", nonsense),
     ("an_engine_that_is_too_old_is_refused", too_old),
     ("an_engine_that_has_dropped_an_api_is_spoken_to_in_its_own", newer),
+    ("an_engine_that_cannot_bound_a_job_is_refused", unbounded),
     ("graphics_cards_are_asked_of_the_engine", cards),
     ("an_engine_without_cards_gives_none", no_cards),
     ("a_program_of_webassembly_gets_no_cards", no_cards_for_workers),
@@ -112,6 +113,22 @@ fn start(engine: &FakeEngine, gpus: u32) -> StartError {
             Ok(_) => panic!("it was started"),
         }
     })
+}
+
+fn unbounded() {
+    let engine = engine(r#"{"MemoryLimit":true,"PidsLimit":false}"#);
+    let kit = Kit::new();
+    let program = Program::Container { image: "tool:1".to_owned(), command: vec!["tool".to_owned()] };
+    let refused = block_on(async {
+        kit.runtime.offer_containers(Some(config(engine.socket())));
+        kit.runtime.prepare(&program, &potluck_runtime::SilentWatch).await
+    });
+    match refused {
+        Err(PrepareError::Container { source, .. }) => {
+            assert!(source.to_string().contains("cannot bound the processes"), "{source}");
+        }
+        other => panic!("{other:?}"),
+    }
 }
 
 fn requested(engine: &FakeEngine) -> serde_json::Value {

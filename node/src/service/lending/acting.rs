@@ -3,9 +3,11 @@
 use super::PAUSED;
 use crate::dispatch::Role;
 use crate::service::containers::Containers;
+use crate::service::present::Entry;
 use crate::service::{Inner, sessions};
 use crate::state::sharing::{Closed, Decision};
 use crate::wire::{Fault, FaultCode};
+use potluck_runtime::Canceller;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -14,7 +16,7 @@ use std::time::Duration;
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// Whom a decision has sent away.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Default)]
 pub(super) struct SentAway {
     /// Those that had a place.
     pub(super) ended: u32,
@@ -24,6 +26,22 @@ pub(super) struct SentAway {
     pub(super) own: u32,
     /// The processes in which guests of theirs ran.
     pub(super) processes: Vec<u32>,
+    /// What ends their runs, whose containers are gone later.
+    pub(super) cancellers: Vec<Canceller>,
+}
+
+/// The process and the canceller of a run, where it has begun.
+type Runs = (Option<u32>, Option<Canceller>);
+
+fn runs(entry: &Entry) -> Runs {
+    (entry.process, entry.canceller.clone())
+}
+
+impl SentAway {
+    fn leaves(&mut self, (process, canceller): Runs) {
+        self.processes.extend(process);
+        self.cancellers.extend(canceller);
+    }
 }
 
 /// Why one must go.
@@ -81,36 +99,36 @@ pub(super) fn act(inner: &Inner) -> SentAway {
             return;
         }
         if entry.role == Role::Owner {
-            own.extend((entry.is_kept && decision.is_paused()).then_some((number, entry.process)));
+            own.extend((entry.is_kept && decision.is_paused()).then(|| (number, runs(entry))));
             return;
         }
         if let Some(refusal) = entry.container().and_then(|image| inner.containers.refusal(image, &inner.name)) {
-            go.push((number, entry.has_place(), entry.process, Gone::Container(refusal.text)));
+            go.push((number, entry.has_place(), runs(entry), Gone::Container(refusal.text)));
             return;
         }
         let lent = decision.of(&entry.caller);
         match lent.closed {
             Some(closed) if !entry.has_place() || !lent.goes_on => {
-                go.push((number, entry.has_place(), entry.process, Gone::Closed(closed)));
+                go.push((number, entry.has_place(), runs(entry), Gone::Closed(closed)));
             }
-            _ if entry.has_place() => stay.push((number, entry.memory_bytes(), entry.process)),
+            _ if entry.has_place() => stay.push((number, entry.memory_bytes(), runs(entry))),
             _ => {}
         }
     });
     let memory: Vec<u64> = stay.iter().map(|(_, memory, _)| *memory).collect();
     let first_beyond = stays(&memory, decision.keeps, decision.memory_bytes);
-    go.extend(stay.drain(first_beyond..).map(|(number, _, process)| (number, true, process, Gone::Less)));
+    go.extend(stay.drain(first_beyond..).map(|(number, _, runs)| (number, true, runs, Gone::Less)));
     let mut sent = SentAway::default();
-    for (number, had_place, process, gone) in go {
+    for (number, had_place, runs, gone) in go {
         if inner.present.dismiss(number, dismissal(&decision, &inner.name, gone, had_place)) {
             *(if had_place { &mut sent.ended } else { &mut sent.waited }) += 1;
-            sent.processes.extend(process);
+            sent.leaves(runs);
         }
     }
-    for (number, process) in own {
+    for (number, runs) in own {
         if inner.present.dismiss(number, Fault::new(FaultCode::TAKEN_BACK, PAUSED)) {
             sent.own += 1;
-            sent.processes.extend(process);
+            sent.leaves(runs);
         }
     }
     sent

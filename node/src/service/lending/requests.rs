@@ -133,6 +133,9 @@ async fn gone_within(inner: &Inner, sent: &SentAway) -> Option<String> {
     let deadline = Instant::now() + GONE_WITHIN;
     let all_gone = async {
         inner.present.without_peers().await;
+        for canceller in &sent.cancellers {
+            canceller.without_container().await;
+        }
         while inner.runtime.worker_processes().iter().any(|process| sent.processes.contains(process)) {
             tokio::time::sleep(GONE_POLL).await;
         }

@@ -8,6 +8,7 @@ fn prepared(command: &[&str]) -> PreparedContainer {
         program: Program::Container { image: "bb".to_owned(), command },
         offer: ContainerOffer { config: ContainerConfig { engine: None, images: Vec::new(), owner: "me".to_owned() } },
         image_id: "sha256:1".to_owned(),
+        has_check: false,
         architecture: "amd64".to_owned(),
         volumes: vec!["/data".to_owned(), "/work".to_owned(), "/folder".to_owned()],
     }
@@ -71,7 +72,7 @@ fn no_directory_is_without_a_bound() {
         let room = Room::new(&request, Given::default());
         assert!(room.work >= PAGE && room.tmp >= TMP_MIN && room.files >= 1, "{disk_bytes}: {room:?}");
         let options = volume(&Names::new("me"), room).driver_opts.unwrap()["o"].clone();
-        assert!(!options.contains("size=0") && !options.contains("nr_inodes=0"), "{options}");
+        assert!(!options.contains("nr_blocks=0") && !options.contains("nr_inodes=0"), "{options}");
     }
 }
 
@@ -91,6 +92,12 @@ fn no_two_runs_have_the_same_names() {
 
 #[test]
 fn variables_of_the_request_replace_ours_and_nothing_else_is_given() {
-    let body = made(&["sh"], |request| request.env = vec![("HOME".to_owned(), "/work".to_owned())]);
-    assert_eq!(body.env.unwrap(), ["TMPDIR=/tmp", "HOME=/work"]);
+    let given = [("HOME", "/work"), ("NVIDIA_VISIBLE_DEVICES", "all")];
+    let given = given.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
+    let env = |gpus| {
+        let change = |request: &mut RunRequest| (request.env, request.gpus) = (given.clone(), gpus);
+        made(&["sh"], change).env.unwrap()
+    };
+    assert_eq!(env(0), ["TMPDIR=/tmp", "NVIDIA_VISIBLE_DEVICES=void", "HOME=/work"]);
+    assert_eq!(env(1), ["TMPDIR=/tmp", "HOME=/work"]);
 }
