@@ -5,7 +5,7 @@ use crate::job_ids::JobIds;
 use crate::render::say;
 use crate::settings;
 use crate::standing::Ending;
-use clap::Args;
+use clap::{ArgGroup, Args};
 use potluck_node::client::{Client, ClientError};
 use potluck_node::wire::{CANCELLED_MAX, CancelJobs, JobId};
 use std::time::{Duration, Instant};
@@ -25,8 +25,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 const PATIENCE: Duration = Duration::from_secs(1);
 
 #[derive(Args, Debug)]
-#[command(after_help = EXAMPLES)]
-#[group(id = "which", required = true, multiple = false)]
+#[command(after_help = EXAMPLES, group = ArgGroup::new("which").required(true).multiple(false))]
 pub(crate) struct CancelArgs {
     /// Which jobs, each by any beginning of its id that is its alone
     #[arg(value_name = "ID", group = "which")]

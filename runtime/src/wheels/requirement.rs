@@ -54,6 +54,10 @@ impl Requirement {
             return Err(refuse("it is too long or holds control characters"));
         }
         let (what, marker) = text.split_once(';').map_or((text, ""), |(what, marker)| (what.trim(), marker.trim()));
+        // In a list for pip such a word would be an option.
+        if marker.split_whitespace().any(|word| word.starts_with('-')) {
+            return Err(refuse("what stands after ';' says when it is needed, and nothing else"));
+        }
         if what.contains("://") || what.contains('@') || what.contains(['/', '\\']) {
             return Err(refuse("name the package, as NAME or NAME==VERSION; addresses and paths are not fetched"));
         }
@@ -192,6 +196,7 @@ mod tests {
             "./local",
             "x @ https://host/x.whl",
             "git+ssh://x",
+            "x; python_version > '3' --index-url=x",
             "x=1",
             "x==",
             "x[a",
