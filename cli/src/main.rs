@@ -6,6 +6,7 @@ mod background;
 mod capture;
 mod commands;
 mod exit;
+mod fetching;
 mod following;
 mod guest_bar;
 mod guest_words;

@@ -1,5 +1,6 @@
 //! The options that say what a program is run with, the same wherever one is run.
 
+use crate::fetching;
 use crate::limits::LimitArgs;
 use crate::packages::PackageArgs;
 use clap::Args;
@@ -65,6 +66,7 @@ impl ProgramArgs {
             submission = submission.image(NamedImages::of(client.paths()).choice(name)?);
         }
         let environment = self.environment.as_deref();
+        fetching::ensure(client, program, environment, quiet).await?;
         Ok(submission.packages(self.packages.found(client, program, environment, quiet).await?))
     }
 

@@ -8,6 +8,7 @@ mod cache;
 mod cgroup;
 mod digest;
 mod engine;
+mod fetch;
 mod file_state;
 #[doc(hidden)]
 pub mod fuzzing;
@@ -27,6 +28,7 @@ mod protocol;
 mod python;
 mod rank;
 mod rewrite;
+mod ruby;
 mod run;
 mod runtime;
 mod script;
@@ -43,6 +45,7 @@ mod workspace;
 pub use cache::{CachedCode, cached_code};
 pub use digest::{Digest, DigestParseError};
 pub use engine::ENGINE_VERSION;
+pub use fetch::{FetchError, Published, Registry};
 pub use guest_event::{
     Amount, GUEST_EVENT_LEN_MAX, GUEST_EVENTS_LEN_MAX, GuestEvent, GuestLog, GuestProgress, JsonText, LogLevel, NotJson,
 };
@@ -65,6 +68,7 @@ pub use python::{
     Artifact, ArtifactWriter, EnvironmentError, EnvironmentSpec, EnvironmentStatus, Environments, MissingPackage,
     PYTHON, Package, ScriptImports, is_python_module, script_imports,
 };
+pub use ruby::{RubyError, ruby_command};
 pub use run::{Canceller, CheckpointPart, OutputStream, Run, RunEvent, RunEvents, RunStdin};
 pub use runtime::{OpenError, Runtime, RuntimeConfig, StartError, WorkerCommand};
 pub use script::{ScriptBoot, ScriptPlan, SignalPlaces};
