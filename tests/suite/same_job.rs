@@ -1,5 +1,5 @@
 //! The same job in every language: on a second node it says how far it is, gives a result and a file, and fails in its language's own
-//! words; and what is a script runs under its interpreter alone, on a host that has never heard of Potluck.
+//! words; and it runs on a host that has never heard of Potluck, a script under its interpreter alone.
 
 use crate::words::counts_primes_as;
 use potluck_tests::{Contract, Home, Node, Outside, example, guest, join, ruby_package};
@@ -14,11 +14,13 @@ struct Job {
     refuses: (&'static str, i32),
 }
 
-fn jobs() -> [Job; 6] {
+fn jobs() -> [Job; 8] {
     let script = |name: &str, refuses| Job { program: example(name), refuses };
     [
         Job { program: guest("rust-primes"), refuses: ("usage: rust-primes", 2) },
         Job { program: guest("c-primes"), refuses: ("usage: c-primes", 2) },
+        Job { program: guest("go-primes"), refuses: ("usage: go-primes", 2) },
+        Job { program: guest("assemblyscript-primes"), refuses: ("usage: assemblyscript-primes", 2) },
         script("primes.py", ("ValueError: invalid literal for int()", 1)),
         script("primes.js", ("RangeError: soup is no whole number", 1)),
         script("primes.rb", ("invalid value for Integer(): \"soup\" (ArgumentError)", 1)),
@@ -77,9 +79,20 @@ fn the_same_job_runs_outside_of_potluck_under_its_interpreter_alone() {
         let outside = Outside::of(&interpreter(&home, name));
         let script = example(script);
         let script = script.to_str().expect("the workspace lies at a path in UTF-8");
-        counts_primes_as(|contract, end| {
-            let variables = contract.map(Contract::variables).unwrap_or_default();
-            outside.run(&[name, script, end], &variables)
-        });
+        counts_primes_outside(&outside, &[name, script]);
     }
+}
+
+#[test]
+fn the_same_job_in_go_and_assemblyscript_runs_outside_of_potluck() {
+    for name in ["go-primes", "assemblyscript-primes"] {
+        counts_primes_outside(&Outside::of(&guest(name)), &[name]);
+    }
+}
+
+fn counts_primes_outside(outside: &Outside, words: &[&str]) {
+    counts_primes_as(|contract, end| {
+        let variables = contract.map(Contract::variables).unwrap_or_default();
+        outside.run(&[words, &[end]].concat(), &variables)
+    });
 }
