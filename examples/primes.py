@@ -38,7 +38,11 @@ def main(end):
         potluck.checkpoint(count)
     potluck.progress(count["below"], end, "sieved")
     potluck.result(count)
-    print(f"{count['primes']} primes below {count['below']}, the largest {count['largest']}")
+    return f"{count['primes']} primes below {count['below']}, the largest {count['largest']}"
 
 
-main(int(sys.argv[1]) if len(sys.argv) > 1 else 1_000_000)
+line = main(int(sys.argv[1]) if len(sys.argv) > 1 else 1_000_000)
+print(line)
+if len(sys.argv) > 2:
+    with open(sys.argv[2], "w") as file:
+        print(line, file=file)

@@ -7,6 +7,7 @@ mod background;
 mod capture;
 mod commands;
 mod exit;
+mod fetching;
 mod following;
 mod gpus;
 mod guest_bar;

@@ -2,6 +2,7 @@
 
 use crate::backend::BackendArgs;
 use crate::exit::{Refusal, Trouble};
+use crate::fetching;
 use crate::limits::LimitArgs;
 use crate::packages::PackageArgs;
 use crate::render::say;
@@ -87,6 +88,7 @@ impl ProgramArgs {
             return Ok(submission.container(image));
         }
         let environment = self.environment.as_deref();
+        fetching::ensure(client, program, environment, quiet).await?;
         Ok(submission.packages(self.packages.found(client, program, environment, quiet).await?))
     }
 }

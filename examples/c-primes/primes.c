@@ -55,13 +55,18 @@ static int give_result(const struct count *count) {
     return potluck_result(potluck_object_end(&object));
 }
 
+static void tell(FILE *file, const struct count *count) {
+    fprintf(file, "%llu primes below %llu, the largest %llu\n", count->primes, count->below, count->largest);
+}
+
 int main(int argc, char **argv) {
     struct count count = {0, 0, 0};
+    FILE *out = NULL;
     char *rest = "";
     number end = argc > 1 ? strtoull(argv[1], &rest, 10) : 1000000;
 
-    if (argc > 2 || *rest) {
-        fprintf(stderr, "usage: c-primes [NUMBER]\n");
+    if (argc > 3 || *rest) {
+        fprintf(stderr, "usage: c-primes [NUMBER [FILE]]\n");
         return 2;
     }
     if (potluck_restore(&count, sizeof count) > 0) potluck_log(POTLUCK_INFO, "goes on", NULL);
@@ -78,6 +83,14 @@ int main(int argc, char **argv) {
         fprintf(stderr, "c-primes: cannot give the result\n");
         return 1;
     }
-    printf("%llu primes below %llu, the largest %llu\n", count.primes, count.below, count.largest);
+    if (argc > 2 && !(out = fopen(argv[2], "w"))) {
+        fprintf(stderr, "c-primes: cannot write %s\n", argv[2]);
+        return 1;
+    }
+    tell(stdout, &count);
+    if (out) {
+        tell(out, &count);
+        fclose(out);
+    }
     return 0;
 }

@@ -1,16 +1,19 @@
 //! The languages that need no code of ours: each is an ordinary WASI command that is given a script's path. Some come in this
-//! binary, others the owner of this machine has added from a manifest. Whoever submits a script reads its interpreter here
+//! binary, some are fetched at first need, others the owner of this machine has added from a manifest. Whoever submits a script reads its interpreter here
 //! and sends it along by digest, so a machine that runs one need not know any.
 
 mod added;
 mod bundled;
+mod fetchable;
 mod manifest;
 
 pub use added::{Candidate, Carried};
 pub use bundled::{BUNDLED, Bundled};
+pub use fetchable::{FETCHABLE, Fetchable};
 pub use manifest::{MANIFEST_LEN_MAX, Manifest, ManifestError, ProgramFile, SCRIPT, check_name};
 
 use crate::paths::Paths;
+use potluck_runtime::{FetchError, Watch};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -73,6 +76,18 @@ pub enum InterpreterError {
         name: String,
         /// What is wrong with it.
         why: String,
+    },
+    /// Its package cannot be downloaded.
+    #[error(
+        "cannot fetch {name}; `{by_hand}` on a machine that can, and `potluck env add {name} --from FILE` here, do the same"
+    )]
+    Fetch {
+        /// What it is called.
+        name: &'static str,
+        /// What a user types to have its package.
+        by_hand: String,
+        /// What is missing, or what the tool said.
+        source: FetchError,
     },
     /// It comes in this binary.
     #[error("{0} comes with Potluck, so it cannot be removed")]
@@ -154,8 +169,41 @@ impl Interpreters {
     pub fn known(&self) -> String {
         let own = added::names(&self.added).unwrap_or_default();
         let bundled = BUNDLED.iter().map(|bundled| bundled.name.to_owned());
-        let all: Vec<String> = std::iter::once(PYTHON.to_owned()).chain(bundled).chain(own).collect();
+        let fetchable = self.fetchable().map(|fetchable| fetchable.name.to_owned());
+        let all: Vec<String> = std::iter::once(PYTHON.to_owned()).chain(bundled).chain(fetchable).chain(own).collect();
         all.join(", ")
+    }
+
+    /// Those that can be fetched and are not here: none of their names was added yet.
+    pub fn fetchable(&self) -> impl Iterator<Item = &'static Fetchable> {
+        FETCHABLE.iter().filter(|fetchable| !self.added.join(fetchable.name).is_dir())
+    }
+
+    /// The one that is fetched for scripts whose names end so: nothing that is here runs them.
+    ///
+    /// # Errors
+    /// [`InterpreterError::Disk`].
+    pub fn fetchable_of_ending(&self, ending: &str) -> Result<Option<&'static Fetchable>, InterpreterError> {
+        let found = self.fetchable().find(|fetchable| fetchable.endings.contains(&ending));
+        Ok(if found.is_some() && self.of_ending(ending)?.is_none() { found } else { None })
+    }
+
+    /// Downloads one with the user's own tool for packages. Nothing is kept yet.
+    ///
+    /// # Errors
+    /// [`InterpreterError::Fetch`] with the cure, or what is wrong with what came.
+    pub async fn fetch(&self, fetchable: &'static Fetchable, watch: &dyn Watch) -> Result<Candidate, InterpreterError> {
+        self.check_endings(fetchable.name, fetchable.endings)?;
+        fetchable.fetch(&self.added, watch).await
+    }
+
+    /// Takes one from its package in a file, or from the module in it. Nothing is kept yet.
+    ///
+    /// # Errors
+    /// [`InterpreterError::File`] if the file is not what is pinned.
+    pub fn take(&self, fetchable: &Fetchable, from: &Path) -> Result<Candidate, InterpreterError> {
+        self.check_endings(fetchable.name, fetchable.endings)?;
+        fetchable.take(from, &self.added)
     }
 
     /// Copies what is to be added under `name`: a manifest with its program, or a folder with a manifest that is called
@@ -170,15 +218,22 @@ impl Interpreters {
             return Err(taken("an environment of this name comes with Potluck; call yours otherwise".to_owned()));
         }
         let candidate = Candidate::read(name, from, &self.added)?;
-        for ending in &candidate.manifest().endings {
+        self.check_endings(name, &candidate.manifest().endings)?;
+        Ok(candidate)
+    }
+
+    /// Refuses endings that another's scripts have.
+    fn check_endings(&self, name: &str, endings: &[impl AsRef<str>]) -> Result<(), InterpreterError> {
+        for ending in endings.iter().map(AsRef::as_ref) {
             if let Some(other) = self.of_ending(ending)?.filter(|other| other.manifest.name != name) {
                 let other = other.manifest.name;
-                return Err(taken(format!(
+                let why = format!(
                     "files that end in .{ending} are run by {other}; leave it out of `endings` and say `--env {name}`"
-                )));
+                );
+                return Err(InterpreterError::Taken { name: name.to_owned(), why });
             }
         }
-        Ok(candidate)
+        Ok(())
     }
 
     /// Keeps a candidate, in place of what had its name before.

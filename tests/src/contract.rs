@@ -43,14 +43,24 @@ impl Contract {
 
     /// The command inside of it.
     pub fn around<'a>(&self, command: &'a mut Command) -> &'a mut Command {
-        command
-            .env("POTLUCK", "1")
-            .env("POTLUCK_EVENTS", self.path("events"))
-            .env("POTLUCK_CONTROL", self.path("control"));
+        command.envs(self.variables())
+    }
+
+    /// What a program inside of it finds among its variables.
+    #[must_use]
+    pub fn variables(&self) -> Vec<(String, String)> {
+        let path = |name| self.path(name).display().to_string();
+        let mut variables = vec![
+            ("POTLUCK", "1".to_owned()),
+            ("POTLUCK_EVENTS", path("events")),
+            ("POTLUCK_CONTROL", path("control")),
+            ("POTLUCK_TASK", "17".to_owned()),
+            ("POTLUCK_TASKS", "100".to_owned()),
+        ];
         if self.path("restore").exists() {
-            command.env("POTLUCK_RESTORE", self.path("restore"));
+            variables.push(("POTLUCK_RESTORE", path("restore")));
         }
-        command.env("POTLUCK_TASK", "17").env("POTLUCK_TASKS", "100")
+        variables.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
     }
 
     /// What was said, line by line.

@@ -143,6 +143,18 @@ pub(crate) fn rust_primes() {
 }
 
 #[test]
+pub(crate) fn go_primes() {
+    let program = guest("go-primes");
+    here_and_there(&Case { inputs: &[], program, args: &["1000000"], stdin: None, name: "primes", output: None });
+}
+
+#[test]
+pub(crate) fn assemblyscript_primes() {
+    let program = guest("assemblyscript-primes");
+    here_and_there(&Case { inputs: &[], program, args: &["1000000"], stdin: None, name: "primes", output: None });
+}
+
+#[test]
 pub(crate) fn c_primes() {
     let program = guest("c-primes");
     here_and_there(&Case { inputs: &[], program, args: &["1000000"], stdin: None, name: "c-primes", output: None });

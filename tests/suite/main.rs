@@ -19,6 +19,7 @@ mod new;
 mod packages;
 mod python;
 mod python_libraries;
+mod same_job;
 mod session_states;
 mod sessions;
 mod shell;

@@ -22,21 +22,34 @@ fn whole() -> serde_json::Value {
     json!({"below": 1_000_000, "primes": 78_498, "largest": 999_983})
 }
 
-/// Runs one of the examples that count primes: by itself, in parts, from a checkpoint, and cancelled before it has begun.
+/// Runs one of the examples that count primes, as a command of this machine.
 #[track_caller]
 fn counts_primes(program: impl Fn() -> Command) {
-    let outside = succeed(program().arg("1000000"));
+    counts_primes_as(|contract, end| {
+        let mut command = program();
+        command.arg(end);
+        if let Some(contract) = contract {
+            contract.around(&mut command);
+        }
+        succeed(&mut command)
+    });
+}
+
+/// Runs one of the examples that count primes: by itself, in parts, from a checkpoint, and cancelled before it has begun.
+#[track_caller]
+pub(crate) fn counts_primes_as(run: impl Fn(Option<&Contract>, &str) -> String) {
+    let outside = run(None, "1000000");
     assert_eq!(outside, fs::read_to_string(example("expected/primes.stdout.txt")).expect("it is text"));
 
     let first = Contract::new();
-    succeed(first.around(program().arg("300000")));
+    run(Some(&first), "300000");
     assert_eq!(first.last("result"), Some(part()));
     assert_eq!(first.last("progress").expect("it says how far it is")["done"], 300_000);
     assert_eq!(first.said().iter().filter(|event| event.get("checkpoint").is_some()).count(), 3);
 
     let second = Contract::new();
     second.keep(&first.kept());
-    succeed(second.around(program().arg("1000000")));
+    run(Some(&second), "1000000");
     assert_eq!(second.last("result"), Some(whole()));
     assert_eq!(
         second.said().iter().filter(|event| event.get("checkpoint").is_some()).count(),
@@ -47,7 +60,7 @@ fn counts_primes(program: impl Fn() -> Command) {
 
     let third = Contract::new();
     third.say("something new\ncancel\n");
-    succeed(third.around(program().arg("1000000")));
+    run(Some(&third), "1000000");
     assert_eq!(third.last("result").expect("a part is a result too")["below"], 0);
 }
 

@@ -1,9 +1,11 @@
 //! Compiles every guest of the tree to `target/guests/NAME.wasm`.
 //!
 //! A Rust guest becomes two files: the preview-1 module `NAME.wasm` and the preview-2 component
-//! `NAME-component.wasm`. A C guest becomes a preview-1 module. The compilers come from [`crate::toolchain`].
+//! `NAME-component.wasm`. A guest in C, Go or AssemblyScript becomes a preview-1 module. The compilers come from [`crate::toolchain`].
 
+mod assemblyscript;
 mod c;
+mod go;
 mod rust;
 
 use std::fs;
@@ -26,6 +28,17 @@ pub(crate) fn build(workspace: &Workspace) -> Result<()> {
     let header = workspace.root().join("guest-sdk/c/potluck.h");
     for (source, name) in c_guests(workspace)? {
         c::build(&compiler, &source, &header, &out.join(format!("{name}.wasm")))?;
+    }
+    for directory in entries(&workspace.root().join("examples"))? {
+        let name = file_name(&directory)?;
+        let module = out.join(format!("{name}.wasm"));
+        match name.split('-').next() {
+            Some("go") => go::build(workspace, &toolchain::go(workspace)?, &directory, &module)?,
+            Some("assemblyscript") => {
+                assemblyscript::build(&toolchain::assemblyscript(workspace)?, &directory, &module)?;
+            }
+            _ => {}
+        }
     }
     eprintln!("guests are in {}", out.display());
     Ok(())
@@ -68,6 +81,13 @@ fn entries(directory: &Path) -> Result<Vec<PathBuf>> {
     }
     found.sort();
     Ok(found)
+}
+
+/// Whether something was made after all that lies in a folder was changed.
+fn is_newer_than_all(made: &Path, directory: &Path) -> Result<bool> {
+    let changed = |path: &Path| fs::metadata(path).and_then(|metadata| metadata.modified()).ok();
+    let made = changed(made);
+    Ok(made.is_some() && entries(directory)?.iter().all(|source| changed(source) < made))
 }
 
 fn file_name(path: &Path) -> Result<String> {

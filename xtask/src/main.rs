@@ -10,6 +10,7 @@ mod fuzz;
 mod guests;
 mod interpreters;
 mod measure;
+mod packages;
 mod test;
 mod tidy;
 mod toolchain;

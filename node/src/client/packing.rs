@@ -283,9 +283,10 @@ impl Packer {
             (None, "py") => PYTHON.to_owned(),
             (None, "wasm") => return Ok(JobProgram::Wasm { digest: file.digest, size: file.size, name }),
             (None, _) => {
-                let why = "its name ends in none of .py, .wasm, .lua, .js and what `potluck env ls` lists; name the \
+                let why =
+                    "its name ends in none of .py, .wasm, .lua, .js, .rb and what `potluck env ls` lists; name the \
                            environment with --env"
-                    .to_owned();
+                        .to_owned();
                 return Err(bad_program(path, why));
             }
         };

@@ -14,7 +14,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 /// What a folder's manifest is called.
-const MANIFEST: &str = "environment.toml";
+pub(super) const MANIFEST: &str = "environment.toml";
 /// What a folder's program is called here.
 const PROGRAM: &str = "program.wasm";
 /// Folders on their way in or out begin so.
@@ -72,7 +72,7 @@ impl Candidate {
         let doing = "keep an environment in";
         private_directory(directory).map_err(failed(doing, directory))?;
         sweep(directory);
-        let aside = tempfile::Builder::new().prefix(ASIDE).tempdir_in(directory).map_err(failed(doing, directory))?;
+        let aside = aside(directory)?;
         let mut candidate = Self { manifest, from: program, carried: Vec::new(), aside };
         candidate.fill(folder)?;
         Ok(candidate)
@@ -168,6 +168,12 @@ impl Candidate {
         }
         fs::rename(&whole, &place).and_then(|()| sync(directory)).map_err(failed(doing, &place))
     }
+}
+
+/// A folder for what is on its way into `directory`, which goes with it.
+pub(super) fn aside(directory: &Path) -> Result<TempDir, InterpreterError> {
+    let doing = "make room for an environment in";
+    tempfile::Builder::new().prefix(ASIDE).tempdir_in(directory).map_err(failed(doing, directory))
 }
 
 /// Removes what was on its way in or out when the machine went down.
@@ -311,7 +317,7 @@ pub(super) fn remove(directory: &Path, name: &str) -> Result<Option<u64>, Interp
         return Ok(None);
     }
     let bytes = size_of(&place);
-    let aside = tempfile::Builder::new().prefix(ASIDE).tempdir_in(directory).map_err(failed("remove", &place))?;
+    let aside = aside(directory)?;
     fs::rename(&place, aside.path().join("old")).map_err(failed("remove", &place))?;
     aside.close().map_err(failed("remove", &place))?;
     Ok(Some(bytes))

