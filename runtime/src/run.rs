@@ -191,6 +191,14 @@ impl Canceller {
         }
     }
 
+    /// Waits until a container of the run is removed; at once where it runs in none.
+    pub async fn without_container(&self) {
+        match &self.0 {
+            Brake::Worker(_) => {}
+            Brake::Container(canceller) => canceller.gone().await,
+        }
+    }
+
     /// The process in which the guest runs, as long as it does; none of a container, whose processes are the engine's.
     #[must_use]
     pub fn process(&self) -> Option<u32> {

@@ -338,7 +338,7 @@ pub(crate) fn check_request(prepared: &Prepared, request: &RunRequest) -> Result
     }
     if request.gpus > 0 && !matches!(request.program, Program::Container { .. }) {
         return refuse(
-            "only a job that runs in a container can have graphics cards; name an image with --image".to_owned(),
+            "only a job that runs in a container can have graphics cards; name an image with --docker-image".to_owned(),
         );
     }
     if request.mounts.len() > MOUNTS_MAX {

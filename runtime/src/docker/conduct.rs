@@ -76,6 +76,11 @@ impl ContainerCanceller {
         self.wish.send_replace(Wish::EndNow);
     }
 
+    /// Waits until the container is removed.
+    pub(crate) async fn gone(&self) {
+        self.wish.closed().await;
+    }
+
     pub(crate) fn was_heeded(&self) -> bool {
         self.was_heeded.load(Ordering::Relaxed)
     }
@@ -205,6 +210,8 @@ impl Progress {
 
 impl Conductor {
     async fn run(mut self, workspace: Workspace, wishes: watch::Receiver<Wish>) {
+        // Whoever waits for the end of the container waits until nobody listens to wishes any more.
+        let _listens = wishes.clone();
         let progress = self.watch(wishes).await;
         self.stdin.abort();
         let wall_ms = elapsed_ms(self.started);

@@ -78,11 +78,7 @@ fn walls(engine: &TestEngine) {
                 host.pid_mode.is_none_or(|mode| mode.is_empty()) && host.binds.is_none_or(|binds| binds.is_empty())
             );
             assert!(
-                container
-                    .mounts
-                    .unwrap()
-                    .iter()
-                    .all(|mount| mount.typ != Some(bollard::models::MountPointTypeEnum::BIND))
+                container.mounts.unwrap().iter().all(|mount| mount.typ != Some(bollard::models::MountPointType::BIND))
             );
             if !name.ends_with("holder") {
                 assert_eq!(host.readonly_rootfs, Some(true));
