@@ -100,9 +100,9 @@ fn walls(engine: &TestEngine) {
 }
 
 fn no_network(engine: &TestEngine) {
-    let text = "ls /sys/class/net; grep nameserver /etc/resolv.conf; wget -q -T 5 http://192.0.2.1/ || echo cut off";
+    let text = "ls /sys/class/net; grep nameserver /etc/resolv.conf | grep -v 127.0.0.1; wget -q -T 5 http://192.0.2.1/ || echo cut off";
     let stdout = script(engine, text).stdout;
-    assert_eq!(stdout.lines().collect::<Vec<_>>(), ["lo", "nameserver 127.0.0.1", "cut off"]);
+    assert_eq!(stdout.lines().collect::<Vec<_>>(), ["lo", "cut off"]);
 }
 
 fn refusal(bench: &Bench<'_>, image: &str) -> String {
