@@ -215,7 +215,7 @@ impl Conductor {
         let progress = self.watch(wishes).await;
         self.stdin.abort();
         // An engine removes no container whose streams somebody holds and does not read.
-        self.output = Box::pin(futures_util::stream::empty());
+        self.output = Box::pin(futures_util::stream::empty::<Result<LogOutput, Error>>());
         let wall_ms = elapsed_ms(self.started);
         if matches!(progress.stop, Some(Stop::Dropped)) {
             return self.container.remove().await;
