@@ -4,8 +4,8 @@
 use super::admission::MemoryLent;
 use super::inbound::Inbound;
 use super::inputs::{Inputs, LocalSources};
-use super::mounts::Readers;
 use super::kept::Checkpoints;
+use super::mounts::Readers;
 use super::noting::Noting;
 use super::present::{About, Here};
 use super::pump::{Over, Telling, Times};

@@ -6,7 +6,6 @@ fn prepared(command: &[&str]) -> PreparedContainer {
     let command = command.iter().map(|word| (*word).to_owned()).collect();
     PreparedContainer {
         program: Program::Container { image: "bb".to_owned(), command },
-        offer: ContainerOffer { config: ContainerConfig { engine: None, images: Vec::new(), owner: "me".to_owned() } },
         image_id: "sha256:1".to_owned(),
         has_check: false,
         architecture: "amd64".to_owned(),
