@@ -182,20 +182,23 @@ impl Laying<'_> {
             return Ok(false);
         };
         self.left.bytes = left;
-        io::copy(entry, &mut file)?;
-        Ok(true)
+        if io::copy(entry, &mut file)? == size { Ok(true) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
     }
 
     /// A second name of a file stays one, so that its reader sees it.
     fn hard_link(&mut self, path: &GuestPath, entry: &Entry<'_, impl Read>) -> io::Result<()> {
         let target = entry.link_name_bytes().map(std::borrow::Cow::into_owned).unwrap_or_default();
         let target = inner(&target).and_then(|name| std::str::from_utf8(name).ok()).map(GuestPath::parse);
-        match target {
+        let linked = match target {
             Some(Ok(target)) => self.root.hard_link(target.as_str(), self.root, path.as_str()),
-            Some(Err(_)) | None => {
+            Some(Err(_)) | None => Err(io::ErrorKind::NotFound.into()),
+        };
+        match linked {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 self.leave(path.as_str(), "it is a hard link to another file");
                 Ok(())
             }
+            linked => linked,
         }
     }
 

@@ -214,6 +214,8 @@ impl Conductor {
         let _listens = wishes.clone();
         let progress = self.watch(wishes).await;
         self.stdin.abort();
+        // An engine removes no container whose streams somebody holds and does not read.
+        self.output = Box::pin(futures_util::stream::empty::<Result<LogOutput, Error>>());
         let wall_ms = elapsed_ms(self.started);
         if matches!(progress.stop, Some(Stop::Dropped)) {
             return self.container.remove().await;
@@ -266,7 +268,7 @@ impl Conductor {
                 }
                 () = until(progress.silence), if progress.pending.is_none() => Happening::SilentAfterEnd,
             };
-            note(&self.container, &mut progress, happening, self.limits.output_bytes).await;
+            note(&self.container, &mut progress, happening, self.limits.output_bytes);
         }
         progress
     }
@@ -315,7 +317,7 @@ impl Conductor {
 }
 
 /// Notes what has happened, and does what follows from it.
-async fn note(container: &Container, progress: &mut Progress, happening: Happening, output_max: u64) {
+fn note(container: &Container, progress: &mut Progress, happening: Happening, output_max: u64) {
     let stop = match happening {
         Happening::PassedOn => return,
         Happening::Printed(Some(Ok(output))) => progress.print(output, output_max),
@@ -329,7 +331,7 @@ async fn note(container: &Container, progress: &mut Progress, happening: Happeni
         }
         Happening::Wished(Wish::GoOn) => None,
         Happening::Wished(Wish::End) => {
-            container.signal("SIGTERM").await;
+            container.signal("SIGTERM");
             progress.grace = Some(Instant::now() + Duration::from_millis(CANCEL_GRACE_MS));
             progress.stop.get_or_insert(Stop::Cancelled);
             return;
@@ -337,7 +339,7 @@ async fn note(container: &Container, progress: &mut Progress, happening: Happeni
         Happening::Wished(Wish::EndNow) | Happening::GraceIsOver => {
             progress.grace = None;
             progress.was_killed = true;
-            container.signal("SIGKILL").await;
+            container.signal("SIGKILL");
             Some(Stop::Cancelled)
         }
         Happening::Stopped(stop) => Some(stop),
@@ -345,7 +347,7 @@ async fn note(container: &Container, progress: &mut Progress, happening: Happeni
     let Some(stop) = stop else { return };
     if !progress.has_ended() && !progress.was_killed {
         progress.was_killed = true;
-        container.signal("SIGKILL").await;
+        container.signal("SIGKILL");
     }
     if matches!(stop, Stop::Dropped | Stop::Lost(_)) {
         progress.stop = Some(stop);

@@ -105,12 +105,17 @@ impl Container {
         Ok(inspected.state.unwrap_or_default())
     }
 
-    /// Sends the job a signal; nothing to one that has ended.
-    pub(crate) async fn signal(&self, name: &str) {
-        let signal = KillContainerOptions { signal: name.to_owned() };
-        if let Err(error) = self.docker().kill_container(&self.names.job, Some(signal)).await {
-            tracing::debug!(%error, name, "a signal to a container goes nowhere");
-        }
+    /// Sends the job a signal; nothing to one that has ended. An engine answers to one that kills only when all that the job
+    /// has printed is read, so its answer is not waited for.
+    pub(crate) fn signal(&self, name: &'static str) {
+        let (docker, job) = (self.docker().clone(), self.names.job.clone());
+        // Ends with the engine's answer, or with the time it has for one.
+        tokio::spawn(async move {
+            let signal = KillContainerOptions { signal: name.to_owned() };
+            if let Err(error) = docker.kill_container(&job, Some(signal)).await {
+                tracing::debug!(%error, name, "a signal to a container goes nowhere");
+            }
+        });
     }
 
     /// The job's container, for whoever measures it.
@@ -195,6 +200,8 @@ pub(crate) async fn remove_volume(engine: &Engine, name: &str) {
 fn told(removed: Result<(), Error>, name: &str) {
     match removed {
         Ok(()) | Err(Error::DockerResponseServerError { status_code: 404, .. }) => {}
+        // Somebody else removes it right now.
+        Err(Error::DockerResponseServerError { message, .. }) if message.contains("already in progress") => {}
         Err(error) => tracing::warn!(%error, name, "what a container left stays until the next start"),
     }
 }

@@ -78,11 +78,7 @@ fn walls(engine: &TestEngine) {
                 host.pid_mode.is_none_or(|mode| mode.is_empty()) && host.binds.is_none_or(|binds| binds.is_empty())
             );
             assert!(
-                container
-                    .mounts
-                    .unwrap()
-                    .iter()
-                    .all(|mount| mount.typ != Some(bollard::models::MountPointTypeEnum::BIND))
+                container.mounts.unwrap().iter().all(|mount| mount.typ != Some(bollard::models::MountPointType::BIND))
             );
             if !name.ends_with("holder") {
                 assert_eq!(host.readonly_rootfs, Some(true));
@@ -104,9 +100,9 @@ fn walls(engine: &TestEngine) {
 }
 
 fn no_network(engine: &TestEngine) {
-    let text = "ls /sys/class/net; grep nameserver /etc/resolv.conf; wget -q -T 5 http://192.0.2.1/ || echo cut off";
+    let text = "ls /sys/class/net; grep nameserver /etc/resolv.conf | grep -v 127.0.0.1; wget -q -T 5 http://192.0.2.1/ || echo cut off";
     let stdout = script(engine, text).stdout;
-    assert_eq!(stdout.lines().collect::<Vec<_>>(), ["lo", "nameserver 127.0.0.1", "cut off"]);
+    assert_eq!(stdout.lines().collect::<Vec<_>>(), ["lo", "cut off"]);
 }
 
 fn refusal(bench: &Bench<'_>, image: &str) -> String {

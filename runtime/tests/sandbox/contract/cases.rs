@@ -21,7 +21,7 @@ pub(crate) const CASES: &[(&str, Case)] = &[
     ("stdin comes back byte for byte, and waits for whoever does not read", stdin),
     ("a guest that does not read ends all the same", unread),
     ("fuel is a limit", |bench| limit(bench, "fuel", LimitKind::Fuel, |limits| limits.fuel = 300_000_000)),
-    ("wall time is a limit", |bench| limit(bench, "sleep", LimitKind::WallTime, |limits| limits.wall_ms = 1000)),
+    ("wall time is a limit", |bench| limit(bench, "sleep", LimitKind::WallTime, |limits| limits.wall_ms = 5000)),
     ("memory is a limit", |bench| limit(bench, "memory", LimitKind::Memory, |limits| limits.memory_bytes = 48 << 20)),
     ("output is a limit", |bench| limit(bench, "output", LimitKind::Output, |limits| limits.output_bytes = 1 << 20)),
     ("disk is a limit", |bench| limit(bench, "disk", LimitKind::Disk, |_| {})),
