@@ -73,7 +73,7 @@ fn the_owner_says_what_is_offered_and_sees_what_is_missing() {
     assert!(shown.contains("no engine") && shown.contains("python:3.12"), "{shown}");
     shows(&home.potluck(["doctor"]).finish(), &["FAIL  docker", "share --no-docker"]);
     // By its full name, however it is written.
-    let less = share(&home, &["--docker-forbid", "docker.io/library/busybox:latest"]);
+    let less = share(&home, &["--docker-forbid", "busybox:latest"]);
     assert_eq!(less["docker"]["images"].as_array().map(Vec::len), Some(1), "{less}");
     let off = share(&home, &["--no-docker"]);
     assert_eq!(off["docker"]["offered"], false);

@@ -9,7 +9,7 @@ use crate::wire::{Fault, FaultCode, JobMount};
 use potluck_runtime::Mount;
 use std::fs;
 use std::io;
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 /// Makes the directory all carried folders lie in, and removes what is there of processes that are gone: such folders, and files
@@ -32,6 +32,15 @@ pub(crate) fn prepare_dir(dir: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// Who reads the folders of a job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Readers {
+    /// Workers, which are this user's.
+    Own,
+    /// Containers, which are nobody's. What is above the folders keeps everybody else out.
+    Anybody,
+}
+
 /// The folders of a job on this machine; removed when this is dropped.
 pub(super) struct LaidOut {
     /// For the sandbox.
@@ -41,7 +50,12 @@ pub(super) struct LaidOut {
 
 /// Lays out a job's folders under `dir`. Folders of this machine are passed on as they are; admission has refused them
 /// from anyone but the owner.
-pub(super) async fn lay_out(dir: &Path, mounts: &[JobMount], inputs: &Inputs, role: Role) -> Result<LaidOut, Fault> {
+pub(super) async fn lay_out(
+    dir: &Path,
+    mounts: &[JobMount],
+    inputs: &Inputs,
+    (role, readers): (Role, Readers),
+) -> Result<LaidOut, Fault> {
     let mut laid_out = LaidOut { mounts: Vec::new(), _dir: None };
     if mounts.iter().any(|mount| mount.local.is_none()) {
         let prefix = format!("{}-", std::process::id());
@@ -53,7 +67,7 @@ pub(super) async fn lay_out(dir: &Path, mounts: &[JobMount], inputs: &Inputs, ro
             (Some(local), _) => local.clone(),
             (None, Some(dir)) => {
                 let host = dir.path().join(index.to_string());
-                let plan = plan(mount, &host, inputs)?;
+                let plan = plan(mount, &host, inputs, readers)?;
                 blocking(move || plan.carry_out()).await.map_err(|error| failed(&error, role))?;
                 host
             }
@@ -66,31 +80,55 @@ pub(super) async fn lay_out(dir: &Path, mounts: &[JobMount], inputs: &Inputs, ro
 
 struct Plan {
     directories: Vec<PathBuf>,
-    files: Vec<(PathBuf, PathBuf)>,
+    files: Vec<(PathBuf, PathBuf, u32)>,
+    readers: Readers,
 }
 
 /// What to make; every path below `host` is made of normal components only.
-fn plan(mount: &JobMount, host: &Path, inputs: &Inputs) -> Result<Plan, Fault> {
+fn plan(mount: &JobMount, host: &Path, inputs: &Inputs, readers: Readers) -> Result<Plan, Fault> {
     let mut directories = vec![host.to_owned()];
     directories.extend(mount.directories.iter().map(|path| host.join(path.as_str())));
     let mut files = Vec::with_capacity(mount.files.len());
     for file in &mount.files {
-        files.push((inputs.path(&file.digest)?.to_owned(), host.join(file.path.as_str())));
+        let mode = if file.executable { 0o755 } else { 0o644 };
+        files.push((inputs.path(&file.digest)?.to_owned(), host.join(file.path.as_str()), mode));
     }
-    Ok(Plan { directories, files })
+    Ok(Plan { directories, files, readers })
 }
 
 impl Plan {
     fn carry_out(&self) -> io::Result<()> {
+        let mut made = fs::DirBuilder::new();
+        made.recursive(true);
         for directory in &self.directories {
-            fs::create_dir_all(directory)?;
+            made.create(directory)?;
         }
-        for (source, place) in &self.files {
+        for (source, place, mode) in &self.files {
             if let Some(parent) = place.parent() {
-                fs::create_dir_all(parent)?;
+                made.create(parent)?;
             }
             // Guests cannot write below a mount, so a link is as good as a copy; a copy does where links cannot reach.
-            fs::hard_link(source, place).or_else(|_| fs::copy(source, place).map(|_| ()))?;
+            match self.readers {
+                Readers::Own => fs::hard_link(source, place).or_else(|_| fs::copy(source, place).map(|_| ()))?,
+                Readers::Anybody => {
+                    fs::copy(source, place)?;
+                    fs::set_permissions(place, fs::Permissions::from_mode(*mode))?;
+                }
+            }
+        }
+        if self.readers == Readers::Anybody {
+            self.open_directories()?;
+        }
+        Ok(())
+    }
+
+    /// Whatever this process makes may be its user's alone.
+    fn open_directories(&self) -> io::Result<()> {
+        let Some(host) = self.directories.first() else { return Ok(()) };
+        let above = self.files.iter().flat_map(|(_, place, _)| place.ancestors().skip(1));
+        let all = self.directories.iter().flat_map(|directory| directory.ancestors()).chain(above);
+        for directory in all.filter(|directory| directory.starts_with(host)) {
+            fs::set_permissions(directory, fs::Permissions::from_mode(0o755))?;
         }
         Ok(())
     }
@@ -107,6 +145,20 @@ fn failed(error: &io::Error, role: Role) -> Fault {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_container_is_given_can_be_read_by_nobody_in_particular() {
+        let dir = tempfile::tempdir().unwrap();
+        let (source, host) = (dir.path().join("blob"), dir.path().join("0"));
+        fs::write(&source, "text").unwrap();
+        fs::set_permissions(&source, fs::Permissions::from_mode(0o600)).unwrap();
+        let files = vec![(source.clone(), host.join("deep/er/tool"), 0o755)];
+        let plan = Plan { directories: vec![host.clone()], files, readers: Readers::Anybody };
+        plan.carry_out().unwrap();
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!([mode(&host), mode(&host.join("deep")), mode(&host.join("deep/er/tool"))], [0o755; 3]);
+        assert_eq!(mode(&source), 0o600);
+    }
 
     #[test]
     fn what_a_process_that_is_gone_had_on_its_way_is_removed_be_it_a_folder_or_a_file() {

@@ -5,6 +5,7 @@ use super::admission::MemoryLent;
 use super::inbound::Inbound;
 use super::inputs::{Inputs, LocalSources};
 use super::kept::Checkpoints;
+use super::mounts::Readers;
 use super::noting::Noting;
 use super::present::{About, Here};
 use super::pump::{Over, Telling, Times};
@@ -119,7 +120,8 @@ impl Walk<'_> {
         if let Some(environment) = job.program.environment() {
             inner.images.note(environment, &prepared);
         }
-        let laid_out = mounts::lay_out(&inner.mounts_dir, &job.mounts, inputs, caller.role).await?;
+        let readers = if job.program.container_image().is_some() { Readers::Anybody } else { Readers::Own };
+        let laid_out = mounts::lay_out(&inner.mounts_dir, &job.mounts, inputs, (caller.role, readers)).await?;
         let mut request = request(job, tenant(caller), program, inputs, laid_out.mounts.clone())?;
         request.restore = restore.map(|checkpoint| inputs.path(&checkpoint.digest)).transpose()?.map(Path::to_owned);
         request.packages = packages;

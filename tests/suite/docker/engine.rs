@@ -95,7 +95,7 @@ fn limits_hold_and_who_goes_away_leaves_no_container() {
             bob.run(["--on", "ann", "--docker-image", BUSYBOX]).args(options).arg("job.sh").finish()
         };
         in_busybox(&["--timeout", "1s"], "sleep 1000").expect(124).says(&["wall time"]);
-        in_busybox(&["--output", "1K"], "while true; do echo more; done").expect(124).says(&["output"]);
+        in_busybox(&["--output", "1K"], "while true; do echo more; done").expect(137).says(&["output"]);
         let full = in_busybox(&["--disk", "8M"], "dd if=/dev/zero of=big bs=1M count=64 || exit 9");
         assert_ne!(full.code(), 0, "{full}");
         let job = long(&bob);
