@@ -94,25 +94,23 @@ pub(super) fn plain(screen: &Screen) -> String {
 fn head(screen: &Screen) -> Vec<String> {
     let me = &screen.sight().list.me;
     let HomeNow { count, waiting, .. } = &screen.sight().home;
-    let gpus: Vec<String> = me.graphics().iter().map(gpus::described).collect();
-    let mut lines = vec![
+    let gpus = if me.graphics().is_empty() { String::new() } else { format!(", {}", gpus::cell(me)) };
+    vec![
         tame(&format!("{} {}", me.name, screen.sight().sharing.lends.text)),
-        format!(
-            "load {:.2} of {} cores, {} of {} memory free",
+        tame(&format!(
+            "load {:.2} of {} cores, {} of {} memory free{gpus}",
             f64::from(me.load_milli) / 1000.0,
             me.cores,
             ByteSize(me.memory_free_bytes),
             ByteSize(me.memory_bytes)
-        ),
+        )),
         format!(
             "its own queue has {count} {}, {} with machines and {waiting} waiting",
             if *count == 1 { "job" } else { "jobs" },
             count.saturating_sub(*waiting)
         ),
-    ];
-    lines.extend(gpus.iter().map(|gpu| tame(gpu)));
-    lines.push(String::new());
-    lines
+        String::new(),
+    ]
 }
 
 /// The jobs of this machine's queue that machines have.
@@ -209,7 +207,7 @@ mod tests {
             "7f3a7f",
             "far.py",
             "running on desk",
-            "RTX 3060 12 GiB",
+            "memory free, RTX 3060 12 GiB",
             "q quits",
         ] {
             assert!(text.contains(words), "{words}:\n{text}");
