@@ -24,8 +24,11 @@ lambda do
   status = 0
   report = lambda do |error|
     status = error.is_a?(SystemExit) ? error.status : 1
-    text = own.call(error).full_message(highlight: false) unless error.is_a?(SystemExit)
-    STDERR.puts(text) if text
+    next if error.is_a?(SystemExit)
+    own.call(error)
+    # An error in syntax has no lines of the script's own; it names its place itself.
+    text = error.backtrace.to_a.empty? ? error.detailed_message(highlight: false) : error.full_message(highlight: false)
+    STDERR.puts(text)
   end
   finish = lambda do |error|
     until last.empty?

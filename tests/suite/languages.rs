@@ -412,6 +412,10 @@ fn a_manifest_that_cannot_be_used_is_refused_with_its_cure() {
 fn what_only_python_has_is_refused_for_other_languages() {
     let home = Home::with_python();
     home.potluck(["shell", "--env", "lua"]).finish().expect(125).says(&["lua has no sessions", "potluck run"]);
+    home.potluck(["shell", "--env", "ruby"]).finish().expect(125).says(&["ruby has no sessions", "potluck run"]);
+    let absent = home.potluck(["env", "rm", "ruby"]).finish();
+    assert_ne!(absent.code(), 0, "{absent}");
+    absent.says(&["ruby is not on this machine"]);
     let warm = home.potluck(["env", "warm", "mine", "--env", "javascript", "--import", "re"]).finish();
     assert_ne!(warm.code(), 0, "{warm}");
     warm.says(&["javascript has no memory images"]);

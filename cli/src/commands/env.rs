@@ -212,6 +212,10 @@ fn add(client: &Client, name: &str, wheel: Option<&Path>, quiet: bool) -> anyhow
         anyhow::ensure!(wheel.is_none(), "{name} is not made of a wheel; leave `--wheel` out");
         return interpreters::compile(client, &interpreter, quiet);
     }
+    anyhow::ensure!(
+        interpreters::lacking(client, name).is_none(),
+        "{name} is not made of Python's wheel; name the file that it comes in with `--from`"
+    );
     let progress = Progress::new(Manner::suitable(quiet));
     let runtime = client.runtime()?;
     let warning = settings::block_on(async {

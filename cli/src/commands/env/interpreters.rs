@@ -143,21 +143,22 @@ pub(super) fn remove(client: &Client, name: &str) -> anyhow::Result<bool> {
     Ok(freed.is_some())
 }
 
-/// Refuses the name of no environment at all.
+/// Refuses to remove what is not here: no environment at all, or one that was not fetched.
 pub(super) fn check_known(client: &Client, name: &str) -> anyhow::Result<()> {
     let known = Interpreters::of(client.paths()).known();
     anyhow::ensure!(known.split(", ").any(|one| one == name), "there is no environment {name:?}; there are: {known}");
+    anyhow::ensure!(lacking(client, name).is_none(), "{name} is not on this machine, so there is nothing to remove");
     Ok(())
 }
 
-/// Why something that only Python has is asked for in vain of this environment; nothing if it is Python or not here.
+/// Why something that only Python has is asked for in vain of this environment; nothing if it is Python or not known.
 pub(crate) fn refuse_other_than_python(client: &Client, name: &str, what: &str) -> anyhow::Result<()> {
-    match Interpreters::of(client.paths()).named(name)? {
-        Some(_) => anyhow::bail!(
-            "{name} has no {what}, only Python has; run a script in it with `potluck run --env {name} FILE`"
-        ),
-        None => Ok(()),
-    }
+    let is_other = Fetchable::named(name).is_some() || Interpreters::of(client.paths()).named(name)?.is_some();
+    anyhow::ensure!(
+        !is_other,
+        "{name} has no {what}, only Python has; run a script in it with `potluck run --env {name} FILE`"
+    );
+    Ok(())
 }
 
 fn prepare(client: &Client, called: &str, program: &Path, quiet: bool) -> anyhow::Result<()> {
