@@ -77,7 +77,7 @@ const args = process.argv;
 const argument = args.length > 1 ? args[1] : "1000000";
 const end = I32.parseInt(argument);
 if (end.toString() != argument) {
-  console.error("usage: assemblyscript-primes [NUMBER [FILE]]");
+  process.stderr.write("usage: assemblyscript-primes [NUMBER [FILE]]\n");
   process.exit(2);
 }
 restore();
