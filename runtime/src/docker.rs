@@ -176,13 +176,22 @@ impl Backend for Containers<'_> {
         let inputs = (given.entries > 0).then(|| workspace.root_path());
         let room = Room::new(&request, given);
         let container = Container::make(engine, &config.owner, prepared, room, inputs).await?;
-        // They are there now, and what comes back is laid beside nothing else.
-        let emptied = tokio::task::spawn_blocking(move || workspace.empty().map(|()| workspace)).await;
-        let workspace = emptied.map_err(layout)?.map_err(layout)?;
-        let streams = container.place(prepared, &request, given, cards).await?;
-        let word = prepared.command().iter().chain(&request.args).next();
-        container.start(word.map_or("", String::as_str)).await?;
-        Ok(conduct::conduct(container, streams, workspace, request.limits))
+        let started = async {
+            // They are there now, and what comes back is laid beside nothing else.
+            let emptied = tokio::task::spawn_blocking(move || workspace.empty().map(|()| workspace)).await;
+            let workspace = emptied.map_err(layout)?.map_err(layout)?;
+            let streams = container.place(prepared, &request, given, cards).await?;
+            let word = prepared.command().iter().chain(&request.args).next();
+            container.start(word.map_or("", String::as_str)).await?;
+            Ok((workspace, streams))
+        };
+        match started.await {
+            Ok((workspace, streams)) => Ok(conduct::conduct(container, streams, workspace, request.limits)),
+            Err(error) => {
+                container.remove().await;
+                Err(error)
+            }
+        }
     }
 }
 

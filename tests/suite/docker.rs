@@ -87,6 +87,10 @@ fn a_job_waits_for_a_machine_that_offers_its_image_and_is_told_of_each_why_not()
     let (ann, bob) = (Home::new().named("ann"), Home::new().named("bob"));
     let (node, other) = (Node::start(&ann), Node::start(&bob));
     pair(&node, &other);
+    until("ann has said what it has", || {
+        let peers = bob.potluck(["peers", "--json"]).finish().expect(0).json();
+        peers["peers"][0]["info"].is_object().then_some(())
+    });
     bob.run(["--on", "ann", "--docker-image", "busybox", "sh"])
         .finish()
         .expect(125)

@@ -48,7 +48,7 @@ fn what_is_added_is_found_by_name_and_by_ending_and_gone_when_removed() {
     let interpreters = place.interpreters();
     assert_eq!(interpreters.named("tiny").unwrap(), Some(added.clone()));
     assert_eq!(interpreters.of_ending("tn").unwrap(), Some(added));
-    assert_eq!(interpreters.known(), "python, lua, javascript, tiny");
+    assert_eq!(interpreters.known(), "python, lua, javascript, ruby, python-lite, tiny");
     // The same name again takes its place, from the manifest itself as well.
     place.tiny("tiny", "title = \"other\"\n");
     assert_eq!(place.add("tiny", &from.join("environment.toml")).unwrap().manifest.title, "other");

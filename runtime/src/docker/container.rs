@@ -46,21 +46,31 @@ impl Container {
         inputs: Option<PathBuf>,
     ) -> Result<Self, StartError> {
         let this = Self { engine, names: Names::new(owner), is_removed: false };
-        let made = this.docker().create_volume(spec::volume(&this.names, room)).await;
+        match this.fill(prepared, room, inputs).await {
+            Ok(()) => Ok(this),
+            Err(error) => {
+                this.remove().await;
+                Err(error)
+            }
+        }
+    }
+
+    async fn fill(&self, prepared: &PreparedContainer, room: Room, inputs: Option<PathBuf>) -> Result<(), StartError> {
+        let made = self.docker().create_volume(spec::volume(&self.names, room)).await;
         made.map_err(|error| failed("make the working directory", &error))?;
-        this.create(&this.names.holder, spec::holder(&this.names, prepared)).await?;
+        self.create(&self.names.holder, spec::holder(&self.names, prepared)).await?;
         let program = holder_executable(&prepared.architecture).ok_or_else(|| {
             StartError::Container(format!("there is no holder for the processor {:?}", prepared.architecture))
         })?;
         let program = archive::single(HOLDER_NAME, &program, 0o555, 0).map_err(|error| unable(&error))?;
-        this.put("/", once(program)).await.map_err(|error| failed("fill the holder", &error))?;
-        let started = this.docker().start_container(&this.names.holder, None::<StartContainerOptions>).await;
+        self.put("/", once(program)).await.map_err(|error| failed("fill the holder", &error))?;
+        let started = self.docker().start_container(&self.names.holder, None::<StartContainerOptions>).await;
         started.map_err(|error| failed("start the holder", &error))?;
         if let Some(inputs) = inputs {
-            let put = this.put(WORK_PLACE, archive::pack(inputs, JOB_USER)).await;
+            let put = self.put(WORK_PLACE, archive::pack(inputs, JOB_USER)).await;
             put.map_err(|error| failed("put the inputs into the working directory", &error))?;
         }
-        Ok(this)
+        Ok(())
     }
 
     /// Makes the job's container and takes hold of its streams; it does not run yet.

@@ -147,32 +147,20 @@ pub(crate) struct Engine {
 }
 
 impl Engine {
-    /// Finds the engine and agrees on an API with it.
+    /// Finds the engine, which must have an API that we know.
     pub(crate) async fn open(config: &ContainerConfig) -> Result<Self, EngineError> {
         Self::at(&find_socket(config)?).await
     }
 
-    /// Agrees on an API with the engine at this socket.
+    /// The engine at this socket, which must have an API that we know.
     pub(crate) async fn at(socket: &Path) -> Result<Self, EngineError> {
         UnixStream::connect(socket).await.map_err(|error| unreachable(socket, &error))?;
         let fail = |why: String| EngineError::Answer { socket: socket.to_owned(), why };
         let too_old =
             |speaks: Api| EngineError::TooOld { socket: socket.to_owned(), speaks: speaks.text(), needs: API_MIN_TEXT };
-        let greeting = |api| async move {
-            let docker = connect(socket, api)?;
-            let greeted = tokio::time::timeout(GREETING_TIME_MAX, docker.version()).await;
-            Ok((docker, greeted.unwrap_or(Err(Error::RequestTimeoutError))))
-        };
-        let (mut docker, mut greeted) = greeting(API_MIN).await?;
-        // An engine that has dropped an API names in its refusal the nearest one that it has.
-        if let Err(Error::DockerResponseServerError { status_code: 400, message }) = &greeted
-            && let Some(nearest) = message.split_whitespace().next_back().and_then(Api::parse)
-        {
-            if nearest < API_MIN {
-                return Err(too_old(nearest));
-            }
-            (docker, greeted) = greeting(nearest).await?;
-        }
+        let docker = connect(socket)?;
+        let greeted = tokio::time::timeout(GREETING_TIME_MAX, docker.version()).await;
+        let greeted = greeted.unwrap_or(Err(Error::RequestTimeoutError));
         let version = greeted.map_err(|error| fail(explain(&error, GREETING_TIME_MAX)))?;
         match version.api_version.as_deref().and_then(Api::parse) {
             Some(api) if api < API_MIN => Err(too_old(api)),
@@ -266,10 +254,12 @@ impl Api {
     }
 }
 
-fn connect(socket: &Path, api: Api) -> Result<Docker, EngineError> {
+/// Requests name no version of the API, so that an engine answers them by the newest that it has, however old those are that it
+/// has dropped.
+fn connect(socket: &Path) -> Result<Docker, EngineError> {
     let fail = |why: String| EngineError::Unreachable { socket: socket.to_owned(), why };
     let path = socket.to_str().ok_or_else(|| fail("its path is not UTF-8".to_owned()))?;
-    let version = ClientVersion { major_version: api.0, minor_version: api.1 };
+    let version = ClientVersion { major_version: API_MIN.0, minor_version: API_MIN.1 };
     Docker::connect_with_unix(path, ANSWER_TIME_MAX.as_secs(), &version).map_err(|error| fail(error.to_string()))
 }
 

@@ -52,7 +52,7 @@ fn a_script_has_its_files_streams_and_exit_code_at_a_peer() {
         pair(&node, &other);
         let docker = until_offered(&bob);
         assert!(docker["engine"].as_str().is_some_and(|engine| engine.contains("Docker")), "{docker}");
-        shows(bob.potluck(["peers"]).finish().expect(0), &["docker", BUSYBOX]);
+        shows(bob.potluck(["peers"]).finish().expect(0), &["DOCKER", BUSYBOX]);
         shows(ann.potluck(["status"]).finish().expect(0), &["docker", BUSYBOX]);
         shows(&ann.potluck(["doctor"]).finish(), &["ok    docker", "offered: "]);
         let lines = [

@@ -155,7 +155,7 @@ mod tests {
     fn the_owner_sees_the_engine_and_each_image_with_what_gets_it() {
         assert_eq!(
             text(true, &["busybox", "python:3.12"], Ok(engine())),
-            "docker Docker 26.1.5 at /run/docker.sock (API 1.45, rootless)\nimage busybox, 4.0 MiB\n\
+            "docker Docker 26.1.5 at /run/docker.sock (API 1.45, rootless)\nimage busybox, 4 MiB\n\
              image python:3.12, not there yet: `docker pull python:3.12`\n"
         );
         assert_eq!(text(false, &["busybox"], Ok(engine())), "docker not offered; 1 images are on its list\n");

@@ -101,7 +101,7 @@ fn what_is_packed_is_what_was_there() {
     let mode = std::os::unix::fs::PermissionsExt::from_mode(0o700);
     std::fs::set_permissions(home.path().join("d/tool"), mode).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    let packed = runtime.block_on(pack(home.path().to_owned(), 7).collect::<Vec<_>>());
+    let packed = runtime.block_on(async { pack(home.path().to_owned(), 7).collect::<Vec<_>>().await });
     let packed: Vec<u8> = packed.into_iter().flat_map(|piece| piece.unwrap().to_vec()).collect();
     let mut archive = Archive::new(packed.as_slice());
     let entries: Vec<(String, u32, u64)> = archive
