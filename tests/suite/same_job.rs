@@ -64,6 +64,15 @@ fn the_same_job_runs_on_a_second_node_in_every_language() {
     assert!(!lender_home.config().join("data/environments").exists(), "nothing is added for a peer");
 }
 
+#[test]
+fn ruby_greets() {
+    let home = Home::with_python();
+    add_ruby(&home);
+    let expected =
+        fs::read_to_string(example("expected/hello-rb.stdout.txt")).expect("the example says what it prints");
+    assert_eq!(home.run([example("hello.rb")]).arg("Ada").finish().expect(0).out(), expected);
+}
+
 /// The command of an environment.
 fn interpreter(home: &Home, name: &str) -> PathBuf {
     let path = home.potluck(["env", "path", name]).finish().expect(0).out();
