@@ -85,6 +85,7 @@ use crate::service::kept::Keeping;
 use crate::service::{Jobs, JobsConfig, Parking, Policy, blobs_dir};
 use crate::state::containers::{Lacks, Offer, lacks};
 use crate::state::known_bad;
+use crate::state::placement::gpu::{self, GpuFacts};
 use crate::state::placement::{Candidate, Capacity, Engine, Needs, Place, Placement, has_room, place};
 use crate::state::sharing::Closed;
 use crate::store::jobs::{JobStore, Kept, StoreError};
@@ -289,6 +290,7 @@ impl Client {
             capacity: peer.info.as_ref().map(capacity),
             closed: peer.info.as_ref().and_then(closed),
             docker: peer.info.as_ref().and_then(offered),
+            gpus: peer.info.as_ref().map(graphics).unwrap_or_default(),
         }));
         Ok(place(&candidates, needs))
     }
@@ -460,6 +462,7 @@ fn this_machine(info: &NodeInfo) -> Candidate {
         engine: Engine::Fit,
         closed: None,
         docker: offered(info),
+        gpus: graphics(info),
     }
 }
 
@@ -468,11 +471,20 @@ fn offered(info: &NodeInfo) -> Option<Offer> {
     info.docker.as_ref().map(DockerOffer::facts)
 }
 
+/// The graphics processors of a machine, as it says.
+fn graphics(info: &NodeInfo) -> Vec<GpuFacts> {
+    info.graphics().into_iter().map(GpuFacts::from).collect()
+}
+
 /// Nothing is sent to a machine that would not run its container.
 fn refuse_container(needs: &Needs, info: &NodeInfo, peer: &str) -> Result<(), SubmitError> {
     let lacks = needs.container.as_ref().and_then(|image| lacks(offered(info).as_ref(), image));
     let refuse = |lacks: Lacks| SubmitError::Unreachable(format!("{peer} {lacks}; {}", lacks.change()));
-    lacks.map_or(Ok(()), |lacks| Err(refuse(lacks)))
+    lacks.map_or(Ok(()), |lacks| Err(refuse(lacks)))?;
+    match gpu::obstacle(&graphics(info), offered(info).as_ref(), (needs.gpus, 0)) {
+        None => Ok(()),
+        Some(reason) => Err(SubmitError::Unreachable(format!("{peer} {}", reason.with_change()))),
+    }
 }
 
 /// Why a container runs on no machine: a line for each.

@@ -26,7 +26,7 @@ pub(crate) fn facts(place: Place, info: &NodeInfo, bad_engines: &Added, round_tr
         memory_bytes: info.memory_bytes,
         memory_free_bytes: info.memory_free_bytes,
         load_milli: info.load_milli,
-        gpus: info.graphics().into_iter().map(gpu).collect(),
+        gpus: info.graphics().into_iter().map(GpuFacts::from).collect(),
         docker: info.docker.as_ref().map(DockerOffer::facts),
         tags: info.tags.iter().filter_map(|tag| word(tag)).collect(),
         engine: if is_bad { Engine::Unsafe } else { Engine::Fit },
@@ -36,6 +36,8 @@ pub(crate) fn facts(place: Place, info: &NodeInfo, bad_engines: &Added, round_tr
     }
 }
 
-fn gpu(gpu: Gpu) -> GpuFacts {
-    GpuFacts { name: gpu.name, memory_bytes: gpu.memory_bytes }
+impl From<Gpu> for GpuFacts {
+    fn from(gpu: Gpu) -> Self {
+        Self { name: gpu.name, memory_bytes: gpu.memory_bytes }
+    }
 }

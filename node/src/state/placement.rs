@@ -7,7 +7,7 @@
 use super::containers::{Image, Lacks, Offer, lacks};
 use crate::identity::NodeId;
 use crate::state::sharing::Closed;
-use gpu::NotGiven;
+use gpu::GpuFacts;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -36,6 +36,8 @@ pub struct Candidate {
     pub closed: Option<Closed>,
     /// What it offers of containers.
     pub docker: Option<Offer>,
+    /// Its graphics processors.
+    pub gpus: Vec<GpuFacts>,
 }
 
 /// What is known of a machine's engine.
@@ -99,8 +101,8 @@ pub enum NotChosen {
     NotLending(Closed),
     /// It runs no container of the job's image.
     Container(Lacks),
-    /// It gives no job a graphics processor.
-    Gpu(NotGiven),
+    /// It has too few graphics processors, or gives them to no job.
+    Gpu(fit::Reason),
     /// It has not said what it has.
     Unknown,
     /// All its cores are in use.
@@ -123,7 +125,7 @@ impl fmt::Display for NotChosen {
             Self::UnsafeEngine => f.write_str("its engine is known to be unsafe (`potluck peers` says more)"),
             Self::NotLending(closed) => write!(f, "lends nothing now, because {closed}"),
             Self::Container(lacks) => write!(f, "{lacks}; {}", lacks.change()),
-            Self::Gpu(why) => write!(f, "gives the job no GPU: {why}; {}", why.change()),
+            Self::Gpu(reason) => f.write_str(&reason.with_change()),
             Self::Unknown => f.write_str("has not said what it has"),
             Self::Busy => f.write_str("all its cores are in use"),
             Self::Memory { free, needed } => {
@@ -193,8 +195,8 @@ fn obstacle(candidate: &Candidate, needs: &Needs) -> Option<NotChosen> {
     if let Some(lacks) = needs.container.as_ref().and_then(|image| lacks(candidate.docker.as_ref(), image)) {
         return Some(NotChosen::Container(lacks));
     }
-    if let Some(why) = gpu::may_give(candidate.docker.as_ref()).err().filter(|_| needs.gpus > 0) {
-        return Some(NotChosen::Gpu(why));
+    if let Some(reason) = gpu::obstacle(&candidate.gpus, candidate.docker.as_ref(), (needs.gpus, 0)) {
+        return Some(NotChosen::Gpu(reason));
     }
     if capacity.free_milli() < CORE_TO_SPARE_MILLI {
         return Some(NotChosen::Busy);
@@ -232,6 +234,7 @@ mod tests {
             engine: Engine::Fit,
             closed: None,
             docker: None,
+            gpus: Vec::new(),
         }
     }
 
@@ -313,5 +316,25 @@ mod tests {
         assert!(why(Place::Here).contains("does not offer Docker; its owner can"), "{}", why(Place::Here));
         assert!(why(peer(1)).contains("not the image busybox: it offers python"), "{}", why(peer(1)));
         assert_eq!(place(&[here, other], &needs).order, []);
+    }
+
+    #[test]
+    fn a_container_that_needs_graphics_processors_goes_to_a_machine_that_has_and_gives_them() {
+        let image: Image = "busybox".parse().unwrap();
+        let needs = Needs { container: Some(image.clone()), gpus: 2, ..NEEDS };
+        let with = |number: u8, count: usize, gives_gpus: bool| Candidate {
+            docker: Some(Offer { answers: true, images: vec![(image.clone(), true)], gives_gpus }),
+            gpus: vec![GpuFacts { name: "RTX 3060".into(), memory_bytes: None }; count],
+            ..machine(peer(number), 8, 0, 8)
+        };
+        let placement = place(
+            &[machine(Place::Here, 8, 0, 8), with(1, 0, true), with(2, 1, true), with(3, 2, false), with(4, 2, true)],
+            &needs,
+        );
+        assert_eq!(placement.order, [peer(4)]);
+        let why = |number| reason(&placement, peer(number)).unwrap().to_string();
+        assert!(why(1).contains("has no GPU that it can see"), "{}", why(1));
+        assert!(why(2).contains("has 1 GPU (RTX 3060), and the job needs 2; ask for `gpu=1`"), "{}", why(2));
+        assert!(why(3).contains("gives it to no container"), "{}", why(3));
     }
 }

@@ -88,7 +88,9 @@ fn a_member_that_is_everywhere_at_once_is_dialled_now_and_then() {
 fn queries_by_the_thousand_are_answered_at_a_measured_pace() {
     attacked_in(|scene| {
         let (voice, eve) = (Voice::on(scene), identity(scene.eve));
-        voice.socket.set_read_timeout(Some(std::time::Duration::from_secs(2))).unwrap();
+        let waits = |seconds| voice.socket.set_read_timeout(Some(std::time::Duration::from_secs(seconds))).unwrap();
+        // The first answer of a busy machine takes its time.
+        waits(20);
         let start = std::time::Instant::now();
         for sequence in 0..10_000 {
             voice.say(&beacon(BeaconKind::Query, &eve, 1, sequence, 0));
@@ -97,6 +99,7 @@ fn queries_by_the_thousand_are_answered_at_a_measured_pace() {
         let mut datagram = [0; 200];
         while voice.socket.recv(&mut datagram).is_ok() {
             answers += 1;
+            waits(2);
         }
         // One in fifty milliseconds, for as long as this went on.
         let most = start.elapsed().as_millis() / 50 + 2;

@@ -151,7 +151,7 @@ pub fn obstacle(machine: &MachineFacts, requirements: &Requirements) -> Option<R
     if let Some(lacks) = requirements.container.as_ref().and_then(|image| lacks(machine.docker.as_ref(), image)) {
         return Some(Reason::Container(lacks));
     }
-    if let Some(reason) = gpu::obstacle(machine, needs) {
+    if let Some(reason) = gpu::obstacle(&machine.gpus, machine.docker.as_ref(), (needs.gpus, needs.gpu_memory_bytes)) {
         return Some(reason);
     }
     if let Some(missing) = needs.tags.difference(&machine.tags).next() {
@@ -183,6 +183,12 @@ pub fn named(machine: &MachineFacts, wish: &[Who]) -> bool {
 }
 
 impl Reason {
+    /// It and what would change it, as the rest of a sentence that begins with the machine's name.
+    #[must_use]
+    pub fn with_change(&self) -> String {
+        self.change().map_or_else(|| self.to_string(), |change| format!("{self}; {change}"))
+    }
+
     /// What would change it, as a sentence for the submitter; none where there is nothing to do but wait.
     #[must_use]
     pub fn change(&self) -> Option<String> {

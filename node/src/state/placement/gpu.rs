@@ -2,9 +2,7 @@
 //! to any, so it can only where its owner offers Docker with them.
 
 use super::fit::Reason;
-use super::machine::MachineFacts;
 use crate::state::containers::Offer;
-use crate::state::needs::Needs;
 use std::fmt;
 
 /// Why a job that is WebAssembly, or a script in it, cannot need one, and what can.
@@ -41,30 +39,29 @@ pub const fn may_give(offer: Option<&Offer>) -> Result<(), NotGiven> {
     }
 }
 
-/// Why a machine has not what a job needs of graphics processors, or may not give it; none when it may.
-pub(super) fn obstacle(machine: &MachineFacts, needs: &Needs) -> Option<Reason> {
-    if needs.gpus == 0 {
+/// Why a machine with these, that offers this, has not so many with so much memory each, or may not give them; none when it may.
+pub(crate) fn obstacle(gpus: &[GpuFacts], offer: Option<&Offer>, (needed, memory): (u32, u64)) -> Option<Reason> {
+    if needed == 0 {
         return None;
     }
-    let count = |found: usize| u32::try_from(found).unwrap_or(u32::MAX);
-    let has = count(machine.gpus.len());
-    if has == 0 {
+    let number = |found: usize| u32::try_from(found).unwrap_or(u32::MAX);
+    let count = number(gpus.len());
+    if count == 0 {
         return Some(Reason::NoGpu);
     }
-    if has < needs.gpus {
-        return Some(Reason::Gpus { has: called(&machine.gpus), count: has, needed: needs.gpus });
+    if count < needed {
+        return Some(Reason::Gpus { has: called(gpus), count, needed });
     }
-    let needed = needs.gpu_memory_bytes;
-    let is_large = |gpu: &&GpuFacts| gpu.memory_bytes.unwrap_or(0) >= needed;
-    if count(machine.gpus.iter().filter(is_large).count()) < needs.gpus {
-        let mut sizes: Vec<Option<u64>> = machine.gpus.iter().map(|gpu| gpu.memory_bytes).collect();
+    let is_large = |gpu: &&GpuFacts| gpu.memory_bytes.unwrap_or(0) >= memory;
+    if number(gpus.iter().filter(is_large).count()) < needed {
+        let mut sizes: Vec<Option<u64>> = gpus.iter().map(|gpu| gpu.memory_bytes).collect();
         sizes.sort_unstable_by(|one, other| other.cmp(one));
         // So much have as many as are needed.
-        let has = sizes.get(usize::try_from(needs.gpus - 1).unwrap_or(usize::MAX)).copied().flatten();
-        return Some(Reason::GpuMemory { gpus: called(&machine.gpus), has, needed });
+        let has = sizes.get(usize::try_from(needed - 1).unwrap_or(usize::MAX)).copied().flatten();
+        return Some(Reason::GpuMemory { gpus: called(gpus), has, needed: memory });
     }
-    let not_given = may_give(machine.docker.as_ref()).err()?;
-    Some(Reason::GpuNotGiven { gpus: called(&machine.gpus), why: not_given })
+    let not_given = may_give(offer).err()?;
+    Some(Reason::GpuNotGiven { gpus: called(gpus), why: not_given })
 }
 
 /// They by name, each kind once.

@@ -1,5 +1,5 @@
 use super::*;
-use crate::state::placement::fit::tests::machine;
+use crate::state::needs::Needs;
 
 fn gpu(name: &str, gibibytes: Option<u64>) -> GpuFacts {
     GpuFacts { name: name.to_owned(), memory_bytes: gibibytes.map(|size| size << 30) }
@@ -7,8 +7,8 @@ fn gpu(name: &str, gibibytes: Option<u64>) -> GpuFacts {
 
 /// What is said of a machine with these, and what would change it.
 fn says(gpus: &[GpuFacts], docker: Option<Offer>, needs: &str) -> Option<String> {
-    let machine = MachineFacts { gpus: gpus.to_vec(), docker, ..machine() };
-    let reason = obstacle(&machine, &needs.parse().unwrap())?;
+    let needs: Needs = needs.parse().unwrap();
+    let reason = obstacle(gpus, docker.as_ref(), (needs.gpus, needs.gpu_memory_bytes))?;
     Some(format!("{reason}; {}", reason.change().unwrap()))
 }
 
