@@ -245,7 +245,7 @@ struct Api(usize, usize);
 
 impl Api {
     fn parse(text: &str) -> Option<Self> {
-        let (major, minor) = text.trim_end_matches('.').split_once('.')?;
+        let (major, minor) = text.split_once('.')?;
         Some(Self(major.parse().ok()?, minor.parse().ok()?))
     }
 
@@ -333,7 +333,7 @@ mod tests {
     #[test]
     fn versions_of_the_api_have_an_order() {
         assert!(Api::parse("1.9") < Api::parse("1.41"));
-        assert_eq!(Api::parse("1.44."), Some(Api(1, 44)));
+        assert_eq!(Api::parse("1.44"), Some(Api(1, 44)));
         assert_eq!(Api::parse(API_MIN_TEXT), Some(API_MIN));
         assert_eq!(Api::parse("version"), None);
     }
