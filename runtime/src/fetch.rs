@@ -193,7 +193,7 @@ fn archive_in(aside: &Path, ending: &str) -> Option<PathBuf> {
 }
 
 /// The bytes below `directory`; what vanishes while it is counted is not counted.
-fn size_of(directory: &Path) -> u64 {
+pub(crate) fn size_of(directory: &Path) -> u64 {
     let Ok(entries) = fs::read_dir(directory) else { return 0 };
     entries
         .flatten()

@@ -4,7 +4,7 @@
 use super::artifacts::{Artifact, EnvironmentSpec, PYTHON};
 use super::partial::{ArtifactWriter, sweep};
 use super::{layout, wheel};
-use crate::fetch::{FetchError, Published};
+use crate::fetch::{FetchError, Published, size_of};
 use crate::job::GuestPath;
 use crate::script::ScriptPlan;
 use crate::watch::{Stage, Watch};
@@ -348,18 +348,6 @@ impl Environments {
         let metadata = fs::symlink_metadata(&path).ok()?;
         (metadata.is_file() && metadata.len() == artifact.size).then_some(path)
     }
-}
-
-fn size_of(directory: &Path) -> u64 {
-    let Ok(entries) = fs::read_dir(directory) else { return 0 };
-    entries
-        .flatten()
-        .map(|entry| match entry.metadata() {
-            Ok(metadata) if metadata.is_dir() => size_of(&entry.path()),
-            Ok(metadata) => metadata.len(),
-            Err(_) => 0,
-        })
-        .sum()
 }
 
 #[cfg(test)]
